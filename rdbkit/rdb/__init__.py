@@ -1,0 +1,1 @@
+"""The RDB format: what records there are, where they end, what they mean."""

@@ -1,0 +1,75 @@
+cimport cython
+from rdbkit.wire.cursor cimport Cursor
+from rdbkit.wire cimport lzf
+
+cdef int _STRING, _LIST, _SET, _ZSET, _HASH, _ZSET_2, _MODULE_2, _HASH_ZIPMAP, _SET_INTSET, _LIST_QUICKLIST, _LIST_QUICKLIST_2, _HASH_2, _HASH_METADATA, _HASH_METADATA_PRE_GA, _HASH_LISTPACK_EX, _ARRAY, _HASH_TMPL_ARRAY_REF, _HASH_TMPL_ARRAY, _HASH_TMPL_LP, _HASH_TMPL_LP_REF, _CRON, _STREAM_LISTPACKS, _STREAM_LISTPACKS_3, _STREAM_LISTPACKS_4, _STREAM_LISTPACKS_5, _MODULE_EOF, _MODULE_SINT, _MODULE_UINT, _MODULE_FLOAT, _MODULE_DOUBLE, _MODULE_STRING, _PLAIN, _PACKED, _ARRAY_STRING, _ARRAY_INT, _ARRAY_FLOAT, _ARRAY_SMALL_STRING
+cdef long long _NODE_BYTES, _UNKNOWN, _HEAD, _BATCH
+cdef set _ONE_STRING, _STREAMS
+cdef dict _ZIPLISTS, _LISTPACKS
+
+cdef class Body:
+    cdef public Cursor cursor
+    cdef public long long hash_limit, set_limit, zset_limit, list_limit
+    cdef public bint converts, pushes
+    cdef public dict templates
+    cdef public long long elements, length, longest, over, text, blob, stored, nodes, plain, listpack
+    cdef public object low, high, detail
+    cdef public long long start, size, packed
+
+    cpdef _clear(self)
+    @cython.locals(cursor=Cursor)
+    cpdef int skip(self, int kind) except -1
+    @cython.locals(cursor=Cursor, i=int)
+    cpdef int _skip_items(self, long long count, int strings, int tail) except -1
+    cpdef tuple shape(self, int kind)
+    cpdef _early(self, int kind)
+    @cython.locals(cursor=Cursor)
+    cpdef _late(self, int kind)
+    cpdef _unknown(self, int kind)
+    @cython.locals(cursor=Cursor, start=Py_ssize_t, first=int, text=bytes, before="long long")
+    cpdef int _string(self) except -1
+    @cython.locals(cursor=Cursor, start="long long", size="long long", packed="long long")
+    cpdef long long _long_string(self) except -1
+    @cython.locals(
+        cursor=Cursor, view="const unsigned char*", pos=Py_ssize_t, end=Py_ssize_t, length="long long",
+        longest="long long", index="long long", size="long long", i=int,
+    )
+    cpdef int _items(self, long long count, int strings, int tail, long long limit) except -1
+    @cython.locals(cursor=Cursor, first=int, count="long long", member=bytes)
+    cpdef int _set(self) except -1
+    @cython.locals(size="long long")
+    cpdef _measure(self, bytes item, long long limit)
+    @cython.locals(cursor=Cursor, count="long long", node="long long", entry="long long", start="long long")
+    cpdef int _list(self) except -1
+    @cython.locals(size="long long", entry="long long", head="long long")
+    cpdef long long _pushed(self) except -1
+    @cython.locals(
+        cursor=Cursor, start="long long", first=int, size="long long", packed="long long", ahead=Py_ssize_t, head=bytes,
+    )
+    cpdef bytes _open(self, long long least, str what)
+    cpdef int _pass(self) except -1
+    cpdef Cursor _inside(self)
+    @cython.locals(head=bytes, view="const unsigned char*", total="long long", count="long long")
+    cpdef long long _listpack(self) except -1
+    @cython.locals(head=bytes, view="const unsigned char*", total="long long", count="long long")
+    cpdef long long _ziplist(self) except -1
+    cpdef _agree(self, str what, long long total)
+    cpdef long long _count(self, object reader) except -1
+    cpdef long long _convert(self) except -1
+    @cython.locals(cursor=Cursor, nodes="long long", count="long long", start="long long", size="long long", container="unsigned long long")
+    cpdef int _quicklist(self, bint containers) except -1
+    @cython.locals(cursor=Cursor, count="long long", i="long long")
+    cpdef _stream(self, int kind)
+    @cython.locals(size="long long", start="long long")
+    cpdef _stream_key(self)
+    @cython.locals(cursor=Cursor, count="long long", i="long long")
+    cpdef _group(self, int kind)
+    @cython.locals(cursor=Cursor, count="long long")
+    cpdef _idmp(self)
+    @cython.locals(cursor=Cursor, part="unsigned long long", start="long long")
+    cpdef int module_parts(self) except -1
+    @cython.locals(cursor=Cursor, count="long long", start="long long", flag="unsigned long long", tag="unsigned long long")
+    cpdef _array(self)
+    @cython.locals(cursor=Cursor, start="long long", form="unsigned long long", count="long long")
+    cpdef _template(self, int kind)
+    cpdef tuple fields_of(self, object template, object offset)

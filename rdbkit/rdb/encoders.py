@@ -1,0 +1,377 @@
+"""Values to the bodies of entries: one encode_<type> per type id, the mirror of values.DECODERS.
+
+    encode_<type>(value, options) -> what stands in the file behind type byte and key
+
+Values have the shapes of design.md §5, as they lie in a file:
+
+    string  bytes                               hash   [(field, value, expires_at | None)]       ms since epoch
+    list    [bytes]                             array  [(index, bytes | int | float)], ascending
+    set     any iterable of bytes               module (name, version, [(kind, value)])
+    zset    [(member, score)]                   stream: see stream_encoder
+    CRON    (script, start, interval, [key], [argument])
+
+The order of the value is kept where any order is legal; where the format prescribes one (scores in a packed zset,
+expiries in LISTPACK_EX, integers in an intset, template fields) the value is sorted. What a type cannot hold raises
+ValueError: leaving something out is a decision that belongs to the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rdbkit.rdb import spec
+from rdbkit.rdb.primitives import (
+    ModulePart,
+    encode_double,
+    encode_f64,
+    encode_length,
+    encode_module_parts,
+    encode_ms,
+    encode_string,
+    module_id,
+    score_text,
+)
+from rdbkit.wire import intset, listpack, ziplist, zipmap
+
+Field = tuple[bytes, bytes, int | None]
+Scored = tuple[bytes, float]
+Cron = tuple[bytes, int, int, Sequence[bytes], Sequence[bytes]]
+
+#: Longest element that an array keeps as a "small string" (64-bit builds; 32-bit builds refuse more than 3).
+SMALL_STRING = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a body is laid out, where the format leaves a choice."""
+
+    #: Pack strings and blobs with LZF where that saves enough.
+    compress: bool = True
+    #: Back-length rule of listpacks: "new" for Redis >= 8.8 and Valkey >= 9.1 (rdb-format.md §10.2).
+    generation: Literal["old", "new"] = "old"
+    #: Keep to the ziplist integers that RDB <= 5 knew.
+    wide: bool = False
+    #: Elements of a quicklist node, entries of a stream node, at the most.
+    node_size: int = 100
+    #: Bytes of a quicklist node; a longer element stands alone, as a PLAIN node where the type has them.
+    node_bytes: int = 8192
+    #: Leave out field names that are those of the node's first entry (streams).
+    same_fields: bool = True
+    #: Deleted entries that still lie in the nodes: (id, pairs) (streams).
+    deleted: Sequence[tuple[tuple[int, int], Sequence[tuple[bytes, bytes]]]] = ()
+    #: Where an array's next insert goes, if it says.
+    insert_index: int | None = None
+    #: Id of the hash template: the one of its HASH_TEMPLATE record, or any for the self-contained types.
+    template: int = 0
+    #: Field names of a self-contained template hash: 0 as a listpack, 1 one by one.
+    template_format: Literal[0, 1] = 0
+
+
+PLAINLY = Options()
+
+
+def _strings(items: Iterable[bytes], o: Options) -> bytes:
+    return b"".join([encode_string(item, o.compress) for item in items])
+
+
+def _counted(items: Sequence[bytes], o: Options) -> bytes:
+    return encode_length(len(items)) + _strings(items, o)
+
+
+def _listpack(items: Sequence[bytes], o: Options) -> bytes:
+    return encode_string(listpack.encode(items, o.generation), o.compress)
+
+
+def _ziplist(items: Sequence[bytes], o: Options) -> bytes:
+    return encode_string(ziplist.encode(items, o.wide), o.compress)
+
+
+def _members(value: Iterable[bytes]) -> list[bytes]:
+    # Python shuffles sets anew in every process; the same input shall give the same file.
+    return sorted(value) if isinstance(value, (set, frozenset)) else list(value)
+
+
+# -- strings, lists, sets ----------------------------------------------------------------------------------------------
+
+
+def encode_string_value(value: bytes, o: Options = PLAINLY) -> bytes:
+    """STRING."""
+    return encode_string(value, o.compress)
+
+
+def encode_list(value: Sequence[bytes], o: Options = PLAINLY) -> bytes:
+    """LIST."""
+    return _counted(value, o)
+
+
+def encode_list_ziplist(value: Sequence[bytes], o: Options = PLAINLY) -> bytes:
+    """LIST_ZIPLIST."""
+    return _ziplist(value, o)
+
+
+def encode_list_quicklist(value: Sequence[bytes], o: Options = PLAINLY) -> bytes:
+    """LIST_QUICKLIST."""
+    nodes = [_ziplist(node, o) for node in _nodes(value, o)]
+    return encode_length(len(nodes)) + b"".join(nodes)
+
+
+def encode_list_quicklist_2(value: Sequence[bytes], o: Options = PLAINLY) -> bytes:
+    """LIST_QUICKLIST_2: packed nodes, and PLAIN ones for elements longer than `node_bytes`."""
+    out = []
+    for node in _nodes(value, o):
+        if len(node[0]) > o.node_bytes:
+            out.append(encode_length(spec.PLAIN) + encode_string(node[0], o.compress, integers=False))
+        else:
+            out.append(encode_length(spec.PACKED) + _listpack(node, o))
+    return encode_length(len(out)) + b"".join(out)
+
+
+def _nodes(items: Iterable[bytes], o: Options) -> Iterator[list[bytes]]:
+    """Yield the elements node by node, by the servers' estimate of 8 bytes around each."""
+    node: list[bytes] = []
+    size = 0
+    for item in items:
+        if node and (len(node) >= o.node_size or size + len(item) + 8 > o.node_bytes):
+            yield node
+            node, size = [], 0
+        node.append(item)
+        size += len(item) + 8
+    if node:
+        yield node
+
+
+def encode_set(value: Iterable[bytes], o: Options = PLAINLY) -> bytes:
+    """SET."""
+    return _counted(_members(value), o)
+
+
+def encode_set_intset(value: Iterable[bytes], o: Options = PLAINLY) -> bytes:
+    """SET_INTSET; every member must be a canonical 64-bit integer."""
+    members = list(value)
+    for member in members:
+        if not listpack.is_integer(member):
+            raise ValueError(f"{member[:40]!r} cannot be a member of an intset")
+    return encode_string(intset.encode(sorted(map(int, members))), o.compress)
+
+
+def encode_set_listpack(value: Iterable[bytes], o: Options = PLAINLY) -> bytes:
+    """SET_LISTPACK."""
+    return _listpack(_members(value), o)
+
+
+# -- zsets -------------------------------------------------------------------------------------------------------------
+
+
+def encode_zset(value: Sequence[Scored], o: Options = PLAINLY) -> bytes:
+    """ZSET, with text scores."""
+    pairs = [encode_string(member, o.compress) + encode_double(score) for member, score in value]
+    return encode_length(len(pairs)) + b"".join(pairs)
+
+
+def encode_zset_2(value: Sequence[Scored], o: Options = PLAINLY) -> bytes:
+    """ZSET_2; the highest score first, which lets a server insert at the head of its skiplist."""
+    pairs = [encode_string(member, o.compress) + encode_f64(score) for member, score in reversed(_ranged(value))]
+    return encode_length(len(pairs)) + b"".join(pairs)
+
+
+def encode_zset_ziplist(value: Sequence[Scored], o: Options = PLAINLY) -> bytes:
+    """ZSET_ZIPLIST."""
+    return _ziplist(_scored(value), o)
+
+
+def encode_zset_listpack(value: Sequence[Scored], o: Options = PLAINLY) -> bytes:
+    """ZSET_LISTPACK."""
+    return _listpack(_scored(value), o)
+
+
+def _ranged(value: Iterable[Scored]) -> list[Scored]:
+    return sorted(value, key=lambda pair: (pair[1], pair[0]))
+
+
+def _scored(value: Iterable[Scored]) -> list[bytes]:
+    return [item for member, score in _ranged(value) for item in (member, score_text(score))]
+
+
+# -- hashes ------------------------------------------------------------------------------------------------------------
+
+
+def encode_hash(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
+    """HASH."""
+    return encode_length(len(value)) + _strings(_pairs(value), o)
+
+
+def encode_hash_zipmap(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
+    """HASH_ZIPMAP."""
+    return encode_string(zipmap.encode(_pairs(value)), o.compress)
+
+
+def encode_hash_ziplist(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
+    """HASH_ZIPLIST."""
+    return _ziplist(_pairs(value), o)
+
+
+def encode_hash_listpack(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
+    """HASH_LISTPACK."""
+    return _listpack(_pairs(value), o)
+
+
+def _pairs(value: Iterable[Field]) -> list[bytes]:
+    out = []
+    for field, data, expires_at in value:
+        if expires_at is not None:
+            raise ValueError(f"field {field[:40]!r} expires, which this type cannot hold")
+        out += [field, data]
+    return out
+
+
+def encode_hash_metadata_pre_ga(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
+    """HASH_METADATA_PRE_GA: absolute expiries."""
+    return _with_ttls(value, 0, o)
+
+
+def encode_hash_metadata(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
+    """HASH_METADATA: expiries relative to the smallest, plus 1."""
+    first = _first_expiry(value)
+    return encode_ms(first) + _with_ttls(value, first - 1 if first else 0, o)
+
+
+def _with_ttls(value: Sequence[Field], base: int, o: Options) -> bytes:
+    out = [encode_length(len(value))]
+    for field, data, expires_at in value:
+        out += [encode_length(0 if expires_at is None else expires_at - base), _strings((field, data), o)]
+    return b"".join(out)
+
+
+def encode_hash_listpack_ex_pre_ga(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
+    """HASH_LISTPACK_EX_PRE_GA: triples, the soonest expiry first, fields without one at the end."""
+    triples = sorted(value, key=lambda triple: (triple[2] is None, triple[2] or 0))
+    return _listpack([item for field, data, expiry in triples for item in (field, data, b"%d" % (expiry or 0))], o)
+
+
+def encode_hash_listpack_ex(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
+    """HASH_LISTPACK_EX: the smallest expiry in front."""
+    return encode_ms(_first_expiry(value)) + encode_hash_listpack_ex_pre_ga(value, o)
+
+
+def _first_expiry(value: Iterable[Field]) -> int:
+    return min((expiry for _, _, expiry in value if expiry is not None), default=0)
+
+
+def encode_hash_2(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
+    """HASH_2 (Valkey): the expiry behind the value, -1 for none."""
+    out = [encode_length(len(value))]
+    for field, data, expires_at in value:
+        out += [_strings((field, data), o), encode_ms(-1 if expires_at is None else expires_at)]
+    return b"".join(out)
+
+
+# -- template hashes ---------------------------------------------------------------------------------------------------
+
+
+def template_order(fields: Iterable[bytes]) -> list[bytes]:
+    """Return field names in the order that a template has them: by length, then by bytes."""
+    return sorted(fields, key=lambda field: (len(field), field))
+
+
+def encode_hash_tmpl_lp(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
+    """HASH_TMPL_LP: names, then what its _REF twin holds."""
+    return _names(value, o) + encode_hash_tmpl_lp_ref(value, o)
+
+
+def encode_hash_tmpl_lp_ref(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
+    """HASH_TMPL_LP_REF: the fields must be those of the template `o.template`."""
+    return _listpack([b"%d" % o.template, *_template_values(value)], o)
+
+
+def encode_hash_tmpl_array(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
+    """HASH_TMPL_ARRAY: names, then values."""
+    return _names(value, o) + _strings(_template_values(value), o)
+
+
+def encode_hash_tmpl_array_ref(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
+    """HASH_TMPL_ARRAY_REF: the fields must be those of the template `o.template`."""
+    return encode_length(o.template) + _strings(_template_values(value), o)
+
+
+def _template_values(value: Sequence[Field]) -> list[bytes]:
+    values = dict(zip(*[iter(_pairs(value))] * 2))
+    return [values[field] for field in template_order(values)]
+
+
+def _names(value: Sequence[Field], o: Options) -> bytes:
+    names = template_order(field for field, _, _ in value)
+    form = encode_length(o.template_format)
+    return form + (_counted(names, o) if o.template_format else _listpack(names, o))
+
+
+# -- arrays, modules, cron jobs ----------------------------------------------------------------------------------------
+
+
+def encode_array(value: Sequence[tuple[int, bytes | int | float]], o: Options = PLAINLY) -> bytes:
+    """ARRAY."""
+    insert = encode_length(0) if o.insert_index is None else encode_length(1) + encode_length(o.insert_index)
+    elements = [encode_length(index) + _array_element(element, o) for index, element in sorted(value, key=_index)]
+    return encode_length(len(elements)) + insert + b"".join(elements)
+
+
+def _index(pair: tuple[int, object]) -> int:
+    return pair[0]
+
+
+def _array_element(element: bytes | int | float, o: Options) -> bytes:
+    if isinstance(element, bytes):
+        tag = spec.ARRAY_SMALL_STRING if len(element) <= SMALL_STRING else spec.ARRAY_STRING
+        return encode_length(tag) + encode_string(element, o.compress)
+    if isinstance(element, int):
+        return encode_length(spec.ARRAY_INT) + element.to_bytes(8, "little", signed=True)
+    return encode_length(spec.ARRAY_FLOAT) + encode_f64(element)
+
+
+def encode_module_2(value: tuple[str, int, Iterable[ModulePart]], o: Options = PLAINLY) -> bytes:
+    """MODULE_2."""
+    name, version, parts = value
+    return encode_length(module_id(name, version)) + encode_module_parts(parts, o.compress)
+
+
+def encode_cron(value: Cron, o: Options = PLAINLY) -> bytes:
+    """CRON (KeyDB); start and interval in ms."""
+    script, start, interval, keys, arguments = value
+    head = encode_string(script, o.compress) + encode_ms(start) + encode_ms(interval)
+    return head + _counted(keys, o) + _counted(arguments, o)
+
+
+Encoder = Callable[[Any, Options], bytes]
+
+#: All but the streams.
+ENCODERS: dict[int, Encoder] = {
+    spec.STRING: encode_string_value,
+    spec.LIST: encode_list,
+    spec.SET: encode_set,
+    spec.ZSET: encode_zset,
+    spec.HASH: encode_hash,
+    spec.ZSET_2: encode_zset_2,
+    spec.MODULE_2: encode_module_2,
+    spec.HASH_ZIPMAP: encode_hash_zipmap,
+    spec.LIST_ZIPLIST: encode_list_ziplist,
+    spec.SET_INTSET: encode_set_intset,
+    spec.ZSET_ZIPLIST: encode_zset_ziplist,
+    spec.HASH_ZIPLIST: encode_hash_ziplist,
+    spec.LIST_QUICKLIST: encode_list_quicklist,
+    spec.HASH_LISTPACK: encode_hash_listpack,
+    spec.ZSET_LISTPACK: encode_zset_listpack,
+    spec.LIST_QUICKLIST_2: encode_list_quicklist_2,
+    spec.SET_LISTPACK: encode_set_listpack,
+    spec.HASH_METADATA_PRE_GA: encode_hash_metadata_pre_ga,
+    spec.HASH_LISTPACK_EX_PRE_GA: encode_hash_listpack_ex_pre_ga,
+    spec.HASH_METADATA: encode_hash_metadata,
+    spec.HASH_LISTPACK_EX: encode_hash_listpack_ex,
+    spec.ARRAY: encode_array,
+    spec.HASH_TMPL_LP: encode_hash_tmpl_lp,
+    spec.HASH_TMPL_LP_REF: encode_hash_tmpl_lp_ref,
+    spec.HASH_TMPL_ARRAY: encode_hash_tmpl_array,
+    spec.HASH_TMPL_ARRAY_REF: encode_hash_tmpl_array_ref,
+    spec.CRON: encode_cron,
+    spec.HASH_2: encode_hash_2,
+}

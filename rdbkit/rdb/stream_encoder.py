@@ -1,0 +1,159 @@
+"""Streams to bodies: five types that differ in what follows the entries (rdb-format.md §8).
+
+Entries lie in nodes. A node is a listpack under the id of its first entry, its master: first a master entry with the
+counts and field names, then every entry as deltas to that id. Ids are unsigned and listpack integers are signed, so
+deltas wrap at 64 bits; the delta of the sequence numbers is often negative.
+
+    master  live count · deleted count · fields · name … · 0
+    entry   flags · ms delta · seq delta · [fields · name · value … | value …] · number of elements before this one
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rdbkit.rdb import spec
+from rdbkit.rdb.encoders import PLAINLY, Encoder, Options
+from rdbkit.rdb.primitives import encode_length, encode_ms, encode_string, rawid
+from rdbkit.wire import listpack
+
+if TYPE_CHECKING:
+    from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
+
+DELETED, SAME_FIELDS = 1, 2
+#: Stands for "unknown" in a group's entries read.
+UNKNOWN = (1 << 64) - 1
+#: What Redis writes where the stream never used idempotent producers: duration in s, entries kept.
+NO_IDMP = (100, 100)
+
+ID = tuple[int, int]
+Pairs = Sequence[tuple[bytes, bytes]]
+#: An entry, and whether it is deleted.
+Item = tuple[ID, Pairs, bool]
+
+
+def encode_stream(type_id: int, value: Stream, o: Options = PLAINLY) -> bytes:
+    """One of the five stream types; what an older type has no room for is left out of it.
+
+    Below STREAM_LISTPACKS_5 a pending entry without an owner stands in the group's list alone: what old servers left
+    behind reads back as it was.
+    """
+    nodes = [_node(entries, o) for entries in _split(value, o)]
+    out = [encode_length(len(nodes)), *nodes, encode_length(len(value.entries)), _id(value.last_id)]
+    if type_id >= spec.STREAM_LISTPACKS_2:
+        out += [_id(value.first_id), _id(value.max_deleted_id), encode_length(value.entries_added)]
+    out.append(encode_length(len(value.groups)))
+    out += [_group(type_id, group, o) for group in value.groups]
+    if type_id >= spec.STREAM_LISTPACKS_4:
+        out.append(_idmp(value.idmp, o))
+    return b"".join(out)
+
+
+def _id(stream_id: ID) -> bytes:
+    return encode_length(stream_id[0]) + encode_length(stream_id[1])
+
+
+# -- nodes -------------------------------------------------------------------------------------------------------------
+
+
+def _split(value: Stream, o: Options) -> Iterator[list[Item]]:
+    """Yield the entries of each node, the deleted ones among them; a node without a live entry may not exist."""
+    items: list[Item] = [(stream_id, pairs, False) for stream_id, pairs in value.entries]
+    if o.deleted:
+        items += [(stream_id, pairs, True) for stream_id, pairs in o.deleted]
+        items.sort(key=lambda item: item[0])
+    for at in range(0, len(items), o.node_size):
+        node = items[at : at + o.node_size]
+        if not all(deleted for _, _, deleted in node):
+            yield node
+
+
+def _node(entries: Sequence[Item], o: Options) -> bytes:
+    master, pairs, _ = entries[0]
+    names = [name for name, _ in pairs]
+    deleted = sum(deleted for _, _, deleted in entries)
+    items = [*_numbers(len(entries) - deleted, deleted, len(names)), *names, b"0"]
+    for entry in entries:
+        items += _entry(entry, master, names, o)
+    blob = listpack.encode(items, o.generation)
+    return encode_string(rawid(master), o.compress) + encode_string(blob, o.compress)
+
+
+def _entry(entry: Item, master: ID, names: Sequence[bytes], o: Options) -> list[bytes]:
+    (ms, seq), pairs, deleted = entry
+    same = o.same_fields and [name for name, _ in pairs] == names
+    flags = DELETED * deleted | SAME_FIELDS * same
+    items = _numbers(flags, _wrapped(ms - master[0]), _wrapped(seq - master[1]))
+    if same:
+        items += [value for _, value in pairs]
+    else:
+        items += [b"%d" % len(pairs), *(item for pair in pairs for item in pair)]
+    items.append(b"%d" % len(items))
+    return items
+
+
+def _numbers(*numbers: int) -> list[bytes]:
+    return [b"%d" % number for number in numbers]
+
+
+def _wrapped(delta: int) -> int:
+    return (delta + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+# -- groups ------------------------------------------------------------------------------------------------------------
+
+
+def _group(type_id: int, group: Group, o: Options) -> bytes:
+    owned: dict[bytes, list[ID]] = {consumer.name: [] for consumer in group.consumers}
+    zone: list[ID] = []
+    for pending in group.pending:
+        if pending.consumer is not None and pending.consumer not in owned:
+            raise ValueError(f"{pending.consumer[:40]!r} owns a pending entry but is not a consumer of the group")
+        (zone if pending.consumer is None else owned[pending.consumer]).append(pending.id)
+    out = [encode_string(group.name, o.compress), _id(group.last_delivered_id)]
+    if type_id >= spec.STREAM_LISTPACKS_2:
+        out.append(encode_length(UNKNOWN if group.entries_read is None else group.entries_read))
+    out.append(encode_length(len(group.pending)))
+    for pending in sorted(group.pending, key=lambda pending: pending.id):
+        out += [rawid(pending.id), encode_ms(pending.delivered_at), encode_length(pending.deliveries)]
+    out.append(encode_length(len(group.consumers)))
+    out += [_consumer(type_id, consumer, owned[consumer.name], o) for consumer in group.consumers]
+    if type_id >= spec.STREAM_LISTPACKS_5:
+        out.append(_ids(zone))
+    return b"".join(out)
+
+
+def _consumer(type_id: int, consumer: Consumer, owned: Iterable[ID], o: Options) -> bytes:
+    out = encode_string(consumer.name, o.compress) + encode_ms(consumer.seen_at)
+    if type_id >= spec.STREAM_LISTPACKS_3:
+        out += encode_ms(-1 if consumer.active_at is None else consumer.active_at)
+    return out + _ids(sorted(owned))
+
+
+def _ids(ids: Sequence[ID]) -> bytes:
+    return encode_length(len(ids)) + b"".join(map(rawid, ids))
+
+
+def _idmp(idmp: Idmp | None, o: Options) -> bytes:
+    if idmp is None:
+        return b"".join(map(encode_length, (*NO_IDMP, 0, 0, 0)))
+    out = [encode_length(idmp.duration), encode_length(idmp.max_entries), encode_length(len(idmp.producers))]
+    for producer, entries in idmp.producers:
+        out += [encode_string(producer, o.compress), encode_length(len(entries))]
+        out += [encode_string(iid, o.compress) + _id(stream_id) for iid, stream_id in entries]
+    return b"".join([*out, encode_length(idmp.added), encode_length(idmp.duplicates)])
+
+
+#: The stream types' part of writer.ENCODERS.
+ENCODERS: dict[int, Encoder] = {
+    type_id: partial(encode_stream, type_id)
+    for type_id in (
+        spec.STREAM_LISTPACKS,
+        spec.STREAM_LISTPACKS_2,
+        spec.STREAM_LISTPACKS_3,
+        spec.STREAM_LISTPACKS_4,
+        spec.STREAM_LISTPACKS_5,
+    )
+}

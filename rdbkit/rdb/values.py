@@ -1,0 +1,494 @@
+"""From a body's bytes to Python objects: one decoder per type, each yielding parts in batches.
+
+A decoder reads a cursor that stands at the body, whether that is a retained body of forty bytes or a file with five million
+fields to come, and yields lists of parts in file order (design.md §5). `value` puts them together. Flat lists of byte
+strings are the common currency: a listpack, a ziplist and a run of plain strings all give one, and pairing them up is left
+to zip, which is as quick interpreted as compiled.
+
+Decoders believe nothing: arity, numbers and framing are checked on the way, and raise Corrupt.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any
+
+from rdbkit.errors import Corrupt
+from rdbkit.rdb import spec
+from rdbkit.rdb.modules import Module, module_name, read_parts
+from rdbkit.rdb.streams import Stream, StreamReader
+from rdbkit.wire import intset, listpack, lzf, ziplist, zipmap
+from rdbkit.wire.cursor import Cursor
+
+#: Elements in a batch; a multiple of 2 and 3, so that pairs and triples are never split.
+BATCH = 1536
+#: Blobs up to this size are decoded in one go.
+_WHOLE = 1 << 16
+#: Redis keeps a field's expiry in 48 bits.
+MAX_FIELD_EXPIRY = (1 << 48) - 2
+
+Templates = dict[int, tuple[bytes, ...]]
+Parts = Iterator[list[Any]]
+
+
+@dataclass(slots=True)
+class Array:
+    """A sparse array (Redis 8.8): (index, value) ascending; values are bytes, int or float. `insert_index`: ARINSERT's next."""
+
+    elements: list[tuple[int, bytes | int | float]] = field(default_factory=list)
+    insert_index: int | None = None
+
+
+class Decoder:
+    """One body being read: `parts()` to their end; then what else the body told stands in the attributes."""
+
+    def __init__(self, kind: int, cursor: Cursor, templates: Templates) -> None:
+        self.kind = kind
+        self.cursor = cursor
+        self.templates = templates
+        self.type = spec.BY_ID[kind].type
+        #: Stream: everything but its entries.
+        self.tail: Stream | None = None
+        #: Module: name and encoding version.
+        self.module: tuple[str, int] = ("", 0)
+        self.insert_index: int | None = None
+        #: Field expiries come with this smallest one (HASH_METADATA, HASH_LISTPACK_EX), as the file states it.
+        self.min_expiry: int | None = None
+        #: How large a string is, before its parts are read.
+        self.size = 0
+        self._run: Parts | None = None
+
+    def parts(self) -> Parts:
+        """Return the lists of parts, in file order: always the same iterator; at its end the cursor is behind the body."""
+        if self._run is None:
+            self._run = DECODERS[self.kind](self)
+        return self._run
+
+    def bad(self, problem: str, start: int, code: str) -> Corrupt:
+        """Return the error for a body whose structure `start` is wrong."""
+        return Corrupt(problem, offset=start, code=code)
+
+
+# -- blobs -----------------------------------------------------------------------------------------------------------
+
+
+def _items(decoder: Decoder, codec: Any, width: int, what: str) -> Parts:
+    """Yield the items of the blob at the cursor as flat lists, each a whole number of elements of `width` items."""
+    cursor = decoder.cursor
+    start = cursor.tell()
+    size, packed = cursor.head()
+    if size <= _WHOLE:
+        data = cursor.take(size) if packed < 0 else lzf.decompress(cursor.take(packed), size, start)
+        items = codec.items(data, start)
+        if width > 1 and len(items) % width:
+            raise decoder.bad(f"{len(items)} items in a {what}, no multiple of {width}", start, f"bad-{what}")
+        yield items
+        return
+    reader = codec.Reader(cursor.inner(size, packed, start), size)
+    while items := reader.read(BATCH):
+        if len(items) % width:
+            raise decoder.bad(f"a {what} whose items are no multiple of {width}", start, f"bad-{what}")
+        yield items
+
+
+def _pairs(items: list[bytes]) -> list[tuple[bytes, bytes, None]]:
+    return list(zip(items[::2], items[1::2], repeat(None)))
+
+
+# -- strings, lists, sets --------------------------------------------------------------------------------------------
+
+
+def decode_string(decoder: Decoder) -> Parts:
+    """Chunks of bytes."""
+    decoder.size, inside = decoder.cursor.open_string()
+    for piece in inside.pieces(decoder.size):
+        yield [piece]
+    # The end of a packed string is where it is found out whether it kept its promises.
+    inside.at_end()
+
+
+def decode_strings(decoder: Decoder) -> Parts:
+    """LIST and SET."""
+    cursor = decoder.cursor
+    left = cursor.claim()
+    while left > 0:
+        yield cursor.strings(min(left, BATCH))
+        left -= BATCH
+
+
+def decode_list_ziplist(decoder: Decoder) -> Parts:
+    """Elements in order."""
+    return _items(decoder, ziplist, 1, "ziplist")
+
+
+def decode_set_listpack(decoder: Decoder) -> Parts:
+    """Members in order."""
+    return _items(decoder, listpack, 1, "listpack")
+
+
+def decode_set_intset(decoder: Decoder) -> Parts:
+    """Integers as their decimal text, ascending."""
+    cursor = decoder.cursor
+    start = cursor.tell()
+    size, packed = cursor.head()
+    reader = intset.Reader(cursor.inner(size, packed, start), size)
+    while numbers := reader.read(BATCH):
+        yield [b"%d" % number for number in numbers]
+
+
+def decode_list_quicklist(decoder: Decoder) -> Parts:
+    """A ziplist per node."""
+    for _ in range(decoder.cursor.claim()):
+        yield from _items(decoder, ziplist, 1, "ziplist")
+
+
+def decode_list_quicklist_2(decoder: Decoder) -> Parts:
+    """A listpack, or one long element, per node."""
+    cursor = decoder.cursor
+    for _ in range(cursor.claim()):
+        start = cursor.tell()
+        container = cursor.length()
+        if container == spec.PLAIN:
+            yield [cursor.string()]
+        elif container == spec.PACKED:
+            yield from _items(decoder, listpack, 1, "listpack")
+        else:
+            raise decoder.bad(f"quicklist container {container}", start, "bad-quicklist")
+
+
+# -- sorted sets -----------------------------------------------------------------------------------------------------
+
+
+def decode_zset(decoder: Decoder) -> Parts:
+    """ZSET: the score as text, with three lengths that stand for numbers which have none."""
+    cursor = decoder.cursor
+    left = cursor.claim()
+    while left > 0:
+        yield [(cursor.string(), _text_double(decoder)) for _ in range(min(left, BATCH))]
+        left -= BATCH
+
+
+def _text_double(decoder: Decoder) -> float:
+    cursor = decoder.cursor
+    start = cursor.tell()
+    size = cursor.u8()
+    if size >= 253:
+        return (math.nan, math.inf, -math.inf)[size - 253]
+    return score(cursor.take(size), start)
+
+
+def score(text: bytes, start: int) -> float:
+    """Read a score; Corrupt for text that is no number."""
+    try:
+        # float() also takes what C's strtod does not.
+        if b"_" in text or text != text.strip() or not text:
+            raise ValueError
+        return float(text)
+    except ValueError:
+        raise Corrupt(f"{text[:40]!r} where a score is due", offset=start, code="bad-score") from None
+
+
+def decode_zset_2(decoder: Decoder) -> Parts:
+    """ZSET_2: binary doubles; servers write the highest score first."""
+    cursor = decoder.cursor
+    left = cursor.claim()
+    while left > 0:
+        yield [(cursor.string(), cursor.f64()) for _ in range(min(left, BATCH))]
+        left -= BATCH
+
+
+def decode_zset_ziplist(decoder: Decoder) -> Parts:
+    """Member, score, ascending."""
+    return _scored(decoder, ziplist, "ziplist")
+
+
+def decode_zset_listpack(decoder: Decoder) -> Parts:
+    """Member, score, ascending."""
+    return _scored(decoder, listpack, "listpack")
+
+
+def _scored(decoder: Decoder, codec: Any, what: str) -> Parts:
+    start = decoder.cursor.tell()
+    for items in _items(decoder, codec, 2, what):
+        try:
+            yield list(zip(items[::2], map(float, items[1::2])))
+        except ValueError:
+            yield [(member, score(text, start)) for member, text in zip(items[::2], items[1::2])]
+
+
+# -- hashes ----------------------------------------------------------------------------------------------------------
+
+
+def decode_hash(decoder: Decoder) -> Parts:
+    """HASH: field, value."""
+    cursor = decoder.cursor
+    left = cursor.claim()
+    while left > 0:
+        yield _pairs(cursor.strings(2 * min(left, BATCH)))
+        left -= BATCH
+
+
+def decode_hash_zipmap(decoder: Decoder) -> Parts:
+    """Field, value."""
+    return map(_pairs, _items(decoder, zipmap, 2, "zipmap"))
+
+
+def decode_hash_ziplist(decoder: Decoder) -> Parts:
+    """Field, value."""
+    return map(_pairs, _items(decoder, ziplist, 2, "ziplist"))
+
+
+def decode_hash_listpack(decoder: Decoder) -> Parts:
+    """Field, value."""
+    return map(_pairs, _items(decoder, listpack, 2, "listpack"))
+
+
+def decode_hash_2(decoder: Decoder) -> Parts:
+    """Valkey's hash with expiries: they come after the value, -1 for none."""
+    cursor = decoder.cursor
+    left = cursor.claim()
+    while left > 0:
+        batch = []
+        for _ in range(min(left, BATCH)):
+            name, value = cursor.strings(2)
+            start = cursor.tell()
+            due = cursor.fixed_signed(8)
+            if due < -1:
+                raise decoder.bad(f"field expiry {due}", start, "bad-field-expiry")
+            batch.append((name, value, None if due == -1 else due))
+        yield batch
+        left -= BATCH
+
+
+def decode_hash_metadata(decoder: Decoder) -> Parts:
+    """HASH_METADATA: expiries relative to the smallest, plus one; 0 for none."""
+    start = decoder.cursor.tell()
+    smallest = decoder.cursor.fixed_signed(8)
+    if not 0 <= smallest <= MAX_FIELD_EXPIRY + 1:
+        raise decoder.bad(f"smallest field expiry {smallest}", start, "bad-field-expiry")
+    decoder.min_expiry = smallest
+    return _with_expiries(decoder, smallest - 1)
+
+
+def decode_hash_metadata_pre_ga(decoder: Decoder) -> Parts:
+    """The same in 7.4's release candidates: absolute expiries."""
+    return _with_expiries(decoder, 0)
+
+
+def _with_expiries(decoder: Decoder, base: int) -> Parts:
+    cursor = decoder.cursor
+    left = cursor.claim()
+    while left > 0:
+        batch = []
+        for _ in range(min(left, BATCH)):
+            start = cursor.tell()
+            due = cursor.length()
+            if due and due + base > MAX_FIELD_EXPIRY:
+                raise decoder.bad(f"field expiry {due + base}", start, "bad-field-expiry")
+            name, value = cursor.strings(2)
+            batch.append((name, value, due + base if due else None))
+        yield batch
+        left -= BATCH
+
+
+def decode_hash_listpack_ex(decoder: Decoder) -> Parts:
+    """HASH_LISTPACK_EX: triples field, value, expiry (absolute, 0 for none), sorted by expiry, those without last."""
+    start = decoder.cursor.tell()
+    decoder.min_expiry = decoder.cursor.fixed_signed(8)
+    if not 0 <= decoder.min_expiry <= MAX_FIELD_EXPIRY + 1:
+        raise decoder.bad(f"smallest field expiry {decoder.min_expiry}", start, "bad-field-expiry")
+    return _triples(decoder)
+
+
+def decode_hash_listpack_ex_pre_ga(decoder: Decoder) -> Parts:
+    """The same without the smallest in front."""
+    return _triples(decoder)
+
+
+def _triples(decoder: Decoder) -> Parts:
+    start = decoder.cursor.tell()
+    for items in _items(decoder, listpack, 3, "listpack"):
+        dues = items[2::3]
+        if not all(map(bytes.isdigit, dues)) or any(int(due) > MAX_FIELD_EXPIRY for due in dues):
+            raise decoder.bad("a field expiry that is no time", start, "bad-field-expiry")
+        yield list(zip(items[::3], items[1::3], (int(due) or None for due in dues)))
+
+
+def decode_hash_tmpl_lp_ref(decoder: Decoder) -> Parts:
+    """Template id, then a value for each of its fields, in a listpack."""
+    return _templated(decoder, None)
+
+
+def decode_hash_tmpl_lp(decoder: Decoder) -> Parts:
+    """The same with the names in front and an id without meaning."""
+    return _templated(decoder, _names(decoder))
+
+
+def _templated(decoder: Decoder, fields: tuple[bytes, ...] | None) -> Parts:
+    start = decoder.cursor.tell()
+    values = [item for items in _items(decoder, listpack, 1, "listpack") for item in items]
+    if not values or not values[0].isdigit():
+        raise decoder.bad("a template hash without its template's id", start, "bad-template")
+    if fields is None:
+        fields = _fields(decoder, int(values[0]), start)
+    if len(values) != 1 + len(fields):
+        raise decoder.bad(f"{len(values) - 1} values for {len(fields)} fields", start, "bad-template")
+    yield list(zip(fields, values[1:], repeat(None)))
+
+
+def _fields(decoder: Decoder, template: int, start: int) -> tuple[bytes, ...]:
+    fields = decoder.templates.get(template)
+    if fields is None:
+        raise decoder.bad(f"no hash template {template} in this file", start, "bad-template")
+    return fields
+
+
+def _names(decoder: Decoder) -> tuple[bytes, ...]:
+    cursor = decoder.cursor
+    start = cursor.tell()
+    form = cursor.length()
+    if form > 1:
+        raise decoder.bad(f"form {form} of template names", start, "bad-template")
+    if form:
+        return tuple(name for names in decode_strings(decoder) for name in names)
+    return tuple(name for names in _items(decoder, listpack, 1, "listpack") for name in names)
+
+
+def decode_hash_tmpl_array_ref(decoder: Decoder) -> Parts:
+    """Template id, then a string for each of its fields."""
+    start = decoder.cursor.tell()
+    fields = _fields(decoder, decoder.cursor.length(), start)
+    yield list(zip(fields, decoder.cursor.strings(len(fields)), repeat(None)))
+
+
+def decode_hash_tmpl_array(decoder: Decoder) -> Parts:
+    """Names, then a string for each."""
+    fields = _names(decoder)
+    yield list(zip(fields, decoder.cursor.strings(len(fields)), repeat(None)))
+
+
+# -- streams, arrays, modules ----------------------------------------------------------------------------------------
+
+
+def decode_stream(decoder: Decoder) -> Parts:
+    """(id, fields); groups and counters stand in `tail` afterwards."""
+    reader = StreamReader(decoder.cursor, decoder.kind)
+    yield from reader.entries()
+    decoder.tail = reader.tail()
+
+
+def decode_array(decoder: Decoder) -> Parts:
+    """(index, value), ascending."""
+    cursor = decoder.cursor
+    start = cursor.tell()
+    left = cursor.claim()
+    flag = cursor.length()
+    if not left or flag > 1:
+        raise decoder.bad(f"an array of {left} elements with flag {flag}", start, "bad-array")
+    if flag:
+        decoder.insert_index = cursor.length()
+    while left > 0:
+        yield [(cursor.length(), _element(decoder)) for _ in range(min(left, BATCH))]
+        left -= BATCH
+
+
+def _element(decoder: Decoder) -> bytes | int | float:
+    cursor = decoder.cursor
+    start = cursor.tell()
+    tag = cursor.length()
+    if tag == spec.ARRAY_STRING or tag == spec.ARRAY_SMALL_STRING:
+        text = cursor.string()
+        if tag == spec.ARRAY_SMALL_STRING and len(text) > 7:
+            raise decoder.bad(f"a small string of {len(text)} bytes in an array", start, "bad-array")
+        return text
+    if tag == spec.ARRAY_INT:
+        return cursor.fixed_signed(8)
+    if tag == spec.ARRAY_FLOAT:
+        return cursor.f64()
+    raise decoder.bad(f"array element tag {tag}", start, "bad-array")
+
+
+def decode_module(decoder: Decoder) -> Parts:
+    """(kind, value); name and version stand in `module` at once."""
+    decoder.module = module_name(decoder.cursor.length())
+    yield from read_parts(decoder.cursor)
+
+
+def decode_cron(decoder: Decoder) -> Parts:
+    """KeyDB's CRON, read as documented: script, start, interval, keys, arguments, as parts of a module of that name."""
+    cursor = decoder.cursor
+    decoder.module = ("CRON", 0)
+    yield [("string", cursor.string()), ("sint", cursor.fixed_signed(8)), ("sint", cursor.fixed_signed(8))]
+    for _ in range(2):
+        for names in decode_strings(decoder):
+            yield [("string", name) for name in names]
+
+
+DECODERS: dict[int, Callable[[Decoder], Parts]] = {
+    spec.STRING: decode_string,
+    spec.LIST: decode_strings,
+    spec.SET: decode_strings,
+    spec.ZSET: decode_zset,
+    spec.HASH: decode_hash,
+    spec.ZSET_2: decode_zset_2,
+    spec.MODULE_2: decode_module,
+    spec.HASH_ZIPMAP: decode_hash_zipmap,
+    spec.LIST_ZIPLIST: decode_list_ziplist,
+    spec.SET_INTSET: decode_set_intset,
+    spec.ZSET_ZIPLIST: decode_zset_ziplist,
+    spec.HASH_ZIPLIST: decode_hash_ziplist,
+    spec.LIST_QUICKLIST: decode_list_quicklist,
+    spec.STREAM_LISTPACKS: decode_stream,
+    spec.HASH_LISTPACK: decode_hash_listpack,
+    spec.ZSET_LISTPACK: decode_zset_listpack,
+    spec.LIST_QUICKLIST_2: decode_list_quicklist_2,
+    spec.STREAM_LISTPACKS_2: decode_stream,
+    spec.SET_LISTPACK: decode_set_listpack,
+    spec.STREAM_LISTPACKS_3: decode_stream,
+    spec.HASH_METADATA_PRE_GA: decode_hash_metadata_pre_ga,
+    spec.HASH_LISTPACK_EX_PRE_GA: decode_hash_listpack_ex_pre_ga,
+    spec.HASH_METADATA: decode_hash_metadata,
+    spec.HASH_LISTPACK_EX: decode_hash_listpack_ex,
+    spec.STREAM_LISTPACKS_4: decode_stream,
+    spec.STREAM_LISTPACKS_5: decode_stream,
+    spec.ARRAY: decode_array,
+    spec.HASH_TMPL_LP: decode_hash_tmpl_lp,
+    spec.HASH_TMPL_LP_REF: decode_hash_tmpl_lp_ref,
+    spec.HASH_TMPL_ARRAY: decode_hash_tmpl_array,
+    spec.HASH_TMPL_ARRAY_REF: decode_hash_tmpl_array_ref,
+    spec.HASH_2: decode_hash_2,
+    spec.CRON: decode_cron,
+}
+
+
+def value(decoder: Decoder) -> tuple[Any, dict[bytes, int]]:
+    """Read a body whole: the value in the shape of design.md §5, and the expiries of a hash's fields in ms."""
+    batches = decoder.parts()
+    if decoder.type == "hash":
+        triples = [part for batch in batches for part in batch]
+        due = {name: at for name, _, at in triples if at is not None}
+        return {name: text for name, text, _ in triples}, due
+    if decoder.type == "string":
+        return b"".join(piece for batch in batches for piece in batch), {}
+    parts = [part for batch in batches for part in batch]
+    return _whole(decoder, parts), {}
+
+
+def _whole(decoder: Decoder, parts: list[Any]) -> Any:
+    if decoder.type == "set":
+        return set(parts)
+    if decoder.type == "zset":
+        # The order of ZRANGE: by score, then bytewise.
+        parts.sort(key=lambda pair: (pair[1], pair[0]))
+    elif decoder.type == "stream":
+        assert decoder.tail is not None
+        decoder.tail.entries = parts
+        return decoder.tail
+    elif decoder.type == "array":
+        return Array(parts, decoder.insert_index)
+    elif decoder.type == "module":
+        return Module(*decoder.module, parts)
+    return parts

@@ -1,0 +1,32 @@
+cimport cython
+from rdbkit.rdb.body cimport Body
+from rdbkit.wire.cursor cimport Cursor
+
+cdef int _SHAPE, _AUX, _CRON, _EXPIRETIME_MS
+cdef Py_ssize_t _BATCH, _BATCH_BYTES
+
+cdef class Walker:
+    cdef public Cursor cursor
+    cdef public Body body
+    cdef public object plan, dbs, types, pattern, error, key, expires_at, idle, freq, extra
+    cdef public str product, checksum
+    cdef public int version, level, open_kind
+    cdef public bint verify, retain, selects, done, is_open, delivered
+    cdef public tuple ttl
+    cdef public list table, records
+    cdef public unsigned long long stored, computed
+    cdef public object db
+    cdef public bytes member
+    cdef public long long held, templates_held, first
+
+    cpdef _forget(self)
+    @cython.locals(out=list)
+    cpdef list batch(self)
+    @cython.locals(cursor=Cursor, number=int, kind=int, at="long long")
+    cpdef int _fill(self, list out) except -1
+    @cython.locals(cursor=Cursor, key=bytes, start="long long", size="long long", body=bytes)
+    cpdef int _entry(self, int kind, long long at, list out) except -1
+    cpdef _walk(self, int kind)
+    cpdef bint _selected(self, int kind, bytes key) except -1
+    @cython.locals(cursor=Cursor)
+    cpdef _time(self)

@@ -1,0 +1,510 @@
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The one walk over an RDB file: where every record starts and ends, in file order.
+
+    magic  [ AUX | functions | templates … ]  { SELECTDB RESIZEDB { [expiry] [idle | freq] [meta] TYPE key body }* }*  EOF crc
+
+Readers treat every opcode as legal anywhere, as servers do: attributes are remembered until the next key, AUX fields do not
+disturb them. Entries leave in batches of tuples (ENTRY names the positions), so that the border of the compiled core is
+crossed once for hundreds of keys; what is not a key is left in `records`, to be collected between batches. What a caller
+does not select is walked over and never built.
+
+How deep a body is walked is the plan's `level`: HEAD finds its end, SHAPE also sums it up. With `retain` the body's bytes
+come along. An entry too long for that is handed over *open*, the last of its batch, with the cursor standing at its body:
+the caller may read it from there, and whatever is left of it is stepped over before the walk goes on.
+
+Damage raises, but never takes along what came before it: the batch at hand is delivered first, the error comes with the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from typing import Any
+
+from rdbkit.errors import Corrupt, LimitExceeded, RdbkitError, Truncated, Unsupported
+from rdbkit.rdb import spec
+from rdbkit.rdb.body import Body
+from rdbkit.wire.cursor import Cursor, Overflow
+
+HEAD, SHAPE = 0, 1
+_SHAPE = SHAPE
+_AUX, _CRON, _EXPIRETIME_MS = spec.AUX, spec.CRON, spec.EXPIRETIME_MS
+
+#: Positions in an entry. `size` counts from `offset` (the first attribute, else the type byte) to the end of the body; it
+#: is -1, and shape and body are None, for an open entry. `extra` is None or what KEY_META and KeyDB's records say of the key.
+OFFSET, DB, KEY, TYPE, EXPIRES_AT, IDLE, FREQ, BODY_OFFSET, SIZE, SHAPE_OF, BODY, EXTRA = range(12)
+
+Entry = tuple[int, int, bytes, int, int | None, int | None, int | None, int, int, Any, bytes | None, Any]
+Record = tuple[int, int, Any]
+
+#: Entries in a batch, and bytes of retained bodies in it.
+_BATCH = 256
+_BATCH_BYTES = 1 << 20
+#: AUX values are kept whole up to this size; of longer ones (Active-Active backlogs) the beginning.
+_AUX_KEPT = 1 << 16
+#: A function library is kept whole up to this size.
+_FUNCTION_KEPT = 1 << 24
+_TEMPLATES_KEPT = 1 << 26
+# Times between 1990 and 2200, in ms: which byte order a time of an old file was written in (rdb-format.md §6.2).
+_EARLY, _LATE = 631152000000, 7258118400000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked of a walk, as data.
+
+    `ttl`: pairs (low, high) of expiry times in ms, both inclusive, of which an entry must meet one; None in it admits
+    entries without expiry; an empty tuple admits all. `pattern` is a function of the key, such as a compiled regex' search.
+    """
+
+    level: int = HEAD
+    retain: bool = False
+    dbs: Container[int] | None = None
+    types: Container[str] | None = None
+    pattern: Callable[[bytes], object] | None = None
+    ttl: tuple[tuple[int, int] | None, ...] = ()
+    limits: tuple[int, int, int, int] = (64, 64, 64, 64)
+    converts: bool = False
+    pushes: bool = False
+
+
+class Walker:
+    """Walks one RDB file from its magic to its checksum.
+
+    After construction `product` ("redis" or "valkey", later perhaps "keydb", "dragonfly") and `version` are known.
+    """
+
+    def __init__(self, cursor: Cursor, plan: Plan, *, verify: bool = True) -> None:
+        self.cursor = cursor
+        self.plan = plan
+        self.verify = verify
+        self.product, self.version = read_magic(cursor)
+        self.table = spec.dialect(self.product)
+        self.body = Body(cursor, plan.limits, plan.converts, plan.pushes)
+        self.level = plan.level
+        self.retain = plan.retain
+        self.dbs, self.types, self.pattern, self.ttl = plan.dbs, plan.types, plan.pattern, plan.ttl
+        self.selects = not (plan.dbs is None and plan.types is None and plan.pattern is None and not plan.ttl)
+        self.done = False
+        self.checksum = "not reached"
+        self.stored = 0
+        self.computed = 0
+        self.records: list[Record] = []
+        self.error: RdbkitError | None = None
+        self.is_open = False
+        self.open_kind = 0
+        self.db = 0
+        self.key: bytes | None = None
+        self.held = 0
+        self.templates_held = 0
+        self.member = b""
+        self.delivered = False
+        self._forget()
+
+    def _forget(self) -> None:
+        """Clear the attributes that belong to the next key."""
+        self.first = -1
+        self.expires_at: int | None = None
+        self.idle: int | None = None
+        self.freq: int | None = None
+        self.extra: Any = None
+
+    def prologue(self) -> None:
+        """Read the records that come before the first database or key: who wrote the file stands there.
+
+        Damage among them raises with the first batch.
+        """
+        try:
+            while not self.done and not self.cursor.at_end():
+                kind = self.table[self.cursor.view[self.cursor.pos]]
+                if kind not in _PROLOGUE:
+                    return
+                self.cursor.pos += 1
+                self._record(kind, self.cursor.tell() - 1, [])
+        except RdbkitError as error:
+            self.error = error
+
+    # -- the loop --------------------------------------------------------------------------------------------------
+
+    def batch(self) -> list[Entry]:
+        """Return the next entries, in file order; none may mean that only records came, or with `done` the end.
+
+        Raises Truncated, Corrupt, Unsupported at the damage, after everything before it was delivered.
+        """
+        if self.error is not None:
+            error, self.error = self.error, None
+            self.done = True
+            raise error
+        out: list[Entry] = []
+        self.held = 0
+        try:
+            self.finish()
+            self._fill(out)
+        except RdbkitError as error:
+            if self.key is not None:
+                error.locate(self.db, self.key)
+            if not out:
+                self.done = True
+                raise
+            self.error = error
+            self.done = False
+        return out
+
+    def finish(self) -> None:
+        """Step over what is left of an open entry; call it only while nothing of its body was read."""
+        if self.is_open:
+            self.is_open = False
+            self.body.skip(self.open_kind)
+        self.key = None
+
+    def _fill(self, out: list[Entry]) -> int:
+        cursor = self.cursor
+        while not self.done and not self.is_open:
+            if cursor.pos >= cursor.end:
+                cursor.need(1)
+            number = cursor.view[cursor.pos]
+            # A KeyDB entry is complete only when no record of its members' expiries follows, so a batch does not end before AUX.
+            if number != _AUX and (
+                len(out) >= _BATCH or self.held >= _BATCH_BYTES or len(self.records) >= _BATCH
+            ):
+                return 0
+            at = cursor.base + cursor.pos
+            cursor.pos += 1
+            kind = self.table[number]
+            if kind < 0:
+                self._stranger(number, at)
+            if (kind & 0xFF) <= _CRON:
+                self._entry(kind, at, out)
+            elif kind == _EXPIRETIME_MS:
+                if self.first < 0:
+                    self.first = at
+                self.expires_at = self._time()
+            else:
+                self._record(kind, at, out)
+        return 0
+
+    def _entry(self, kind: int, at: int, out: list[Entry]) -> int:
+        cursor = self.cursor
+        if self.first < 0:
+            self.first = at
+        key = cursor.string()
+        self.key = key
+        start = cursor.base + cursor.pos
+        if self.selects and not self._selected(kind, key):
+            self.body.skip(kind)
+            self.key = None
+            self.delivered = False
+            self._forget()
+            return 0
+        self.delivered = True
+        if self.retain:
+            cursor.pinned = cursor.pos
+            try:
+                shape = self._walk(kind)
+            except Overflow:
+                cursor.pos = cursor.pinned
+                cursor.pinned = -1
+                self._open(kind, key, start, out)
+                return 0
+            body = cursor.data[cursor.pinned : cursor.pos]
+            cursor.pinned = -1
+            self.held += len(body)
+        else:
+            shape = self._walk(kind)
+            body = None
+        size = cursor.base + cursor.pos - self.first
+        out.append(
+            (self.first, self.db, key, kind, self.expires_at, self.idle, self.freq, start, size, shape, body, self.extra)
+        )
+        self.key = None
+        self.first = -1
+        self.expires_at = self.idle = self.freq = self.extra = None
+        return 0
+
+    def _walk(self, kind: int) -> Any:
+        if self.level == _SHAPE:
+            return self.body.shape(kind)
+        self.body.skip(kind)
+        return None
+
+    def _open(self, kind: int, key: bytes, start: int, out: list[Entry]) -> None:
+        self.is_open = True
+        self.open_kind = kind
+        out.append(
+            (self.first, self.db, key, kind, self.expires_at, self.idle, self.freq, start, -1, None, None, self.extra)
+        )
+        self._forget()
+
+    def _selected(self, kind: int, key: bytes) -> bool:
+        if self.dbs is not None and self.db not in self.dbs:
+            return False
+        if self.types is not None and spec.BY_ID[kind].type not in self.types:
+            return False
+        if self.ttl and not self._due():
+            return False
+        return self.pattern is None or bool(self.pattern(key))
+
+    def _due(self) -> bool:
+        for window in self.ttl:
+            if window is None:
+                if self.expires_at is None:
+                    return True
+            elif self.expires_at is not None and window[0] <= self.expires_at <= window[1]:
+                return True
+        return False
+
+    def _stranger(self, number: int, at: int) -> None:
+        name = {"valkey": "VALKEY", "dragonfly": "Dragonfly"}.get(self.product, "REDIS")
+        raise Corrupt(
+            f"unknown type or opcode {number} ({number:#04x}) in a {name} file of RDB version {self.version}",
+            offset=at,
+            code="unknown-type",
+        )
+
+    # -- records ---------------------------------------------------------------------------------------------------
+
+    def _record(self, kind: int, at: int, out: list[Entry]) -> None:
+        row = spec.BY_ID[kind]
+        if row.status == "refused":
+            raise Unsupported(
+                f"{row.number} {row.name} ({row.server}) is known by name only", offset=at, code="unsupported-opcode"
+            )
+        handler = _RECORDS[kind]
+        if kind in _ATTRIBUTES and self.first < 0:
+            self.first = at
+        payload = handler(self, out)
+        if payload is not None:
+            self.records.append((at, kind, payload))
+
+    def _time(self) -> int | None:
+        cursor = self.cursor
+        if self.version >= 9:
+            time = cursor.fixed_signed(8)
+        else:
+            raw = cursor.take(8)
+            time = int.from_bytes(raw, "little", signed=True)
+            swapped = int.from_bytes(raw, "big", signed=True)
+            # Before RDB 9 the writer's byte order; it is not in the file, but a sane time reads sanely in one order only.
+            if not _EARLY <= time <= _LATE and _EARLY <= swapped <= _LATE:
+                time = swapped
+        return None if time == -1 else time
+
+    def _on_expire_ms(self, out: list[Entry]) -> None:
+        self.expires_at = self._time()
+
+    def _on_expire_s(self, out: list[Entry]) -> None:
+        time = self.cursor.fixed_signed(4)
+        self.expires_at = None if time == -1 else time * 1000
+
+    def _on_idle(self, out: list[Entry]) -> None:
+        self.idle = self.cursor.length()
+
+    def _on_freq(self, out: list[Entry]) -> None:
+        self.freq = self.cursor.u8()
+
+    def _on_select(self, out: list[Entry]) -> int:
+        self.db = self.cursor.length()
+        return self.db
+
+    def _on_resize(self, out: list[Entry]) -> tuple[int, int, int]:
+        return self.db, self.cursor.length(), self.cursor.length()
+
+    def _on_aux(self, out: list[Entry]) -> tuple[bytes, bytes, int] | None:
+        name = self._text(_AUX_KEPT)[0]
+        value, size = self._text(_AUX_KEPT)
+        lower = name.lower()
+        if lower in _MARKS:
+            self._learn(_MARKS[lower])
+            if lower == b"mvcc-tstamp" or lower.startswith(b"keydb-subexpire") and self._subexpire(lower, value, out):
+                return None
+        return name, value, size
+
+    def _text(self, kept: int) -> tuple[bytes, int]:
+        """Read a string of which at most `kept` bytes are wanted; return them and its size."""
+        size, inside = self.cursor.open_string()
+        text = inside.take(min(size, kept))
+        inside.skip(size - len(text))
+        return text, size
+
+    def _learn(self, product: str) -> None:
+        """Take note of who wrote the file, where its magic does not tell."""
+        if self.product == "redis" and product:
+            self.product = product
+            self.table = spec.dialect(product)
+
+    def _subexpire(self, name: bytes, value: bytes, out: list[Entry]) -> bool:
+        """Add a member's expiry to the entry before it (KeyDB: the pair of records follows its key).
+
+        False where that entry is gone: it was handed over open, or was not selected.
+        """
+        if name == b"keydb-subexpire-key":
+            self.member = value
+            return True
+        if not out or self.first >= 0 or not self.delivered:
+            return False
+        try:
+            when = int(value)
+        except ValueError:
+            raise Corrupt("a member's expiry that is no number", offset=self.cursor.tell(), code="bad-aux") from None
+        entry = out[-1]
+        if entry[EXTRA] is None:
+            entry = out[-1] = (*entry[:EXTRA], {})
+        entry[EXTRA].setdefault("members", {})[self.member] = when
+        return True
+
+    def _on_function(self, out: list[Entry]) -> tuple[bytes, int]:
+        return self._text(_FUNCTION_KEPT)
+
+    def _on_function_pre_ga(self, out: list[Entry]) -> tuple[bytes, int]:
+        name = self._text(_AUX_KEPT)[0]
+        engine = self._text(_AUX_KEPT)[0]
+        if self.cursor.length():
+            self._text(0)
+        code, size = self._text(_FUNCTION_KEPT)
+        head = b"#!" + engine.lower() + b" name=" + name + b"\n"
+        return head + code, len(head) + size
+
+    def _on_module_aux(self, out: list[Entry]) -> tuple[int, int]:
+        cursor = self.cursor
+        module = cursor.length()
+        start = cursor.tell()
+        if cursor.length() != spec.MODULE_UINT:
+            raise Corrupt("module aux data without its `when`", offset=start, code="bad-module")
+        when = cursor.length()
+        self.body.module_parts()
+        return module, when
+
+    def _on_slot_info(self, out: list[Entry]) -> tuple[int, int, int]:
+        return self.cursor.length(), self.cursor.length(), self.cursor.length()
+
+    def _on_slot_import(self, out: list[Entry]) -> tuple[bytes, list[tuple[int, int]]]:
+        job = self._text(_AUX_KEPT)[0]
+        ranges: list[tuple[int, int]] = []
+        for _ in range(self.cursor.claim()):
+            pair = (self.cursor.length(), self.cursor.length())
+            if len(ranges) < 0x4000:
+                ranges.append(pair)
+        return job, ranges
+
+    def _on_template(self, out: list[Entry]) -> tuple[int, int]:
+        cursor = self.cursor
+        start = cursor.tell()
+        template = cursor.length()
+        count = cursor.claim()
+        fields: list[bytes] = []
+        while len(fields) < count:
+            batch = cursor.strings(min(count - len(fields), _BATCH))
+            self.templates_held += sum(map(len, batch)) + 64 * len(batch)
+            if self.templates_held > _TEMPLATES_KEPT:
+                raise LimitExceeded("hash templates of more than 64 MiB", offset=start)
+            fields += batch
+        if not fields or template in self.body.templates:
+            problem = "twice" if fields else "without fields"
+            raise Corrupt(f"hash template {template} {problem}", offset=start, code="bad-template")
+        self.body.templates[template] = tuple(fields)
+        return template, count
+
+    def _on_key_meta(self, out: list[Entry]) -> None:
+        cursor = self.cursor
+        start = cursor.tell()
+        classes = cursor.length()
+        if not 1 <= classes <= 7:
+            raise Corrupt(f"{classes} classes of key metadata", offset=start, code="bad-key-meta")
+        found = []
+        for _ in range(classes):
+            found.append(cursor.fixed(4))
+            self.body.module_parts()
+        self.extra = {**(self.extra or {}), "meta": tuple(found)}
+
+    def _on_length(self, out: list[Entry]) -> None:
+        self.cursor.length()
+
+    def _on_end(self, out: list[Entry]) -> int:
+        cursor = self.cursor
+        if self.version < 5:
+            self.checksum = "absent"
+            self.done = True
+            return 0
+        self.computed = cursor.checksum()
+        self.stored = int.from_bytes(cursor.take(8), "little")
+        self.done = True
+        if not self.stored:
+            self.checksum = "disabled"
+        elif not self.verify:
+            self.checksum = "not verified"
+        elif self.stored == self.computed:
+            self.checksum = "good"
+        else:
+            self.checksum = "wrong"
+            raise Corrupt(
+                f"checksum {self.computed:016x} instead of {self.stored:016x}",
+                offset=cursor.tell() - 8,
+                code="checksum-mismatch",
+            )
+        return 0
+
+
+def read_magic(cursor: Cursor) -> tuple[str, int]:
+    """Read the nine bytes that open an RDB file; return product and version.
+
+    Raises Unsupported for another format or a version newer than known, Truncated if the nine bytes are not all there.
+    """
+    if cursor.at_end():
+        raise Truncated("the file is empty", offset=cursor.tell(), code="empty")
+    at = cursor.tell()
+    try:
+        cursor.need(9)
+    except Truncated:
+        if b"REDIS".startswith(cursor.data[cursor.pos : cursor.pos + 5]) or b"VALKEY".startswith(
+            cursor.data[cursor.pos : cursor.pos + 6]
+        ):
+            raise
+    magic = cursor.data[cursor.pos : cursor.pos + 9]
+    product, digits = ("valkey", magic[6:]) if magic.startswith(b"VALKEY") else ("redis", magic[5:])
+    if not magic.startswith((b"REDIS", b"VALKEY")):
+        raise Unsupported("not an RDB file: it does not start with REDIS or VALKEY", offset=at, code="not-rdb")
+    if not digits.isdigit() or not int(digits):
+        raise Corrupt(f"no RDB version in {magic!r}", offset=at, code="bad-version")
+    version = int(digits)
+    newest = spec.NEWEST_REDIS if product == "redis" else spec.NEWEST_VALKEY
+    if version > newest or product == "valkey" and version not in spec.VALKEY_VERSIONS:
+        raise Unsupported(
+            f"{product.upper()} RDB version {version}; this version of rdbkit reads up to {newest}",
+            offset=at,
+            code="unsupported-version",
+        )
+    cursor.skip(9)
+    return product, version
+
+
+#: AUX names that tell who wrote a file, or belong to a product's own records.
+_MARKS = {
+    b"df-ver": "dragonfly",
+    b"mvcc-tstamp": "keydb",
+    b"keydb-subexpire-key": "keydb",
+    b"keydb-subexpire-when": "keydb",
+    b"repl-masters": "keydb",
+}
+_ATTRIBUTES = frozenset((spec.EXPIRETIME_MS, spec.EXPIRETIME, spec.IDLE, spec.FREQ, spec.KEY_META, spec.RAM_LRU))
+_PROLOGUE = frozenset(
+    (spec.AUX, spec.MODULE_AUX, spec.FUNCTION2, spec.FUNCTION_PRE_GA, spec.HASH_TEMPLATE, spec.SLOT_IMPORT)
+)
+_RECORDS: dict[int, Callable[[Walker, list[Entry]], Any]] = {
+    spec.EXPIRETIME_MS: Walker._on_expire_ms,
+    spec.EXPIRETIME: Walker._on_expire_s,
+    spec.IDLE: Walker._on_idle,
+    spec.FREQ: Walker._on_freq,
+    spec.SELECTDB: Walker._on_select,
+    spec.RESIZEDB: Walker._on_resize,
+    spec.AUX: Walker._on_aux,
+    spec.FUNCTION2: Walker._on_function,
+    spec.FUNCTION_PRE_GA: Walker._on_function_pre_ga,
+    spec.MODULE_AUX: Walker._on_module_aux,
+    spec.SLOT_INFO: Walker._on_slot_info,
+    spec.SLOT_IMPORT: Walker._on_slot_import,
+    spec.HASH_TEMPLATE: Walker._on_template,
+    spec.KEY_META: Walker._on_key_meta,
+    spec.RAM_LRU: Walker._on_length,
+    spec.SLOT_NUM: Walker._on_length,
+    spec.EOF: Walker._on_end,
+}

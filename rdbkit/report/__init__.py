@@ -1,0 +1,1 @@
+"""The only rooms that know terminals, units, colours, escaping, CSV and JSON."""

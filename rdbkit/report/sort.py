@@ -1,0 +1,152 @@
+"""Sorting more rows than memory holds.
+
+Rows collect up to a budget; then they are sorted and spilled as a *run*: chunks of pickled rows in an unlinked
+temporary file. Runs stand in levels: when a level has FAN of them they are merged into one of the next, so open
+files, and the rows in memory while merging, stay few whatever the number of rows. A higher level holds older rows,
+and merging prefers the older of equals: the sort is stable, also in reverse.
+
+A key of None sorts last in either direction.
+"""
+
+from __future__ import annotations
+
+import heapq
+import pickle
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from sys import getsizeof
+from typing import Any
+
+Row = tuple[Any, ...]
+Key = Callable[[Any], Any]
+
+MEMORY = 16 << 20
+FAN = 32
+_CHUNK = 64  # rows per pickle: FAN chunks are in memory while merging
+_MOST_IN_HEAP = 100_000
+
+
+def _none_last(key: Key | None, reverse: bool) -> Key | None:
+    """Return `key` with None moved to the end of either direction; whole rows (no key) compare as they are."""
+    if key is None:
+        return None
+    by = key
+
+    def placed(row: Any) -> tuple[bool, Any]:
+        value = by(row)
+        return (value is None) != reverse, value
+
+    return placed
+
+
+class _Run:
+    """Sorted rows in a temporary file that has no name."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the run
+        source = iter(rows)
+        while chunk := list(islice(source, _CHUNK)):
+            pickle.dump(chunk, self._file, pickle.HIGHEST_PROTOCOL)
+
+    def __iter__(self) -> Iterator[Row]:
+        # A file knows one position, so a run is read by one iterator at a time; the next one starts at the beginning.
+        self._file.seek(0)
+        while True:
+            try:
+                chunk: list[Row] = pickle.load(self._file)
+            except EOFError:
+                return
+            yield from chunk
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Sorter:
+    """Rows in, sorted rows out, in about `memory` bytes.
+
+    `key` gives what to sort by (None last), or is None to compare whole rows. Rows must be picklable tuples. Iterate
+    once or more after the last `add`; `close` (or the end of a `with`) frees the temporary space. Raises OSError
+    where there is none.
+    """
+
+    def __init__(self, key: Key | None = None, reverse: bool = False, memory: int = MEMORY) -> None:
+        self._key = _none_last(key, reverse)
+        self._reverse = reverse
+        self._memory = memory
+        self._rows: list[Row] = []
+        self._used = 0
+        self._levels: list[list[_Run]] = []
+
+    def __enter__(self) -> Sorter:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def add(self, row: Row) -> None:
+        """Take one row."""
+        self.add_batch((row,))
+
+    def add_batch(self, rows: Sequence[Row]) -> None:
+        """Take several rows; the budget is looked at once for all of them."""
+        self._rows += rows
+        self._used += sum(map(getsizeof, chain.from_iterable(rows))) + sum(map(getsizeof, rows))
+        if self._used > self._memory:
+            self._spill()
+
+    def __iter__(self) -> Iterator[Row]:
+        self._rows.sort(key=self._key, reverse=self._reverse)
+        if not self._levels:
+            return iter(self._rows)
+        return self._merge([*chain.from_iterable(reversed(self._levels)), self._rows])
+
+    def close(self) -> None:
+        """Drop the rows and the temporary files."""
+        for run in chain.from_iterable(self._levels):
+            run.close()
+        self._levels.clear()
+        self._rows.clear()
+        self._used = 0
+
+    def _merge(self, runs: Sequence[Iterable[Row]]) -> Iterator[Row]:
+        return heapq.merge(*runs, key=self._key, reverse=self._reverse)
+
+    def _spill(self) -> None:
+        self._rows.sort(key=self._key, reverse=self._reverse)
+        run = _Run(self._rows)
+        self._rows.clear()
+        self._used = 0
+        self._keep(run, 0)
+
+    def _keep(self, run: _Run, level: int) -> None:
+        if level == len(self._levels):
+            self._levels.append([])
+        runs = self._levels[level]
+        runs.append(run)
+        if len(runs) == FAN:
+            merged = _Run(self._merge(runs))
+            for old in runs:
+                old.close()
+            runs.clear()
+            self._keep(merged, level + 1)
+
+
+def top(rows: Iterable[Row], n: int, key: Key | None = None, reverse: bool = False) -> list[Row]:
+    """Return the first n rows of the sorted order, holding no more than n."""
+    pick = heapq.nlargest if reverse else heapq.nsmallest
+    return pick(n, rows, key=_none_last(key, reverse))
+
+
+def ordered(
+    batches: Iterable[Sequence[Row]], key: Key, reverse: bool = False, limit: int | None = None
+) -> Iterator[Row]:
+    """Yield the rows of all batches in order, the first `limit` of them: from a heap if it is small, else sorted outside."""
+    if limit is not None and limit <= _MOST_IN_HEAP:
+        yield from top(chain.from_iterable(batches), limit, key, reverse)
+        return
+    with Sorter(key, reverse) as sorter:
+        for batch in batches:
+            sorter.add_batch(batch)
+        yield from islice(sorter, limit)

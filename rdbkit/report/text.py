@@ -1,0 +1,191 @@
+r"""The text form of bytes: one rule for every output, and a way back.
+
+    valid UTF-8                  stays as it is
+    a byte outside valid UTF-8   \xHH, lower case
+    a backslash before xHH       \x5c   (any other backslash stays)
+
+Replacing every \xHH by its byte is the exact inverse (`undo`), so distinct bytes have distinct texts. What a medium
+cannot bear is written the same way, by the bytes of its UTF-8: control and direction characters on a terminal
+(`terminal`), and in CSV a first character that spreadsheets take for a formula (`csv_cell`). base64 and hex are the
+other two forms.
+
+The plural functions handle a batch of short items by one join, one look for anything odd, one decode and one split;
+only where something is odd do they go item by item.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import b2a_base64
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from json.encoder import encode_basestring
+
+Encoder = Callable[[bytes], str]
+
+json_quote: Callable[[str], str] = encode_basestring
+"""Return text as a JSON string; only what JSON demands is escaped."""
+
+FORMS = ("escape", "base64", "hex")
+
+_AMBIGUOUS = re.compile(rb"\\(?=x[0-9a-fA-F]{2})")
+_ESCAPED = re.compile(rb"\\x([0-9a-fA-F]{2})")
+_OPEN = re.compile(rb"\\(?:x[0-9a-fA-F]?)?")  # what may yet become \xHH
+# C0, DEL, C1, and the characters that reorder what follows them on a line (U+202A to E, U+2066 to 9).
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_FORMULA = frozenset("=+-@\t\r")
+
+_C0 = bytes(range(32))
+_ODD_IN_JSON = _C0 + b'"\\\x7f'
+_ODD_IN_TEXT = b"\\\x7f"
+
+
+def printable(data: bytes) -> str:
+    """Return the text form of bytes; `undo` gives the same bytes back."""
+    if b"\\" in data:
+        data = _AMBIGUOUS.sub(rb"\\x5c", data)
+    return data.decode("utf-8", "backslashreplace")
+
+
+def undo(text: str) -> bytes:
+    r"""Return the bytes that a text form stands for; a \xHH of either case counts.
+
+    Raw bytes of a command line (surrogate escapes) are taken as they are; other surrogates raise UnicodeEncodeError.
+    """
+    return _ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), text.encode("utf-8", "surrogateescape"))
+
+
+def hexed(text: str) -> str:
+    r"""Write every character as the \xHH of its UTF-8 bytes."""
+    return "".join([f"\\x{byte:02x}" for byte in text.encode("utf-8", "surrogateescape")])
+
+
+def terminal(text: str) -> str:
+    r"""Make text harmless to a terminal: control and direction characters become \xHH."""
+    return text if text.isprintable() else _CONTROL.sub(lambda match: hexed(match[0]), text)
+
+
+def json_safe(text: str) -> str:
+    r"""Make finished JSON harmless to a terminal: what `terminal` escapes becomes \uHHHH; line ends stay."""
+    return _CONTROL.sub(lambda match: match[0] if match[0] == "\n" else f"\\u{ord(match[0]):04x}", text)
+
+
+def csv_cell(text: str) -> str:
+    r"""Write a first character that makes a spreadsheet calculate (= + - @ TAB CR) as \xHH."""
+    return hexed(text[0]) + text[1:] if text[:1] in _FORMULA else text
+
+
+def path_text(path: str) -> str:
+    """Return the text form of a file's name, which may hold bytes that are no text."""
+    return path if path.isascii() and "\\" not in path else printable(path.encode("utf-8", "surrogateescape"))
+
+
+def _base64(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode("ascii")
+
+
+_ENCODERS: dict[str, Encoder] = {"escape": printable, "base64": _base64, "hex": bytes.hex}
+
+
+def encoder(form: str) -> Encoder:
+    """Return the function that writes bytes in this form: "escape", "base64" or "hex"."""
+    return _ENCODERS[form]
+
+
+def texts(items: Sequence[bytes], form: str = "escape") -> list[str]:
+    """Return the text form of each item."""
+    if form == "escape":
+        joined = b"\x7f".join(items)
+        if len(joined.translate(None, _ODD_IN_TEXT)) == len(joined) - len(items) + 1:
+            try:
+                return joined.decode().split("\x7f")
+            except UnicodeDecodeError:
+                pass
+    return list(map(_ENCODERS[form], items))
+
+
+def json_string(data: bytes, form: str = "escape") -> str:
+    """Return bytes as a JSON string, quotes included."""
+    if form != "escape":
+        return f'"{_ENCODERS[form](data)}"'
+    if b"\\" in data:
+        return json_quote(printable(data))
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return json_quote(printable(data))
+    # Quoting costs three times as much as finding out, by one pass over a table, that there is nothing to quote.
+    if len(data) > 64 and b'"' not in data and len(data.translate(None, _C0)) == len(data):
+        return f'"{text}"'
+    return json_quote(text)
+
+
+def json_strings(items: Sequence[bytes], form: str = "escape") -> list[str]:
+    """Return each item as a JSON string, quotes included."""
+    if form == "escape":
+        joined = b'"\x7f"'.join(items)
+        if len(joined.translate(None, _ODD_IN_JSON)) == len(joined) - 3 * len(items) + 3:
+            try:
+                return f'"{joined.decode()}"'.split("\x7f")
+            except UnicodeDecodeError:
+                pass
+    return [json_string(item, form) for item in items]
+
+
+def json_joined(items: Sequence[bytes], form: str = "escape") -> str:
+    """Return the items as JSON strings with commas between them, for a list without its brackets; "" for no items."""
+    if form == "escape" and items:
+        joined = b'","'.join(items)
+        if len(joined.translate(None, _ODD_IN_JSON)) == len(joined) - 2 * len(items) + 2:
+            try:
+                return f'"{joined.decode()}"'
+            except UnicodeDecodeError:
+                pass
+    return ",".join([json_string(item, form) for item in items])
+
+
+def json_number(number: float) -> str:
+    """Return a number for JSON, shortest and lossless: 1.5, 3, -0.0; what JSON lacks as the strings "inf", "-inf", "nan"."""
+    text = repr(number)
+    if text.endswith(".0"):
+        return text if text == "-0.0" else text[:-2]
+    return f'"{text}"' if text[-1] in "fn" else text
+
+
+class TextStream:
+    """Text form of bytes that arrive in pieces: what is fed and finished equals the text of the whole.
+
+    Carries at most a few bytes: an unfinished character, a backslash that may become ambiguous, a base64 group.
+    """
+
+    def __init__(self, form: str = "escape") -> None:
+        self._carry = b""
+        self._form = form
+        self._decoder = getincrementaldecoder("utf-8")("backslashreplace")
+        feeds: dict[str, Encoder] = {"escape": self._feed, "base64": self._feed_base64, "hex": bytes.hex}
+        self.feed = feeds[form]
+
+    def texts(self, chunks: Iterable[bytes]) -> Iterator[str]:
+        """Feed all chunks and finish; yield what is not empty."""
+        yield from filter(None, map(self.feed, chunks))
+        if rest := self.finish():
+            yield rest
+
+    def finish(self) -> str:
+        """Return the text of what was still carried."""
+        rest, self._carry = self._carry, b""
+        return _base64(rest) if self._form == "base64" else self._decoder.decode(rest, final=True)
+
+    def _feed(self, chunk: bytes) -> str:
+        data = self._carry + chunk
+        at = data.rfind(b"\\", max(0, len(data) - 3))
+        if at < 0 or not _OPEN.fullmatch(data, at):
+            at = len(data)
+        self._carry = data[at:]
+        return self._decoder.decode(_AMBIGUOUS.sub(rb"\\x5c", data[:at]) if b"\\" in data else data)
+
+    def _feed_base64(self, chunk: bytes) -> str:
+        data = self._carry + chunk
+        whole = len(data) - len(data) % 3
+        self._carry = data[whole:]
+        return _base64(data[:whole])

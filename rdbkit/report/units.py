@@ -1,0 +1,77 @@
+"""Units for people: sizes, times, counts; and the way back from what people type.
+
+Sizes read as in redis.conf: 1k = 1,000, 1kb = 1,024, either case; 1KiB is 1,024 too. They are written in binary units
+only, with the unit that says so (KiB). Times are milliseconds since the epoch in files and in machine formats, UTC
+here.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from fractions import Fraction
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.ASCII)
+_PREFIXES = ("k", "m", "g", "t", "p")
+_SIZE_UNITS = {
+    "": 1,
+    "b": 1,
+    **{letter: 1000 ** (power + 1) for power, letter in enumerate(_PREFIXES)},
+    **{f"{letter}b": 1024 ** (power + 1) for power, letter in enumerate(_PREFIXES)},
+    **{f"{letter}ib": 1024 ** (power + 1) for power, letter in enumerate(_PREFIXES)},
+}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*", re.ASCII)
+_DURATION_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_LARGER = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_STEPS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that "1MB", "64k", "1.5GiB" or "100" mean; ValueError says what is understood."""
+    match = _SIZE.fullmatch(text.strip().lower())
+    if match is None or match[2] not in _SIZE_UNITS:
+        raise ValueError(f"not a size: {text!r} (write 100, 64k, 64kb, 1MB, 1.5GiB; kb and KiB are 1024, k is 1000)")
+    return int(Fraction(match[1]) * _SIZE_UNITS[match[2]])
+
+
+def parse_duration(text: str) -> int:
+    """Return the milliseconds that "7d", "12h", "90s", "500ms" or "1d12h" mean; ValueError says what is understood."""
+    trimmed = text.strip().lower()
+    parts = _DURATION.findall(trimmed)
+    if not parts or _DURATION.sub("", trimmed):
+        raise ValueError(f"not a duration: {text!r} (write 500ms, 90s, 15m, 12h, 7d, 2w or 1d12h)")
+    return int(sum(Fraction(number) * _DURATION_UNITS[unit] for number, unit in parts))
+
+
+def size(n: float) -> str:
+    """Return "512 B", "1.2 KiB", "3.0 GiB"."""
+    if n < 1024:
+        return f"{int(n)} B"
+    value, at = n / 1024, 0
+    while value >= 1023.95 and at < len(_LARGER) - 1:  # 1023.95 would be rounded to 1024.0
+        value, at = value / 1024, at + 1
+    return f"{value:.1f} {_LARGER[at]}"
+
+
+def count(n: int) -> str:
+    """Return "12,345"."""
+    return f"{n:,}"
+
+
+def time(ms: int) -> str:
+    """Return "2033-05-18 03:33:19Z" for milliseconds since the epoch; outside the years 1 to 9999 the number itself."""
+    try:
+        return f"{datetime.fromtimestamp(ms // 1000, UTC).isoformat(' ')[:19]}Z"
+    except (ValueError, OverflowError, OSError):
+        return f"{ms} ms"
+
+
+def duration(seconds: float) -> str:
+    """Return the two largest units: "45s", "3m 20s", "2d 3h"."""
+    rest = int(seconds)
+    parts: list[str] = []
+    for unit, length in _STEPS:
+        amount, rest = divmod(rest, length)
+        if amount or parts or unit == "s":
+            parts.append(f"{amount}{unit}")
+    return " ".join(parts[:2])

@@ -1,0 +1,532 @@
+"""Open a file, learn what it is, go through its entries.
+
+    source ─► walker ─► batches of tuples ─► Entry, one at a time
+                 └────► records ─► what the snapshot knows of itself: aux, functions, databases, checksum
+
+A Snapshot is read once, from front to back, in constant memory. Entries are cursors on it, valid until the next one; what
+their bodies hold is decoded when asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from dataclasses import replace as changed
+from typing import Any, BinaryIO, Self
+
+from rdbkit.errors import Corrupt, Passed, RdbkitError, Unsupported
+from rdbkit.rdb import encoding, spec, walker
+from rdbkit.rdb.shape import ELEMENTS
+from rdbkit.rdb.values import Decoder, value
+from rdbkit.rdb.walker import Plan, Walker
+from rdbkit.source import Source, classify_tail, open_source
+from rdbkit.target import Target
+from rdbkit.wire import crc64
+from rdbkit.wire.cursor import Cursor
+
+#: Function libraries and aux fields are remembered up to this many bytes in all.
+_REMEMBERED = 1 << 26
+
+Openable = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+
+
+@dataclass(slots=True)
+class Database:
+    """What a file says of one database: RESIZEDB's claim (None before RDB 7), and what was met so far."""
+
+    claimed_keys: int | None = None
+    claimed_expires: int | None = None
+    keys: int = 0
+    expires: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Bytes behind the end of the RDB: how many, and what they look like (source.classify_tail)."""
+
+    kind: str
+    size: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A detached entry: the same fields, independent of the file."""
+
+    offset: int
+    db: int
+    key: bytes
+    type: str
+    encoding: str | None
+    expires_at: int | None
+    idle: int | None
+    freq: int | None
+    elements: int | None
+    size: int
+    memory: int | None
+    memory_sd: int | None
+    value: Any
+    field_expires_at: dict[bytes, int] = field(default_factory=dict)
+
+
+class Entry:
+    """One key of a snapshot, valid until the next one is asked for.
+
+    `offset` (bytes, absolute), `db`, `key`, `type` (one of rdb.spec.TYPES), `expires_at` (ms since epoch), `idle` (s) and
+    `freq` (0 to 255) are known at once; the last three are None where the file has none. Everything else reads on.
+    """
+
+    __slots__ = ("_fields", "_live", "_passed", "_row", "_shape", "_size", "_snapshot")
+
+    def __init__(self, snapshot: Snapshot, row: walker.Entry) -> None:
+        self._snapshot = snapshot
+        self._row = row
+        self._size = row[walker.SIZE]
+        self._shape = row[walker.SHAPE_OF]
+        self._fields: dict[bytes, int] | None = None
+        # An open body can be read once from where the file stands: by a decoder, or by a walk for its shape.
+        self._live: Decoder | None = None
+        self._passed = False
+
+    def __repr__(self) -> str:
+        return f"<Entry {self.type} {self.key!r} db={self.db} offset={self.offset}>"
+
+    @property
+    def offset(self) -> int:
+        """Where the entry starts: its first attribute, else its type byte."""
+        return self._row[walker.OFFSET]
+
+    @property
+    def db(self) -> int:
+        """Number of the database."""
+        return self._row[walker.DB]
+
+    @property
+    def key(self) -> bytes:
+        """The key."""
+        return self._row[walker.KEY]
+
+    @property
+    def type(self) -> str:
+        """What TYPE answers; "module" for vector sets, JSON and other modules' types."""
+        return spec.BY_ID[self._row[walker.TYPE]].type
+
+    @property
+    def type_id(self) -> int:
+        """Row of rdb.spec that the entry was written as."""
+        return self._row[walker.TYPE]
+
+    @property
+    def expires_at(self) -> int | None:
+        """Expiry in ms since epoch."""
+        return self._row[walker.EXPIRES_AT]
+
+    @property
+    def idle(self) -> int | None:
+        """Seconds since the last access."""
+        return self._row[walker.IDLE]
+
+    @property
+    def freq(self) -> int | None:
+        """LFU counter, 0 to 255."""
+        return self._row[walker.FREQ]
+
+    @property
+    def size(self) -> int:
+        """Serialized bytes, attributes and key included."""
+        if self._size < 0:
+            self._finish()
+        return self._size
+
+    @property
+    def elements(self) -> int | None:
+        """Elements as LLEN, SCARD, ZCARD, HLEN, XLEN, ARCOUNT count them; 1 for a string, None for a module."""
+        count: int = self._measured()[ELEMENTS]
+        return None if count < 0 else count
+
+    @property
+    def encoding(self) -> str | None:
+        """OBJECT ENCODING after the target loaded the file; None where no server of that version has the type."""
+        return self._snapshot.encode(self._row[walker.TYPE], self._measured(), len(self.key), self.expires_at is not None)
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes of MEMORY USAGE; None: unknown."""
+        return None
+
+    @property
+    def memory_sd(self) -> int | None:
+        """Standard deviation of `memory`; 0: exact, None: unknown."""
+        return None
+
+    @property
+    def value(self) -> Any:
+        """The value whole, in the shapes of rdb.values; hashes' field expiries stand in `field_expires_at`."""
+        with self._located():
+            found, self._fields = value(self.decoder())
+        return found
+
+    @property
+    def field_expires_at(self) -> dict[bytes, int]:
+        """Expiries of a hash's fields (in KeyDB's files of a set's members, too), ms since epoch."""
+        if self._fields is None:
+            _ = self.value
+        return {**(self._fields or {}), **self._members()}
+
+    def _members(self) -> dict[bytes, int]:
+        extra = self._row[walker.EXTRA]
+        found: dict[bytes, int] = extra.get("members", {}) if extra else {}
+        return found
+
+    def decoder(self) -> Decoder:
+        """Return a reader of the body: its `parts()` in batches, and afterwards what else the body told.
+
+        Raises Passed where the body is behind us on a pipe.
+        """
+        row = self._row
+        start = row[walker.BODY_OFFSET]
+        body = row[walker.BODY]
+        if body is not None:
+            cursor = Cursor(body, base=start)
+        elif self._snapshot.is_open(self) and not self._passed:
+            self._passed = True
+            self._live = Decoder(row[walker.TYPE], self._snapshot.cursor, self._snapshot.templates)
+            return self._live
+        else:
+            cursor = self._again()
+        return Decoder(row[walker.TYPE], cursor, self._snapshot.templates)
+
+    def parts(self) -> Iterator[Any]:
+        """Yield the value one part at a time, in file order, for values that do not fit in memory.
+
+        Chunks of bytes · elements · members · (member, score) · (field, value, expires_at | None) · (id, fields) ·
+        (index, value) · (kind, value).
+        """
+        with self._located():
+            for batch in self.decoder().parts():
+                yield from batch
+
+    def copy_to(self, out: BinaryIO) -> int:
+        """Write the body's bytes as they stand in the file; return how many."""
+        body = self._row[walker.BODY]
+        if body is not None:
+            out.write(body)
+            return len(body)
+        size = self.offset + self.size - self._row[walker.BODY_OFFSET]
+        with self._snapshot.source.reopen(self._row[walker.BODY_OFFSET]) as source:
+            for piece in Cursor(source=source).pieces(size):
+                out.write(piece)
+        return size
+
+    def detach(self) -> Record:
+        """Return a frozen record of everything, the value included."""
+        found = self.value
+        return Record(
+            self.offset,
+            self.db,
+            self.key,
+            self.type,
+            self.encoding,
+            self.expires_at,
+            self.idle,
+            self.freq,
+            self.elements,
+            self.size,
+            self.memory,
+            self.memory_sd,
+            found,
+            self.field_expires_at,
+        )
+
+    # -- the body --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _located(self) -> Iterator[None]:
+        try:
+            yield
+        except RdbkitError as error:
+            error.locate(self.db, self.key)
+            raise
+
+    def _again(self) -> Cursor:
+        """Return a cursor that stands at the body once more."""
+        start = self._row[walker.BODY_OFFSET]
+        with self._located():
+            return Cursor(source=self._snapshot.source.reopen(start), base=start)
+
+    def _measured(self) -> Any:
+        if self._shape is None:
+            self._finish()
+        return self._shape
+
+    def _finish(self) -> None:
+        """Walk the body for its shape and size: the retained one, where the file stands, or once more."""
+        snapshot = self._snapshot
+        body = self._row[walker.BODY]
+        here = snapshot.is_open(self) and not self._passed
+        if body is not None:
+            cursor = Cursor(body, base=self._row[walker.BODY_OFFSET])
+        else:
+            cursor = snapshot.cursor if here else self._again()
+            self._passed = True
+        with self._located():
+            self._shape = snapshot.measure(cursor).shape(self._row[walker.TYPE])
+        self._size = cursor.tell() - self.offset
+        if here:
+            snapshot.walker.is_open = False
+
+    def leave(self) -> None:
+        """Read to the end what was begun of an open body; the snapshot calls it before it goes on."""
+        if self._live is not None:
+            with self._located():
+                for _ in self._live.parts():
+                    pass
+            self._snapshot.walker.is_open = False
+
+
+class Snapshot:
+    """An RDB file being read; make one with `rdbkit.open`.
+
+    `kind` is "rdb"; `product` is "redis", "valkey", "keydb" or "dragonfly"; `version` the RDB version; `producer` the text
+    of the server version that wrote it, None where the file does not say; `target` the server that encodings are told for.
+    `aux`, `functions`, `databases` and `checksum` fill up while the file is read.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        target: Target | None = None,
+        settings: dict[str, str] | None = None,
+        allocator: str = "jemalloc",
+        now: int | None = None,
+        plan: Plan | None = None,
+        verify: bool = True,
+    ) -> None:
+        self.source = source
+        self.name = source.name
+        self.kind = "rdb"
+        self.aux: dict[str, bytes] = {}
+        self.functions: list[bytes] = []
+        self.templates: dict[int, tuple[bytes, ...]] = {}
+        self.databases: dict[int, Database] = {}
+        self.modules_aux: list[tuple[int, int]] = []
+        self.slot_imports: list[tuple[bytes, list[tuple[int, int]]]] = []
+        self.tail: Tail | None = None
+        self.end: int | None = None
+        self._remembered = 0
+        self._current: Entry | None = None
+        update = crc64.update() if verify else None
+        self.cursor = Cursor(source=source, base=source.start, update=update)
+        self.walker = Walker(self.cursor, plan or Plan(level=walker.SHAPE, retain=True), verify=verify)
+        self.templates = self.walker.body.templates
+        self.version = self.walker.version
+        self.walker.prologue()
+        self._collect()
+        self._aim(target, settings, allocator, now)
+
+    # -- what the file is ------------------------------------------------------------------------------------------
+
+    @property
+    def product(self) -> str:
+        """Who wrote the file: "redis", "valkey", "keydb" or "dragonfly"."""
+        if "valkey-ver" in self.aux:
+            return "valkey"
+        return self.walker.product
+
+    @property
+    def producer(self) -> str | None:
+        """Text of the version of the server that wrote the file."""
+        text = self.aux.get("valkey-ver", self.aux.get("redis-ver"))
+        return None if text is None else text.decode("utf-8", "backslashreplace")
+
+    @property
+    def checksum(self) -> str:
+        """State: "good", "wrong", "disabled" (stored as zero), "absent" (before RDB 5), "not verified", "not reached"."""
+        return self.walker.checksum
+
+    @property
+    def ctime(self) -> int | None:
+        """When the file was written, in ms since epoch, as its `ctime` field says."""
+        text = self.aux.get("ctime", b"")
+        return int(text) * 1000 if text.isdigit() and len(text) < 13 else None
+
+    def _aim(
+        self, target: Target | None, settings: dict[str, str] | None, allocator: str, now: int | None
+    ) -> None:
+        found = target or Target.of_file(self.product, self.producer, self.version)
+        self.now_origin = "given" if now is not None else "the file's ctime"
+        if now is None:
+            now = self.ctime
+        if now is None:
+            now, self.now_origin = self.source.modified, "the file's mtime"
+        found = changed(found, allocator=allocator, now=now)
+        self.target = found.with_settings(settings) if settings else found
+        self.encode = encoding.rules(self.target)
+        self.limits = tuple(
+            encoding.item_limit(self.target, kind) for kind in (spec.HASH, spec.SET, spec.ZSET_2, spec.LIST)
+        )
+        modern = self.target.product == "valkey" or self.target.version >= (7, 0)
+        self.walker.body.aim(self.limits, modern, modern and self.target.version >= (7, 2))
+
+    def measure(self, cursor: Cursor) -> Any:
+        """Return a walker of bodies on this cursor, aimed at the same target."""
+        body = self.walker.body
+        return type(body)(cursor, self.limits, body.converts, body.pushes, self.templates)
+
+    # -- records ---------------------------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        records, self.walker.records = self.walker.records, []
+        for record in records:
+            self._note(record)
+
+    def _note(self, record: walker.Record) -> None:
+        _, kind, payload = record
+        if kind == spec.AUX:
+            self._note_aux(payload)
+        elif kind == spec.SELECTDB:
+            self.databases.setdefault(payload, Database())
+        elif kind == spec.RESIZEDB:
+            database = self.databases.setdefault(payload[0], Database())
+            database.claimed_keys, database.claimed_expires = payload[1:]
+        elif kind in (spec.FUNCTION2, spec.FUNCTION_PRE_GA):
+            if self._remember(len(payload[0])):
+                self.functions.append(payload[0])
+        elif kind == spec.MODULE_AUX and self._remember(16):
+            self.modules_aux.append(payload)
+        elif kind == spec.SLOT_IMPORT and self._remember(16 * len(payload[1])):
+            self.slot_imports.append(payload)
+
+    def _note_aux(self, payload: tuple[bytes, bytes, int]) -> None:
+        name, text, _ = payload
+        # Valkey writes one of these for each slot, between the keys.
+        if name == b"slot-info":
+            return
+        printable = name.decode("utf-8", "backslashreplace")
+        if printable not in self.aux and self._remember(len(name) + len(text)):
+            self.aux[printable] = text
+
+    def _remember(self, size: int) -> bool:
+        self._remembered += size + 64
+        return self._remembered <= _REMEMBERED
+
+    # -- entries ---------------------------------------------------------------------------------------------------
+
+    def batches(self) -> Iterator[list[walker.Entry]]:
+        """Yield entries as the walker's tuples, some hundreds at a time: the quick way for those who fold over all.
+
+        Raises Truncated, Corrupt or Unsupported at damage, after all that came before it was yielded.
+        """
+        while not self.walker.done:
+            batch = self.walker.batch()
+            self._collect()
+            self._count(batch)
+            if batch:
+                yield batch
+        self._finish()
+
+    def _count(self, batch: list[walker.Entry]) -> None:
+        number = -1
+        database = None
+        for row in batch:
+            if row[1] != number or database is None:
+                number = row[1]
+                database = self.databases.setdefault(number, Database())
+            database.keys += 1
+            if row[4] is not None:
+                database.expires += 1
+
+    def __iter__(self) -> Iterator[Entry]:
+        for batch in self.batches():
+            for row in batch:
+                entry = self._current = Entry(self, row)
+                yield entry
+                if self.walker.is_open:
+                    entry.leave()
+        self._current = None
+
+    def is_open(self, entry: Entry) -> bool:
+        """Tell whether this entry's body is what the file is open at."""
+        return self.walker.is_open and self._current is entry and entry._row[walker.SIZE] < 0
+
+    def _finish(self) -> None:
+        """Look at what follows the end, and refuse what the end cannot vouch for."""
+        if self.end is not None:
+            return
+        self.end = self.cursor.tell()
+        if self.cursor.at_end():
+            return
+        first = self.cursor.take(min(64, self.cursor.end - self.cursor.pos))
+        size = len(first)
+        while not self.cursor.at_end():
+            size += self.cursor.end - self.cursor.pos
+            self.cursor.pos = self.cursor.end
+        kind = classify_tail(first, size, self.source.mark)
+        self.tail = Tail(kind, size, self.end)
+        self._judge(self.tail)
+
+    def _judge(self, tail: Tail) -> None:
+        if tail.kind == "AOF commands":
+            raise Unsupported(
+                f"an AOF with an RDB preamble: {tail.size} bytes of commands follow, and its state needs replay",
+                offset=tail.offset,
+                code="needs-replay",
+            )
+        # Where no checksum vouches for it, a stray end mark in the middle of a file looks just like this.
+        if self.checksum not in ("good", "not verified") and tail.kind != "replication mark":
+            raise Corrupt(
+                f"{tail.size} bytes ({tail.kind}) follow the end of an RDB whose checksum is {self.checksum}: "
+                "keys may be hidden in them",
+                offset=tail.offset,
+                code="trailing-bytes",
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self.source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open(  # noqa: A001  rdbkit.open is to be called by that name
+    what: Openable,
+    *,
+    target: Target | str | None = None,
+    settings: dict[str, str] | None = None,
+    allocator: str = "jemalloc",
+    now: int | None = None,
+    plan: Plan | None = None,
+    verify: bool = True,
+) -> Snapshot:
+    """Open a snapshot: a path, "-" for standard input, bytes, or a binary file object; packed or not.
+
+    `target` ("redis:7.2.6") and `settings` (as in redis.conf) say for which server encodings are told; default: the one
+    that wrote the file. `plan` selects and says how deep to read; `verify=False` leaves the checksum alone.
+
+    Raises OSError, Unsupported (another format, a newer version), Truncated, Corrupt.
+    """
+    source = open_source(what)
+    try:
+        refuse_aof(source)
+        goal = Target.parse(target) if isinstance(target, str) else target
+        return Snapshot(
+            source, target=goal, settings=settings, allocator=allocator, now=now, plan=plan, verify=verify
+        )
+    except BaseException:
+        source.close()
+        raise
+
+
+def refuse_aof(source: Source) -> None:
+    """Say what an append-only file is, instead of calling it a damaged RDB."""
+    if source.peek.startswith((b"*", b"#TS:", b"file ")):
+        raise Unsupported(
+            "an append-only file, not an RDB: its state needs replay", offset=source.start, code="needs-replay"
+        )

@@ -1,0 +1,232 @@
+"""From a path, standard input, a file object or bytes to a stream of RDB or AOF bytes with absolute offsets.
+
+    raw bytes ─► [ framing ] ─► [ unpacking ] ─► [ unpacking ] ─► read()
+                 replication    gzip bz2 xz zstd lz4 vcs-lz4
+
+What wraps the data is recognised by its first bytes, never by a name, and taken off layer by layer: at most two
+packings, and once the framing of a replication transfer, which may also stand inside of a packing. Offsets, those of
+errors too, count in what the innermost packing gives; a framing that no packing follows is counted in: `start` is its
+length.
+
+Nothing is held beyond what looking at the first bytes took and, per packing, the bounds that packing.py states.
+Everything before a cut or damage is given first; then the error is raised, and again on each further read.
+
+Sources: rdb-format.md §12 and §13.3 (what follows an RDB, and what a replica receives).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import BinaryIO, Self
+
+from rdbkit.errors import LimitExceeded, Passed, Unsupported
+from rdbkit.source.layers import READ, Ahead, Unpacked
+from rdbkit.source.packing import PACKINGS, packing_of
+from rdbkit.source.raw import Memory, Raw, identity, name_of, open_path, use_object
+
+__all__ = ["Source", "classify_tail", "open_source"]
+
+#: The most bytes that `Source.peek` and `Source.trailing` show.
+PEEK = 64
+#: A primary sends a newline about once a second while it prepares the transfer; we look past an hour of them.
+_FRAMING = 4096
+_FRAME = re.compile(rb"\n*\$(?:EOF:([!-~]{40})|([0-9]{1,19}))\r\n")
+_TAILS = (
+    (re.compile(rb"\0+"), "zeros"),
+    (re.compile(rb"REDIS[0-9]{4}.*|VALKEY[0-9]{3}.*", re.DOTALL), "another RDB"),
+    (re.compile(rb"[\r\n]*(?:\*(?:[0-9].*)?|#.*)", re.DOTALL), "AOF commands"),
+)
+
+
+class Source:
+    """A stream of unpacked, unframed bytes; what `rdbkit.wire.cursor.Readable` asks for. Not for several threads.
+
+    name            the path as given, "<stdin>", "<bytes>", or what the file object calls itself
+    size            absolute offset at which the stream ends, where known without reading (nothing is packed); else -1
+    file_size       bytes of the input as it lies there (from where the file object stood), where known; else None
+    packing         what was taken off, outermost first: ("gzip",), ("vcs-lz4",), ("replication $EOF",) …
+    start           absolute offset of the first byte that read() gives
+    seekable        whether reopen() can work
+    peek            the first bytes, at most 64, that read() gives, as seen at opening; fewer: it ends, or breaks, there
+    mark            the 40 bytes that close a `$EOF:` transfer, else None
+    framed_length   the bytes that a `$<len>` transfer announced (a claim), else None
+    """
+
+    def __init__(self, raw: Raw, name: str, seen: os.stat_result | None = None, *, start: int | None = None) -> None:
+        self.name = name
+        self.file_size = raw.size
+        self.packing: tuple[str, ...] = ()
+        self.start = start or 0
+        self.seekable = raw.seekable
+        self.mark: bytes | None = None
+        self.framed_length: int | None = None
+        self._raw = raw
+        self._seen = seen
+        self._ahead = Ahead(raw)
+        self._layers: list[Ahead] = []
+        if start is None:
+            self._unwrap()
+        self.peek = self._look()
+        self.size = -1
+        # /proc and the like have files that say 0 and hold more.
+        if not self._layers and raw.size is not None and (raw.size or not self.peek):
+            self.size = raw.size
+
+    def _look(self) -> bytes:
+        """Peek. What rdbkit cannot read at all is refused here; damage waits for its turn."""
+        peek = self._ahead.peek(PEEK)
+        if not peek and isinstance(self._ahead.failure, Unsupported | LimitExceeded):
+            raise self._ahead.failure
+        return peek
+
+    def _unwrap(self) -> None:
+        while self._unframe() or self._unpack():
+            pass
+
+    def _unframe(self) -> bool:
+        if self.mark is not None or self.framed_length is not None:
+            return False
+        found = _FRAME.match(self._ahead.peek(_FRAMING if self._ahead.peek(1) == b"\n" else PEEK))
+        if found is None:
+            return False
+        self.start = found.end()
+        self._ahead.skip(found.end())
+        self.mark = found[1]
+        self.framed_length = int(found[2]) if found[2] else None
+        self.packing += ("replication $EOF" if found[1] else "replication $<len>",)
+        return True
+
+    def _unpack(self) -> bool:
+        name = packing_of(self._ahead.peek(PEEK))
+        if not name:
+            return False
+        if len(self._layers) == 2:
+            wrapped = " inside of ".join((name, *self.packing[::-1]))
+            raise Unsupported(f"packed too often: {wrapped}", offset=0, code="nested-packing")
+        self._layers.append(self._ahead)
+        self._ahead = Ahead(Unpacked(PACKINGS[name].unpack(self._ahead)))
+        self.packing += (name,)
+        self.start = 0
+        self._look()
+        return True
+
+    def read(self, n: int, /) -> bytes:
+        """Return up to n (> 0) bytes, b"" only at the end.
+
+        Raises Truncated where packed data is cut, Corrupt (code "bad-compression") where it is damaged, each with the
+        offset reached; LimitExceeded where unpacking needs too much memory; OSError where the system cannot read.
+        """
+        return self._ahead.read(n)
+
+    @property
+    def trailing(self) -> tuple[bytes, int] | None:
+        """What follows a VCS envelope, and servers ignore: its first bytes (at most 64), and how many there are.
+
+        None where there is no envelope, and before read() has given b"".
+        """
+        return self._layers[-1].drained if self._layers else None
+
+    def reopen(self, offset: int) -> Source:
+        """Return a second, independent Source whose first byte is the one at `offset`, not before the framing's end.
+
+        What is packed is unpacked again from its beginning. Raises Passed where the input cannot be read twice.
+        """
+        if not self.seekable:
+            raise Passed(
+                f"{self.name} cannot be read a second time: save it to a file first, or ask for values while they pass",
+                offset=offset,
+            )
+        if not self._layers:
+            other = self._again(offset)
+            other.packing, other.mark, other.framed_length = self.packing, self.mark, self.framed_length
+            return other
+        other = self._again(None)
+        try:
+            other._advance(offset)
+        except BaseException:
+            other.close()
+            raise
+        return other
+
+    def _again(self, start: int | None) -> Source:
+        raw = self._raw.again(start or 0)
+        try:
+            return Source(raw, self.name, self._seen, start=start)
+        except BaseException:
+            raw.close()
+            raise
+
+    def _advance(self, offset: int) -> None:
+        left = offset - self.start
+        if left < 0:
+            raise ValueError(f"offset {offset} lies before the data, which starts at {self.start}")
+        while left and (piece := self.read(min(left, READ))):
+            left -= len(piece)
+        self.start = offset
+        self.peek = self._look()
+
+    def changed(self) -> bool:
+        """Tell whether the file at the path is another, or has another size or modification time, than at opening."""
+        if self._seen is None:
+            return False
+        try:
+            now = os.stat(self.name)  # noqa: PTH116  the name is what the caller gave
+        except OSError:
+            return True
+        return identity(now) != identity(self._seen)
+
+    def close(self) -> None:
+        """Close what open_source() opened; a file object that was handed in stays open."""
+        self._raw.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_source(what: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO) -> Source:
+    """Open a path, "-" (standard input), bytes, or a binary file object from where it stands.
+
+    Raises OSError (with its filename) where the path cannot be read, IsADirectoryError for a directory, TypeError for
+    text, LimitExceeded where unpacking needs too much memory, and Unsupported for what cannot be unpacked, code
+    "missing-extra" where a library is not installed, "unsupported-envelope" for a newer VCS envelope, "nested-packing"
+    for three packings.
+    """
+    seen = None
+    raw: Raw
+    if isinstance(what, bytes | bytearray | memoryview):
+        name, raw = "<bytes>", Memory(memoryview(what).cast("B"))
+    elif what == "-":
+        name, raw = "<stdin>", use_object(getattr(sys.stdin, "buffer", None), "<stdin>")
+    elif isinstance(what, str | os.PathLike):
+        name = os.fspath(what)
+        raw, seen = open_path(name)
+    else:
+        name = name_of(what)
+        raw = use_object(what, name)
+    try:
+        return Source(raw, name, seen)
+    except BaseException:
+        raw.close()
+        raise
+
+
+def classify_tail(first: bytes, total: int, mark: bytes | None = None) -> str:
+    """Name what follows the checksum: `total` bytes, judged by the first of them (give 64 or more, or all).
+
+    "replication mark" is exactly the 40 bytes of `mark`, or with none known 40 letters and digits; "replication mark,
+    then …" is a known mark with more behind it. Else "AOF commands", "zeros", "another RDB", "unknown bytes", or
+    "nothing".
+    """
+    if total == 0:
+        return "nothing"
+    if mark is not None and first.startswith(mark):
+        rest = total - len(mark)
+        return "replication mark, then " + classify_tail(first[len(mark) :], rest) if rest else "replication mark"
+    if mark is None and total == 40 and first[:40].isalnum():
+        return "replication mark"
+    return next((name for pattern, name in _TAILS if pattern.fullmatch(first)), "unknown bytes")

@@ -1,0 +1,148 @@
+"""Layers of readers, each pulling from the one below.
+
+    Ahead(raw) ◄─ an unpacker (a generator of pieces) ◄─ Unpacked ◄─ Ahead ◄─ … ◄─ Source.read
+
+An error waits until the bytes before it have been given, stays from then on, and carries the offset reached in the
+topmost layer. What comes out does not depend on the sizes in which the bottom gives its bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from rdbkit.errors import RdbkitError, Truncated
+
+#: Bytes that a layer asks of the one below.
+READ = 1 << 16
+#: Bytes that an unpacker makes of them before it pauses.
+CHUNK = 1 << 18
+
+
+class Reader(Protocol):
+    """Bytes in order."""
+
+    def read(self, n: int, /) -> bytes:
+        """Return up to n bytes, b"" only at the end."""
+
+
+class Ahead:
+    """A reader that can look ahead. An error met while looking is kept until the bytes before it are read."""
+
+    def __init__(self, below: Reader) -> None:
+        self.below = below
+        self.head = b""
+        self.at = 0
+        self.failure: RdbkitError | None = None
+        self.drained: tuple[bytes, int] | None = None
+
+    def peek(self, n: int) -> bytes:
+        """Return the next n bytes, fewer before the end or an error, and leave them to be read."""
+        have = len(self.head) - self.at
+        if have < n:
+            pieces = [self.head[self.at :]]
+            while have < n and (piece := self._fetch(max(READ, n - have))):
+                pieces.append(piece)
+                have += len(piece)
+            self.head = b"".join(pieces)
+            self.at = 0
+        return self.head[self.at : self.at + n]
+
+    def _fetch(self, n: int) -> bytes:
+        if self.failure is not None:
+            return b""
+        try:
+            return self.below.read(n)
+        except RdbkitError as error:
+            self.failure = error
+            return b""
+
+    def read(self, n: int, /) -> bytes:
+        """Return up to n bytes, b"" only at the end."""
+        if self.at < len(self.head):
+            piece = self.head[self.at : self.at + n]
+            self.skip(len(piece))
+            return piece
+        if self.failure is not None:
+            raise self.failure
+        return self.below.read(n)
+
+    def skip(self, n: int) -> None:
+        """Step over n bytes that peek() has shown."""
+        self.at += n
+        if self.at >= len(self.head):
+            self.head = b""
+            self.at = 0
+
+    def unread(self, piece: bytes) -> None:
+        """Give bytes back."""
+        self.head = piece + self.head[self.at :]
+        self.at = 0
+
+    def gather(self, n: int) -> bytes:
+        """Return exactly n bytes, fewer only before the end or an error."""
+        piece = self.peek(n)
+        if not piece and self.failure is not None:
+            raise self.failure
+        self.skip(len(piece))
+        return piece
+
+    def drain(self) -> None:
+        """Read to the end; keep the first bytes of that, at most 64, and their number, in `drained`."""
+        first = self.peek(64)
+        total = 0
+        while piece := self.read(READ):
+            total += len(piece)
+        self.drained = first, total
+
+    def exactly(self, n: int, name: str) -> bytes:
+        """Return n bytes, or raise."""
+        piece = self.gather(n)
+        if len(piece) < n:
+            raise self.failure or cut(name)
+        return piece
+
+
+class Unpacked:
+    """What the pieces of an unpacker come to; its errors get the offset reached here."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self.pieces = pieces
+        self.held = b""
+        self.at = 0
+        self.total = 0
+        self.ended = False
+        self.failure: BaseException | None = None
+
+    def read(self, n: int, /) -> bytes:
+        """Return up to n bytes, b"" only at the end."""
+        if self.at >= len(self.held):
+            self._refill()
+        piece = self.held[self.at : self.at + n]
+        self.at += len(piece)
+        return piece
+
+    def _refill(self) -> None:
+        pieces: list[bytes] = []
+        have = 0
+        try:
+            while have < CHUNK and not self.ended:
+                piece = next(self.pieces, None)
+                self.ended = piece is None
+                pieces.append(piece or b"")
+                have += len(pieces[-1])
+        except BaseException as error:  # whatever it was: after an error the generator would look as if at its end
+            self.ended = True
+            self.failure = error
+            if isinstance(error, RdbkitError):
+                error.offset = self.total + have
+        self.held = b"".join(pieces)
+        self.at = 0
+        self.total += have
+        if not have and self.failure is not None:
+            raise self.failure
+
+
+def cut(name: str) -> Truncated:
+    """Say that packed data is not all there."""
+    return Truncated(f"the {name} data ends too early: it was cut off")

@@ -1,0 +1,131 @@
+"""The bottom of a source: bytes as they lie in a file, come through a pipe, or are held in memory."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from rdbkit.source.layers import Reader
+
+
+class Raw(Reader, Protocol):
+    """The outermost bytes; `size` where it is known, `again` only where `seekable`."""
+
+    size: int | None
+    seekable: bool
+
+    def again(self, offset: int) -> Raw:
+        """Return an independent reader that starts at `offset`."""
+
+    def close(self) -> None:
+        """Close what was opened here."""
+
+
+class Memory:
+    """Bytes that are here already."""
+
+    seekable = True
+
+    def __init__(self, view: memoryview, position: int = 0) -> None:
+        self.view = view
+        self.size: int | None = len(view)
+        self.position = position
+
+    def read(self, n: int, /) -> bytes:
+        """Return up to n bytes."""
+        piece = bytes(self.view[self.position : self.position + n])
+        self.position += len(piece)
+        return piece
+
+    def again(self, offset: int) -> Memory:
+        """Return another reader of the same bytes."""
+        return Memory(self.view, offset)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class File:
+    """A file from where it stands. Several of these may share one position in it, so each seeks before it reads."""
+
+    def __init__(self, file: Any, name: str, *, size: int | None, seekable: bool, owned: bool, origin: int = 0) -> None:
+        self.file = file
+        self.name = name
+        self.size = size
+        self.seekable = seekable
+        self.owned = owned
+        self.origin = origin
+        self.position = origin
+        # For a pipe behind a buffer: there, read() would wait until it has all n bytes.
+        self._read: Callable[[int], bytes | None] = getattr(file, "read1", file.read)
+
+    def read(self, n: int, /) -> bytes:
+        """Return up to n bytes; an OSError carries the name."""
+        try:
+            if self.seekable:
+                self.file.seek(self.position)
+            piece = self._read(n)
+        except OSError as error:
+            error.filename = error.filename or self.name
+            raise
+        if piece is None:
+            raise BlockingIOError(errno.EAGAIN, "the input is in non-blocking mode", self.name)
+        self.position += len(piece)
+        return piece
+
+    def again(self, offset: int) -> File:
+        """Return another reader of the same file."""
+        # Not opened by its name again: servers put a new dump in place of the old one by renaming it.
+        file = io.FileIO(os.dup(self.file.fileno())) if self.owned else self.file
+        other = File(file, self.name, size=self.size, seekable=True, owned=self.owned, origin=self.origin)
+        other.position += offset
+        return other
+
+    def close(self) -> None:
+        """Close the file, unless it was handed in."""
+        if self.owned:
+            self.file.close()
+
+
+def open_path(path: str) -> tuple[Raw, os.stat_result | None]:
+    """Open a file; what is not a regular one cannot be read twice, and has no status to compare."""
+    if os.path.isdir(path):  # noqa: PTH112  opening one is "permission denied" on some systems
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    file = io.FileIO(path)
+    seen = os.fstat(file.fileno())
+    if stat.S_ISREG(seen.st_mode):
+        return File(file, path, size=seen.st_size, seekable=True, owned=True), seen
+    return File(file, path, size=None, seekable=False, owned=True), None
+
+
+def use_object(file: Any, name: str) -> Raw:
+    """Read a file object that someone else opened, and will close."""
+    if file is None:
+        raise OSError(errno.EBADF, "standard input is closed", name)
+    if isinstance(file, io.TextIOBase):
+        raise TypeError(f"{name} is open for text: open it in binary mode")
+    seekable = bool(getattr(file, "seekable", bool)())
+    if not seekable:
+        return File(file, name, size=None, seekable=False, owned=False)
+    origin = file.tell()
+    size = None
+    # Others (a GzipFile, a remote object) may have to read everything to find their end.
+    if isinstance(file, io.FileIO | io.BufferedReader | io.BufferedRandom | io.BytesIO):
+        size = max(file.seek(0, os.SEEK_END) - origin, 0)
+        file.seek(origin)
+    return File(file, name, size=size, seekable=True, owned=False, origin=origin)
+
+
+def name_of(file: Any) -> str:
+    """Return what the file object calls itself."""
+    name = getattr(file, "name", None)
+    return os.fsdecode(name) if isinstance(name, str | bytes) else "<file>"
+
+
+def identity(status: os.stat_result) -> tuple[int, ...]:
+    """Return what tells one state of a file from another."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,0 +1,240 @@
+"""The server that a question is about: "what would this look like there?" One frozen value answers for all who ask.
+
+A file does not say how its keys look in memory; a server that loads it decides, by its release, its settings and its
+allocator. Encoding, memory, compat, writer and replay all read the same `Target`, so their answers fit together.
+
+Releases come in lines (7.2, 8.0); a line has rules of its own, and a few patch releases changed what memory is counted
+(memory-model.md §2.1), so a target is always x.y.z. Versions between the lines are candidates of the next one: 6.9.240
+is 7.0-rc1, 7.9.224 is 8.0-m01. 255.255.255 is a build of a development branch and tells nothing.
+
+Sources: rdb-format.md §1 and §5, memory-model.md §2.1 and §3.10, design.md §6 "Target".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from rdbkit.settings import Config, Settings, read_config
+
+__all__ = ["ALLOCATORS", "RELEASES", "Config", "Release", "Settings", "Target", "read_config"]
+
+Version = tuple[int, int, int]
+
+#: Tables A, B, B' and G of memory-model.md §1, in that order.
+ALLOCATORS = ("jemalloc", "jemalloc-debian", "jemalloc-5.3.1", "glibc")
+
+
+class Release(NamedTuple):
+    """A line of releases; `patch` is the one meant by `redis:7.2`, `rdb` the RDB version that it writes."""
+
+    line: tuple[int, int]
+    patch: int
+    rdb: int
+
+
+#: Ascending. The patch is one whose behaviour was measured, or else the line's last.
+RELEASES: dict[str, tuple[Release, ...]] = {
+    "redis": (
+        Release((2, 4), 18, 2),
+        Release((2, 6), 17, 6),
+        Release((2, 8), 24, 6),
+        Release((3, 0), 7, 6),
+        Release((3, 2), 13, 7),
+        Release((4, 0), 14, 8),
+        Release((5, 0), 14, 9),
+        Release((6, 0), 20, 9),
+        Release((6, 2), 16, 9),
+        Release((7, 0), 15, 10),
+        Release((7, 2), 6, 11),
+        Release((7, 4), 1, 12),
+        Release((8, 0), 6, 12),
+        Release((8, 2), 3, 12),
+        Release((8, 4), 0, 12),
+        Release((8, 6), 3, 13),
+        Release((8, 8), 0, 14),
+        Release((8, 10), 2, 15),
+    ),
+    "valkey": (
+        Release((7, 2), 7, 11),
+        Release((8, 0), 1, 11),
+        Release((8, 1), 1, 11),
+        Release((9, 0), 4, 80),
+        Release((9, 1), 2, 80),
+    ),
+}
+
+#: Who is meant by an RDB version when the file names nobody; any other version: the oldest line that wrote it.
+_ASSUMED = {("redis", 3): (2, 4), ("redis", 4): (2, 4), ("redis", 5): (2, 4), ("redis", 6): (2, 8)}
+#: What two development builds (255.255.255) were measured to behave as.
+_DEVELOPMENT = {("redis", 12): (8, 0), ("valkey", 11): (8, 0)}
+#: The last Redis release that KeyDB took in; its own numbers went on (6.3).
+_KEYDB_BASE = (6, 2, 6)
+#: The oldest Redis that reads all that Dragonfly's plain snapshots hold, whatever version they claim.
+_DRAGONFLY_BASE = (7, 2, 6)
+
+_TARGET = re.compile(r"(?:(redis|valkey):)?([0-9]{1,2})\.([0-9]{1,3})(?:\.([0-9]{1,3}))?", re.IGNORECASE)
+_PRODUCER = re.compile(r"([0-9]{1,5})\.([0-9]{1,5})(?:\.([0-9]{1,5}))?(?![0-9])")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server to load the file: product ("redis" or "valkey"), version, settings, allocator, and its clock.
+
+    `now` is ms since epoch, None where nobody needs it; `origin` tells in a few words how the target was chosen.
+    """
+
+    product: str
+    version: Version
+    settings: Settings
+    allocator: str = "jemalloc"
+    now: int | None = None
+    origin: str = "given"
+
+    def __post_init__(self) -> None:
+        if self.product not in RELEASES:
+            raise ValueError(f"unknown product {self.product!r}: redis or valkey")
+        if self.allocator not in ALLOCATORS:
+            raise ValueError(f"unknown allocator {self.allocator!r}: one of {', '.join(ALLOCATORS)}")
+
+    def __str__(self) -> str:
+        return f"{self.product}:{'.'.join(map(str, self.version))}"
+
+    @classmethod
+    def of(
+        cls,
+        product: str,
+        version: Version,
+        *,
+        allocator: str = "jemalloc",
+        now: int | None = None,
+        origin: str = "given",
+    ) -> Target:
+        """Return a release with its default settings."""
+        return cls(product, version, Settings.of(product, version), allocator, now, origin)
+
+    @classmethod
+    def parse(cls, text: str, *, allocator: str = "jemalloc", now: int | None = None) -> Target:
+        """Read "redis:7.2.6", "valkey:9.1.2", "redis:7.2" (its best known patch release) or "7.2.6" (Redis).
+
+        Releases newer than all known ones count as the newest. Raises ValueError, one line, saying what is accepted.
+        """
+        match = _TARGET.fullmatch(text.strip())
+        if match is None:
+            raise ValueError(f"not a target: {text!r} (accepted: redis:7.2.6, valkey:9.1.2, redis:7.2, 7.2.6)")
+        product = (match[1] or "redis").lower()
+        line = int(match[2]), int(match[3])
+        version = _released(product, (*line, int(match[4]) if match[4] else _patch(product, line)))
+        if version is None:
+            known = ", ".join(f"{a}.{b}" for (a, b), _, _ in RELEASES[product])
+            raise ValueError(f"no {product} release {line[0]}.{line[1]} is known (accepted: {known} and newer)")
+        return cls.of(product, version, allocator=allocator, now=now)
+
+    @classmethod
+    def of_file(
+        cls,
+        product: str,
+        producer: str | None,
+        rdb_version: int,
+        *,
+        allocator: str = "jemalloc",
+        now: int | None = None,
+    ) -> Target:
+        """Return the server that an RDB is about when nobody says otherwise: the one that wrote it.
+
+        `product` is "redis", "valkey", "keydb" or "dragonfly", `producer` the text of its `redis-ver` or `valkey-ver`,
+        None where there is none. A text that is no version, or one that cannot have written this RDB version, counts
+        as none. Never raises for what a file may hold.
+        """
+        number = _number(producer or "")
+        family = "valkey" if product == "valkey" else "redis"
+        version = _BY_PRODUCT.get(product, _own)(family, number, rdb_version)
+        if version is None:
+            version = _assumed(family, rdb_version, development=number is not None and number[0] == 255)
+            origin = f"assumed for RDB {rdb_version}"
+        elif number is None:
+            origin = f"assumed for {product}"
+        else:
+            origin = "the file's producer" + ("" if number == version else f" ({'.'.join(map(str, number))})")
+        return cls.of(family, version, allocator=allocator, now=now, origin=origin)
+
+    @classmethod
+    def of_aof(cls, *, manifest: bool, allocator: str = "jemalloc", now: int | None = None) -> Target:
+        """Return the server assumed for an AOF without preamble: the newest for a manifest set, else Redis 6.2."""
+        row = RELEASES["redis"][-1] if manifest else _row("redis", (6, 2, 0))
+        origin = "assumed for a multi-part AOF" if manifest else "assumed for a single AOF"
+        return cls.of("redis", (*row.line, row.patch), allocator=allocator, now=now, origin=origin)
+
+    def with_settings(self, changes: Mapping[str, str]) -> Target:
+        """Return this target with some settings as written in a redis.conf. Raises ValueError as Settings does."""
+        return replace(self, settings=self.settings.with_settings(changes))
+
+    @property
+    def rdb_version(self) -> int:
+        """The newest RDB version that it reads, and the one that it writes."""
+        return _row(self.product, self.version).rdb
+
+
+def _row(product: str, version: Version) -> Release:
+    """Return the line that a version belongs to: the newest that is not newer."""
+    rows = RELEASES[product]
+    return next((row for row in reversed(rows) if row.line <= version), rows[0])
+
+
+def _patch(product: str, line: tuple[int, int]) -> int:
+    return next((row.patch for row in RELEASES[product] if row.line == line), 0)
+
+
+def _released(product: str, version: Version) -> Version | None:
+    """Return the release that a version is or, for a candidate, becomes; None if there is no such thing."""
+    rows = RELEASES[product]
+    line = version[:2]
+    if line > rows[-1].line or any(row.line == line for row in rows):
+        return version
+    # Development went on under odd numbers (6.9, 7.1, 7.3, 7.9), so an even one between the lines is a slip.
+    if line < rows[0].line or line[1] % 2 == 0:
+        return None
+    after = next(row for row in rows if row.line > line)
+    return (*after.line, 0)
+
+
+def _number(text: str) -> Version | None:
+    match = _PRODUCER.match(text)
+    return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
+
+
+def _own(product: str, number: Version | None, rdb_version: int) -> Version | None:
+    """Return the release of that number, if it can have written this RDB version."""
+    version = _released(product, number) if number and number[0] != 255 else None
+    if version is None:
+        return None
+    row = _row(product, version)
+    # Newer than all known lines: what it writes is not known either.
+    return version if row.rdb >= rdb_version or row is RELEASES[product][-1] else None
+
+
+def _keydb(_product: str, number: Version | None, _rdb_version: int) -> Version | None:
+    """Return the Redis release that a KeyDB stands on: the nearest before its own number, from 5.0 on."""
+    if number is None or number >= _KEYDB_BASE:
+        return _KEYDB_BASE
+    row = _row("redis", max(number, (5, 0, 0)))
+    return number if row.line == number[:2] else (*row.line, row.patch)
+
+
+def _dragonfly(_product: str, number: Version | None, _rdb_version: int) -> Version | None:
+    claimed = _released("redis", number) if number and number[0] != 255 else None
+    return max(claimed or _DRAGONFLY_BASE, _DRAGONFLY_BASE)
+
+
+_BY_PRODUCT = {"keydb": _keydb, "dragonfly": _dragonfly}
+
+
+def _assumed(product: str, rdb_version: int, *, development: bool) -> Version:
+    """Return who is meant by an RDB version alone."""
+    rows = RELEASES[product]
+    line = _DEVELOPMENT.get((product, rdb_version)) if development else None
+    line = line or _ASSUMED.get((product, rdb_version))
+    row = next((row for row in rows if (row.line == line if line else row.rdb >= rdb_version)), rows[-1])
+    return (*row.line, row.patch)

@@ -1,0 +1,38 @@
+cimport cython
+from rdbkit.wire cimport lzf
+
+cdef class Cursor:
+    cdef public bytes data
+    cdef const unsigned char* view
+    cdef public Py_ssize_t pos, end, summed, pinned
+    cdef public long long base, size, blob
+    cdef public object source, update
+    cdef public unsigned long long crc
+
+    cpdef long long tell(self)
+    @cython.locals(keep=Py_ssize_t, held=Py_ssize_t, chunk=bytes)
+    cpdef bint more(self, long long want) except -1
+    cpdef _sum(self, Py_ssize_t until)
+    cpdef unsigned long long checksum(self) except? 0
+    cpdef int need(self, long long n) except -1
+    cpdef int short(self, long long where) except -1
+    cpdef int skip(self, long long n) except -1
+    cpdef bint at_end(self) except -1
+    cpdef unsigned char u8(self) except? 0
+    @cython.locals(number="unsigned long long", byte="unsigned long long", i=int)
+    cpdef unsigned long long fixed(self, int width) except? 0
+    cpdef bytes take(self, long long n)
+    @cython.locals(number="unsigned long long", byte="unsigned long long", i=int, width=int)
+    cpdef unsigned long long length(self) except? 0
+    @cython.locals(number="unsigned long long")
+    cpdef long long claim(self) except? -1
+    @cython.locals(first=int, at=Py_ssize_t, packed="long long", size="long long")
+    cpdef bytes string(self)
+    @cython.locals(form=int)
+    cpdef bytes _integer(self)
+    @cython.locals(packed="long long", size="long long")
+    cpdef tuple packed(self)
+    @cython.locals(out=list, first=int, at=Py_ssize_t)
+    cpdef list strings(self, long long count)
+    @cython.locals(first=int, size="long long", packed="long long")
+    cpdef long long skip_string(self) except? -1

@@ -1,0 +1,373 @@
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""A bounded window of bytes that moves over a source, and the few primitives that RDB records are made of.
+
+            base                 pinned          pos                 end
+             ↓                     ↓              ↓                   ↓
+    ……gone…… [ read, summed up …… | kept on purpose | not yet read …… ] ……still in the source……
+
+Everything that the format says about its own size is a claim. So there is one place that fetches bytes (`more`), one that
+insists on them (`need`), and whoever wants n bytes asks it first, comparing by subtraction, because a sum could overflow.
+The window grows with the bytes that arrive, never with the number that was claimed.
+
+Before RDB bytes leave the window they go into the running CRC64, while they are still in the processor's cache.
+
+A cursor with `blob >= 0` reads the inside of a string (a listpack, a ziplist): there, running out of bytes is not a short
+file but a structure that contradicts itself, and the offset that helps is the one at which that string starts.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Protocol
+
+from rdbkit.errors import Corrupt, Truncated
+from rdbkit.wire import lzf
+from rdbkit.wire.crc64 import Update
+
+#: Bytes asked of the source at a time: small enough for the second-level cache, large enough to make the call's cost vanish.
+WINDOW = 1 << 18
+#: What one entry may hold in memory when its body is to be kept (design.md §5: 1 MiB).
+RETAIN = 1 << 20
+#: No file is this long; longer claims are cut to it, so that a small multiple of one still fits a machine word.
+ENDLESS = 1 << 56
+
+_F64 = struct.Struct("<d")
+_F32 = struct.Struct("<f")
+
+
+class Readable(Protocol):
+    """What a cursor reads from: bytes in order, b"" at the end; `size` where the whole length is known, else -1."""
+
+    size: int
+
+    def read(self, n: int, /) -> bytes:
+        """Return up to n bytes, b"" only at the end."""
+
+
+class Overflow(Exception):  # noqa: N818  not an error: the walker's sign that an entry is too long to keep
+    """The pinned part of the window would grow beyond RETAIN."""
+
+
+class Cursor:
+    """Read primitives from bytes, or from a source of them through a window.
+
+    `base + pos` is the absolute offset. Raises Truncated (offset: where the bytes end) or, inside a string, Corrupt.
+    """
+
+    def __init__(
+        self,
+        data: bytes = b"",
+        source: Readable | None = None,
+        base: int = 0,
+        update: Update | None = None,
+        blob: int = -1,
+    ) -> None:
+        self.data = data
+        self.view = data
+        self.pos = 0
+        self.end = len(data)
+        self.base = base
+        self.source = source
+        self.size = -1 if source is None else source.size
+        self.update = update
+        self.crc = 0
+        self.summed = 0
+        self.pinned = -1
+        self.blob = blob
+
+    def tell(self) -> int:
+        """Return the absolute offset of the next byte."""
+        return self.base + self.pos
+
+    # -- the window ------------------------------------------------------------------------------------------------
+
+    def more(self, want: int) -> bool:
+        """Fetch further bytes, about `want` of them; False at the end of the source."""
+        if self.source is None:
+            return False
+        keep = self.pos if self.pinned < 0 else self.pinned
+        if self.pinned >= 0 and self.end - keep > RETAIN:
+            raise Overflow
+        held = self.end - keep
+        chunk = self.source.read(max(WINDOW, min(want, held)))
+        if not chunk:
+            return False
+        self._sum(keep)
+        self.data = self.data[keep : self.end] + chunk if held else chunk
+        self.view = self.data
+        self.base += keep
+        self.pos -= keep
+        self.summed -= keep
+        if self.pinned >= 0:
+            self.pinned = 0
+        self.end = len(self.data)
+        return True
+
+    def _sum(self, until: int) -> None:
+        if until > self.summed:
+            if self.update is not None:
+                self.crc = self.update(memoryview(self.data)[self.summed : until], self.crc)
+            self.summed = until
+
+    def checksum(self) -> int:
+        """Return the CRC64 of everything before the next byte."""
+        self._sum(self.pos)
+        return self.crc
+
+    def need(self, n: int) -> int:
+        """Have n bytes in the window, or raise. (Returns 0.)"""
+        if n <= self.end - self.pos:
+            return 0
+        if self.size >= 0 and n > self.size - self.base - self.pos:
+            self.short(self.size)
+        while n > self.end - self.pos:
+            if not self.more(n - (self.end - self.pos)):
+                self.short(self.base + self.end)
+        return 0
+
+    def short(self, where: int) -> int:
+        """Raise what running out of bytes means here."""
+        if self.blob >= 0:
+            raise Corrupt("a packed structure runs over the end of its string", offset=self.blob, code="bad-blob")
+        raise Truncated("the file ends in the middle of a record", offset=where)
+
+    def skip(self, n: int) -> int:
+        """Step over n bytes without holding them."""
+        if self.size >= 0 and n > self.size - self.base - self.pos:
+            self.short(self.size)
+        while n > self.end - self.pos:
+            n -= self.end - self.pos
+            self.pos = self.end
+            if not self.more(1):
+                self.short(self.base + self.end)
+        self.pos += n
+        return 0
+
+    def at_end(self) -> bool:
+        """Tell whether no byte is left."""
+        return self.pos >= self.end and not self.more(1)
+
+    # -- fixed width -----------------------------------------------------------------------------------------------
+
+    def u8(self) -> int:
+        """Read one byte."""
+        if self.pos >= self.end:
+            self.need(1)
+        byte = self.view[self.pos]
+        self.pos += 1
+        return byte
+
+    def fixed(self, width: int) -> int:
+        """Read `width` (1 to 8) bytes, little endian."""
+        if width > self.end - self.pos:
+            self.need(width)
+        number = 0
+        for i in range(width):
+            byte = self.view[self.pos + i]
+            number |= byte << (8 * i)
+        self.pos += width
+        return number
+
+    def fixed_signed(self, width: int) -> int:
+        """Read `width` (1 to 8) bytes, little endian, two's complement."""
+        return int.from_bytes(self.take(width), "little", signed=True)
+
+    def f64(self) -> float:
+        """Read a binary64, little endian."""
+        value: float = _F64.unpack(self.take(8))[0]
+        return value
+
+    def f32(self) -> float:
+        """Read a binary32, little endian (module values only)."""
+        value: float = _F32.unpack(self.take(4))[0]
+        return value
+
+    def take(self, n: int) -> bytes:
+        """Read n bytes."""
+        if n > self.end - self.pos:
+            self.need(n)
+        at = self.pos
+        self.pos = at + n
+        return self.view[at : at + n]
+
+    # -- length-encoded (rdb-format.md §3.1, §3.2) -----------------------------------------------------------------
+
+    def length(self) -> int:
+        """Read a length: 6, 14, 32 or 64 bits, 0 to 2^64 - 1."""
+        if self.pos >= self.end:
+            self.need(1)
+        number = self.view[self.pos]
+        if number < 0x40:
+            self.pos += 1
+            return number
+        if number < 0x80:
+            self.need(2)
+            byte = self.view[self.pos + 1]
+            self.pos += 2
+            return (number & 0x3F) << 8 | byte
+        if number > 0x81:
+            raise Corrupt(
+                f"byte {number:#04x} where a length is due", offset=self.tell() if self.blob < 0 else self.blob, code="bad-length"
+            )
+        width = 4 if number == 0x80 else 8
+        self.need(1 + width)
+        number = 0
+        for i in range(1, 1 + width):
+            byte = self.view[self.pos + i]
+            number = number << 8 | byte
+        self.pos += 1 + width
+        return number
+
+    def claim(self) -> int:
+        """Read a length that counts bytes or items to come: one that no file can hold is cut to ENDLESS."""
+        number = self.length()
+        return ENDLESS if number > 0x100000000000000 else number
+
+    def string(self) -> bytes:
+        """Read a string in any of its forms: raw, integer, LZF."""
+        if self.pos >= self.end:
+            self.need(1)
+        first = self.view[self.pos]
+        if first < 0x40 and first < self.end - self.pos:
+            at = self.pos + 1
+            self.pos = at + first
+            return self.view[at : at + first]
+        if first < 0xC0:
+            return self.take(self.claim())
+        if first < 0xC3:
+            return self._integer()
+        start = self.tell()
+        packed, size = self.packed()
+        return lzf.decompress(self.take(packed), size, start)
+
+    def _integer(self) -> bytes:
+        form = self.u8() - 0xC0
+        return b"%d" % self.fixed_signed(1 << form)
+
+    def packed(self) -> tuple[int, int]:
+        """Read the head of an LZF string: stored and unpacked size in bytes."""
+        start = self.tell()
+        self.need(1)
+        if self.view[self.pos] != 0xC3:
+            raise Corrupt(f"unknown string encoding {self.view[self.pos]:#04x}", offset=start, code="bad-string")
+        self.pos += 1
+        packed = self.claim()
+        size = self.claim()
+        # Three bytes can stand for 264 at the most, so a larger claim cannot be true and need not be tried.
+        if size // lzf.RATIO > packed:
+            raise Corrupt(f"{packed} packed bytes cannot hold the {size} claimed", offset=start, code="bad-lzf")
+        return packed, size
+
+    def strings(self, count: int) -> list[bytes]:
+        """Read `count` strings."""
+        out: list[bytes] = []
+        while count > 0:
+            if self.pos < self.end:
+                first = self.view[self.pos]
+                if first < 0x40 and first < self.end - self.pos:
+                    at = self.pos + 1
+                    self.pos = at + first
+                    out.append(self.view[at : at + first])
+                    count -= 1
+                    continue
+            out.append(self.string())
+            count -= 1
+        return out
+
+    def skip_string(self) -> int:
+        """Step over a string; return its logical length in bytes."""
+        if self.pos >= self.end:
+            self.need(1)
+        first = self.view[self.pos]
+        if first < 0xC0:
+            size = self.claim()
+            if size <= self.end - self.pos:
+                self.pos += size
+            else:
+                self.skip(size)
+            return size
+        if first < 0xC3:
+            return len(self._integer())
+        packed, size = self.packed()
+        self.skip(packed)
+        return size
+
+    def head(self) -> tuple[int, int]:
+        """Read the head of a raw or LZF string: its size, and how many bytes are stored (-1: raw, as many)."""
+        self.need(1)
+        if self.view[self.pos] == 0xC3:
+            packed, size = self.packed()
+            return size, packed
+        if self.view[self.pos] > 0xC3:
+            self.packed()
+        return self.claim(), -1
+
+    def inner(self, size: int, packed: int, start: int) -> Cursor:
+        """Return a cursor over the inside of the string whose head was just read; read it before anything else.
+
+        For strings of any length: the inside is fetched, and unpacked, through a window of its own. `start` is the
+        string's offset, for errors.
+        """
+        if packed < 0:
+            return Cursor(source=_Inside(self, size), blob=start)
+        return Cursor(source=_Unpacked(self, packed, size, start), blob=start)
+
+    def open_string(self) -> tuple[int, Cursor]:
+        """Read a string's head in any of its forms; return its size and a cursor over its inside."""
+        start = self.tell()
+        self.need(1)
+        if self.view[self.pos] >= 0xC0 and self.view[self.pos] < 0xC3:
+            text = self._integer()
+            return len(text), Cursor(text, blob=start)
+        size, packed = self.head()
+        return size, self.inner(size, packed, start)
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """Yield the next `size` bytes in pieces of at most a window."""
+        while size > 0:
+            if self.pos >= self.end:
+                self.need(1)
+            piece = self.take(min(size, self.end - self.pos))
+            size -= len(piece)
+            yield piece
+
+
+class _Inside:
+    """The bytes of a raw string, taken from the cursor that stands on it."""
+
+    def __init__(self, outer: Cursor, size: int) -> None:
+        self.outer = outer
+        self.size = size
+        self.left = size
+
+    def read(self, n: int, /) -> bytes:
+        """Return up to n bytes of the string."""
+        if self.left <= 0:
+            return b""
+        outer = self.outer
+        outer.need(1)
+        piece = outer.take(min(n, self.left, outer.end - outer.pos))
+        self.left -= len(piece)
+        return piece
+
+
+class _Unpacked:
+    """The bytes of an LZF string, unpacked as they are asked for."""
+
+    def __init__(self, outer: Cursor, packed: int, size: int, offset: int) -> None:
+        self.inside = _Inside(outer, packed)
+        self.size = size
+        self.unpacker = lzf.Unpacker(size, offset)
+
+    def read(self, n: int, /) -> bytes:
+        """Return the next bytes: at least one, unless the string is at its end."""
+        # A packed byte may stand for up to 88, so a sixteenth of what is asked for keeps the answer near it.
+        while True:
+            packed = self.inside.read(max(n // 16, 64))
+            if not packed:
+                self.unpacker.finish()
+                return b""
+            piece = self.unpacker.feed(packed)
+            if piece:
+                return piece

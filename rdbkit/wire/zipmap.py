@@ -1,0 +1,107 @@
+"""Zipmap: how Redis 2.2 to 2.4 kept a small hash in one byte string (rdb-format.md §10.4).
+
+    [pairs: u8, 254 = unknown] [length] [field] [length] [free: u8] [value] [free bytes of garbage] … [ff]
+    length = u8 below 254, or fe u32
+
+Everything that contradicts itself is Corrupt("bad-zipmap") at the offset at which the string starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rdbkit.errors import Corrupt
+from rdbkit.wire.cursor import Cursor
+
+#: From here on a first byte is no length: this one announces four more, the next one ends the map.
+_LONG = 254
+_END = 255
+_ENDLESS = 1 << 62
+
+
+def items(data: bytes, offset: int = -1) -> list[bytes]:
+    """Return fields and values by turns."""
+    return Reader(Cursor(data, blob=offset), len(data)).all()
+
+
+class Reader:
+    """Reads the pairs of a zipmap of `size` bytes at a cursor, some at a time."""
+
+    def __init__(self, cursor: Cursor, size: int) -> None:
+        self.cursor = cursor
+        self.offset = cursor.blob
+        self.left = size
+        self.count = self._byte()
+        self.seen = 0
+        self._ended = False
+
+    def read(self, limit: int) -> list[bytes]:
+        """Return up to `limit` further fields and values by turns, but never half a pair; [] at the end."""
+        out: list[bytes] = []
+        while not self._ended and len(out) < limit:
+            length = self._length()
+            if length < 0:
+                self._finish()
+                break
+            out.append(self._take(length))
+            length = self._length()
+            if length < 0:
+                raise self._corrupt("a zipmap ends between a field and its value")
+            free = self._byte()
+            out.append(self._take(length))
+            self._skip(free)
+            self.seen += 1
+        return out
+
+    def all(self) -> list[bytes]:
+        """Return all fields and values that are left."""
+        return self.read(_ENDLESS)
+
+    def _finish(self) -> None:
+        self._ended = True
+        if self.left:
+            raise self._corrupt("a zipmap ends before its last byte")
+        if not self.seen or (self.count != _LONG and self.count != self.seen):
+            raise self._corrupt(f"a zipmap counts {self.count} pairs and holds {self.seen}")
+
+    def _length(self) -> int:
+        """Read a length; -1 where the end mark stands in its place."""
+        length = self._byte()
+        if length == _END:
+            return -1
+        if length == _LONG:
+            length = int.from_bytes(self._take(4), "little")
+            if length < _LONG:
+                raise self._corrupt("a zipmap spells a short length in the long form")
+        return length
+
+    def _byte(self) -> int:
+        return self._take(1)[0]
+
+    def _take(self, n: int) -> bytes:
+        self._spend(n)
+        return self.cursor.take(n)
+
+    def _skip(self, n: int) -> None:
+        self._spend(n)
+        self.cursor.skip(n)
+
+    def _spend(self, n: int) -> None:
+        if n > self.left:
+            raise self._corrupt("a zipmap runs over its end")
+        self.left -= n
+
+    def _corrupt(self, message: str) -> Corrupt:
+        return Corrupt(message, offset=self.offset, code="bad-zipmap")
+
+
+def encode(items: Sequence[bytes]) -> bytes:
+    """Return the zipmap of these fields and values by turns, without free bytes."""
+    pairs = zip(items[::2], items[1::2])
+    body = b"".join(_length(field) + field + _length(value) + b"\0" + value for field, value in pairs)
+    return bytes((min(len(items) // 2, _LONG),)) + body + b"\xff"
+
+
+def _length(text: bytes) -> bytes:
+    size = len(text)
+    return bytes((size,)) if size < _LONG else b"\xfe" + size.to_bytes(4, "little")
