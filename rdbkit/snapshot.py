@@ -18,6 +18,8 @@ from typing import Any, BinaryIO, Self
 
 from rdbkit.errors import Corrupt, Passed, RdbkitError, Unsupported
 from rdbkit.rdb import encoding, spec, walker
+from rdbkit.rdb.body import Body
+from rdbkit.rdb.dump import read_payload
 from rdbkit.rdb.shape import ELEMENTS
 from rdbkit.rdb.values import Decoder, value
 from rdbkit.rdb.walker import Plan, Walker
@@ -28,6 +30,8 @@ from rdbkit.wire.cursor import Cursor
 
 #: Function libraries and aux fields are remembered up to this many bytes in all.
 _REMEMBERED = 1 << 26
+#: Bytes by which what follows an RDB is recognised.
+_TAIL_SEEN = 64
 
 Openable = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
@@ -134,6 +138,11 @@ class Entry:
         return self._row[walker.FREQ]
 
     @property
+    def body(self) -> bytes | None:
+        """The retained bytes of the body; None where there were too many, or it was not asked for."""
+        return self._row[walker.BODY]
+
+    @property
     def size(self) -> int:
         """Serialized bytes, attributes and key included."""
         if self._size < 0:
@@ -164,7 +173,7 @@ class Entry:
     @property
     def value(self) -> Any:
         """The value whole, in the shapes of rdb.values; hashes' field expiries stand in `field_expires_at`."""
-        with self._located():
+        with self.located():
             found, self._fields = value(self.decoder())
         return found
 
@@ -173,9 +182,10 @@ class Entry:
         """Expiries of a hash's fields (in KeyDB's files of a set's members, too), ms since epoch."""
         if self._fields is None:
             _ = self.value
-        return {**(self._fields or {}), **self._members()}
+        return {**(self._fields or {}), **self.members()}
 
-    def _members(self) -> dict[bytes, int]:
+    def members(self) -> dict[bytes, int]:
+        """Return the expiries that KeyDB's records give of the value's members."""
         extra = self._row[walker.EXTRA]
         found: dict[bytes, int] = extra.get("members", {}) if extra else {}
         return found
@@ -204,7 +214,7 @@ class Entry:
         Chunks of bytes · elements · members · (member, score) · (field, value, expires_at | None) · (id, fields) ·
         (index, value) · (kind, value).
         """
-        with self._located():
+        with self.located():
             for batch in self.decoder().parts():
                 yield from batch
 
@@ -215,9 +225,8 @@ class Entry:
             out.write(body)
             return len(body)
         size = self.offset + self.size - self._row[walker.BODY_OFFSET]
-        with self._snapshot.source.reopen(self._row[walker.BODY_OFFSET]) as source:
-            for piece in Cursor(source=source).pieces(size):
-                out.write(piece)
+        for piece in self._again().pieces(size):
+            out.write(piece)
         return size
 
     def detach(self) -> Record:
@@ -243,7 +252,8 @@ class Entry:
     # -- the body --------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _located(self) -> Iterator[None]:
+    def located(self) -> Iterator[None]:
+        """Name this entry in the errors that reading its body raises."""
         try:
             yield
         except RdbkitError as error:
@@ -253,8 +263,8 @@ class Entry:
     def _again(self) -> Cursor:
         """Return a cursor that stands at the body once more."""
         start = self._row[walker.BODY_OFFSET]
-        with self._located():
-            return Cursor(source=self._snapshot.source.reopen(start), base=start)
+        with self.located():
+            return Cursor(source=self._snapshot.reopen(start), base=start)
 
     def _measured(self) -> Any:
         if self._shape is None:
@@ -271,7 +281,7 @@ class Entry:
         else:
             cursor = snapshot.cursor if here else self._again()
             self._passed = True
-        with self._located():
+        with self.located():
             self._shape = snapshot.measure(cursor).shape(self._row[walker.TYPE])
         self._size = cursor.tell() - self.offset
         if here:
@@ -280,7 +290,7 @@ class Entry:
     def leave(self) -> None:
         """Read to the end what was begun of an open body; the snapshot calls it before it goes on."""
         if self._live is not None:
-            with self._located():
+            with self.located():
                 for _ in self._live.parts():
                     pass
             self._snapshot.walker.is_open = False
@@ -317,6 +327,8 @@ class Snapshot:
         self.tail: Tail | None = None
         self.end: int | None = None
         self._remembered = 0
+        self._records: list[walker.Record] = []
+        self._second: Source | None = None
         self._current: Entry | None = None
         update = crc64.update() if verify else None
         self.cursor = Cursor(source=source, base=source.start, update=update)
@@ -365,23 +377,46 @@ class Snapshot:
         found = changed(found, allocator=allocator, now=now)
         self.target = found.with_settings(settings) if settings else found
         self.encode = encoding.rules(self.target)
-        self.limits = tuple(
-            encoding.item_limit(self.target, kind) for kind in (spec.HASH, spec.SET, spec.ZSET_2, spec.LIST)
-        )
-        modern = self.target.product == "valkey" or self.target.version >= (7, 0)
-        self.walker.body.aim(self.limits, modern, modern and self.target.version >= (7, 2))
+        self.limits = item_limits(self.target)
+        lists = encoding.list_limits(self.target) if self.target.version >= (7, 2) else None
+        self.walker.body.aim(self.limits, self.target.version >= (7, 0), lists)
 
-    def measure(self, cursor: Cursor) -> Any:
+    def reopen(self, offset: int) -> Source:
+        """Return the file once more, at an absolute offset; it stays open until the next such call, or `close`.
+
+        Raises Passed where there is only one reading, as from a pipe.
+        """
+        if self._second is not None:
+            self._second.close()
+            self._second = None
+        self._second = self.source.reopen(offset)
+        return self._second
+
+    def measure(self, cursor: Cursor) -> Body:
         """Return a walker of bodies on this cursor, aimed at the same target."""
         body = self.walker.body
-        return type(body)(cursor, self.limits, body.converts, body.pushes, self.templates)
+        return Body(cursor, self.limits, body.converts, body.lists, self.templates)
+
+    def select(self, plan: Plan) -> None:
+        """Take over a plan's selection; before the first entry is asked for."""
+        self.walker.select(plan)
 
     # -- records ---------------------------------------------------------------------------------------------------
 
     def _collect(self) -> None:
-        records, self.walker.records = self.walker.records, []
-        for record in records:
+        self._records, self.walker.records = self.walker.records, []
+        for record in self._records:
             self._note(record)
+
+    def take_records(self) -> list[walker.Record]:
+        """Return what was met besides keys since the last batch, as (offset, id of its row, what it says)."""
+        records, self._records = self._records, []
+        return records
+
+    def enter(self, row: walker.Entry) -> Entry:
+        """Return the entry of one of the walker's tuples, as the current one."""
+        self._current = Entry(self, row)
+        return self._current
 
     def _note(self, record: walker.Record) -> None:
         _, kind, payload = record
@@ -421,8 +456,10 @@ class Snapshot:
         Raises Truncated, Corrupt or Unsupported at damage, after all that came before it was yielded.
         """
         while not self.walker.done:
-            batch = self.walker.batch()
-            self._collect()
+            try:
+                batch = self.walker.batch()
+            finally:
+                self._collect()
             self._count(batch)
             if batch:
                 yield batch
@@ -442,7 +479,7 @@ class Snapshot:
     def __iter__(self) -> Iterator[Entry]:
         for batch in self.batches():
             for row in batch:
-                entry = self._current = Entry(self, row)
+                entry = self.enter(row)
                 yield entry
                 if self.walker.is_open:
                     entry.leave()
@@ -456,17 +493,19 @@ class Snapshot:
         """Look at what follows the end, and refuse what the end cannot vouch for."""
         if self.end is not None:
             return
-        self.end = self.cursor.tell()
-        if self.cursor.at_end():
-            return
-        first = self.cursor.take(min(64, self.cursor.end - self.cursor.pos))
-        size = len(first)
-        while not self.cursor.at_end():
-            size += self.cursor.end - self.cursor.pos
-            self.cursor.pos = self.cursor.end
-        kind = classify_tail(first, size, self.source.mark)
-        self.tail = Tail(kind, size, self.end)
-        self._judge(self.tail)
+        cursor = self.cursor
+        self.end = cursor.tell()
+        while cursor.end - cursor.pos < _TAIL_SEEN and cursor.more(_TAIL_SEEN):
+            pass
+        first = cursor.take(min(_TAIL_SEEN, cursor.end - cursor.pos))
+        while not cursor.at_end():
+            cursor.pos = cursor.end
+        size = cursor.tell() - self.end
+        if not size and self.source.trailing:
+            first, size = self.source.trailing
+        if size:
+            self.tail = Tail(classify_tail(first, size, self.source.mark), size, self.end)
+            self._judge(self.tail)
 
     def _judge(self, tail: Tail) -> None:
         if tail.kind == "AOF commands":
@@ -476,7 +515,7 @@ class Snapshot:
                 code="needs-replay",
             )
         # Where no checksum vouches for it, a stray end mark in the middle of a file looks just like this.
-        if self.checksum not in ("good", "not verified") and tail.kind != "replication mark":
+        if self.checksum not in ("good", "not verified") and tail.kind not in ("replication mark", "nothing"):
             raise Corrupt(
                 f"{tail.size} bytes ({tail.kind}) follow the end of an RDB whose checksum is {self.checksum}: "
                 "keys may be hidden in them",
@@ -486,6 +525,8 @@ class Snapshot:
 
     def close(self) -> None:
         """Close the file."""
+        if self._second is not None:
+            self._second.close()
         self.source.close()
 
     def __enter__(self) -> Self:
@@ -522,6 +563,37 @@ def open(  # noqa: A001  rdbkit.open is to be called by that name
     except BaseException:
         source.close()
         raise
+
+
+def load_dump(payload: bytes, *, target: Target | str | None = None) -> Record:
+    """Read the payload of a DUMP command: a Record with an empty key, db 0 and no expiry.
+
+    `target` as for `open`; default: the oldest server of the product that writes this RDB version. Raises Truncated,
+    Corrupt, Unsupported.
+    """
+    found = read_payload(payload)
+    goal = Target.parse(target) if isinstance(target, str) else target
+    goal = goal or Target.of_file(found.product, None, found.version)
+    body = Body(
+        Cursor(found.body, base=found.offset),
+        item_limits(goal),
+        goal.version >= (7, 0),
+        encoding.list_limits(goal) if goal.version >= (7, 2) else None,
+    )
+    if found.type_id == spec.FUNCTION2:
+        raise Unsupported("a FUNCTION DUMP payload holds no value", offset=0, code="function-dump")
+    shape = body.shape(found.type_id)
+    text, due = value(Decoder(found.type_id, Cursor(found.body, base=found.offset), {}))
+    kind = spec.BY_ID[found.type_id]
+    count = None if shape[ELEMENTS] < 0 else shape[ELEMENTS]
+    name = encoding.rules(goal)(found.type_id, shape, 0, False)
+    return Record(0, 0, b"", kind.type, name, None, None, None, count, len(payload), None, None, text, due)
+
+
+def item_limits(target: Target) -> tuple[int, int, int, int]:
+    """Return the target's longest compact items for hash, set, zset and list."""
+    of = encoding.item_limit
+    return of(target, spec.HASH), of(target, spec.SET), of(target, spec.ZSET_2), of(target, spec.LIST)
 
 
 def refuse_aof(source: Source) -> None:

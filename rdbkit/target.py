@@ -76,7 +76,7 @@ _KEYDB_BASE = (6, 2, 6)
 _DRAGONFLY_BASE = (7, 2, 6)
 
 _TARGET = re.compile(r"(?:(redis|valkey):)?([0-9]{1,2})\.([0-9]{1,3})(?:\.([0-9]{1,3}))?", re.IGNORECASE)
-_PRODUCER = re.compile(r"([0-9]{1,5})\.([0-9]{1,5})(?:\.([0-9]{1,5}))?(?![0-9])")
+_PRODUCER = re.compile(r"([0-9]{1,5})\.([0-9]{1,5})(?:\.([0-9]{1,5})(?![0-9])|(?!\.?[0-9]))")
 
 
 @dataclass(frozen=True, slots=True)

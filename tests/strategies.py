@@ -321,7 +321,7 @@ def _write_key(to: Any, file: File, key: Key, templates: dict[tuple[bytes, ...],
     if key.freq is not None:
         to.freq(key.freq)
     options: dict[str, Any] = {"compress": file.compress, "node_size": file.node_size, "generation": file.generation}
-    options["wide"] = file.version <= 5
+    options |= {"wide": file.version <= 5, "short_scores": file.version >= 11}
     if spec.BY_ID[key.type_id].type == "hash":
         options["template"] = templates.get(_fields(key.value), 0)
     to.entry(key.type_id, key.key, writer.encode(key.type_id, key.value, **options))

@@ -616,6 +616,7 @@ def test_changed(source, tmp_path):
 
     with fresh() as opened, opened.reopen(3) as again:
         assert not opened.changed()
+        assert (opened.modified, again.modified, source.open_source(RDB).modified) == (1000, 1000, None)
         path.write_bytes(RDB + b"more")
         assert opened.changed()
         assert again.changed()

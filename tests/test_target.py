@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rdbkit.settings import DIRECTIVES, SPELLINGS, Settings
 from rdbkit.target import ALLOCATORS, RELEASES, Target, read_config
@@ -37,7 +41,7 @@ REFUSED = [
     ("keydb:6.3.4", "accepted: redis:7.2.6"),
     ("redis:7.2.6.1", "accepted: redis:7.2.6"),
     ("redis:255.255.255", "accepted: redis:7.2.6"),
-    ("redis:٧.٢", "accepted: redis:7.2.6"),
+    ("redis:\u0667.2", "accepted: redis:7.2.6"),
     ("redis:7.2\n\n6", "accepted: redis:7.2.6"),
     ("redis:2.2.15", "no redis release 2.2"),
     ("redis:6.4", "no redis release 6.4"),
@@ -99,6 +103,7 @@ FILES = [
     ("redis", "unknown", 11, "redis:7.2.6", ASSUMED.format(11)),
     ("redis", "999999999.1.1", 11, "redis:7.2.6", ASSUMED.format(11)),
     ("redis", "7.2.999999999", 11, "redis:7.2.6", ASSUMED.format(11)),
+    ("redis", "5.0.5.7", 9, "redis:5.0.5", PRODUCER),
     ("redis", "1.2.6", 1, "redis:2.4.18", ASSUMED.format(1)),
     ("redis", "6.4.0", 9, "redis:5.0.14", ASSUMED.format(9)),
     ("redis", "6.2.14", 12, "redis:7.4.1", ASSUMED.format(12)),
@@ -122,6 +127,16 @@ def test_of_file(product, producer, rdb, target, origin):
     found = Target.of_file(product, producer, rdb)
     assert (str(found), found.origin) == (target, origin)
     assert found.settings == Settings.of(found.product, found.version)
+
+
+@given(
+    st.sampled_from(["redis", "valkey", "keydb", "dragonfly"]),
+    st.none() | st.text(max_size=20) | st.from_regex(r"[0-9]{1,6}(\.[0-9]{1,6}){0,3}", fullmatch=True),
+    st.integers(0, 9999),
+)
+def test_of_file_takes_what_a_file_may_hold(product, producer, rdb):
+    found = Target.of_file(product, producer, rdb)
+    assert found.version >= RELEASES[found.product][0].line
 
 
 def test_of_aof():
@@ -238,7 +253,7 @@ BAD_VALUES = [
     ("hash-max-listpack-entries", ""),
     ("hash-max-listpack-entries", "1 k"),
     ("hash-max-listpack-entries", "1kib"),
-    ("hash-max-listpack-entries", "٣"),
+    ("hash-max-listpack-entries", "\u0663"),
     ("maxmemory", "9223372036854775808"),
     ("maxmemory", "9223372036854775807k"),
     ("maxmemory", "9" * 5000),
@@ -275,18 +290,18 @@ def test_unknown_settings(name, hint):
 
 # -- config files ---------------------------------------------------------------------------------------------------
 
-CONFIG = r"""# a comment: databases 3
+CONFIG = """# a comment: databases 3
    # hash-max-ziplist-entries 1
 
 include /etc/redis/common.conf
-INCLUDE "/etc/redis/with \"quotes\" and \x41.conf"
+INCLUDE "/etc/redis/with \\"quotes\\" and \\x41.conf"
 port 6379
 save 900 1 300 10
 rename-command CONFIG ""
 user default on "unbalanced
 hash-max-ziplist-entries 100
 hash-max-listpack-entries 200
-	hash-max-listpack-value	1kb  
+\thash-max-listpack-value\t1kb  \t
 Zset-Max-Ziplist-Entries "64"
 list-max-ziplist-size '-1'
 maxmemory-policy allkeys-lru
@@ -317,3 +332,9 @@ def test_read_config_of_nothing():
 def test_read_config_refuses(line):
     with pytest.raises(ValueError, match=r"^line 2: \w+ takes one value, not '"):
         read_config(f"port 1\n{line}\n")
+
+
+@given(st.binary(max_size=200) | st.text("databases include\n\t\"'\\x4#", max_size=60))
+def test_read_config_of_anything(text):
+    with suppress(ValueError):
+        assert set(read_config(text).settings) <= set(DIRECTIVES)

@@ -90,8 +90,6 @@ _LISTPACKS = {
     spec.HASH_LISTPACK_EX: 3,
     spec.HASH_TMPL_LP_REF: 1,
 }
-#: What a server >= 7.2 puts into one node when it pushes the elements of an old list (memory-model.md §3.10).
-_NODE_BYTES = 8192
 #: A blob's count when it does not fit: walk to find out.
 _UNKNOWN = 0xFFFF
 #: Items looked at in one go inside a blob.
@@ -102,7 +100,8 @@ class Body:
     """Walks the bodies of entries on one cursor.
 
     `limits` are the target's longest compact items for hash, set, zset and list (Shape.OVER); `converts` tells that the
-    target turns ziplists into listpacks, `pushes` that it builds listpack nodes from the elements of an old list.
+    target turns ziplists into listpacks; `lists` (rdb.limits.ListLimits) how it builds nodes from an old list's elements,
+    None for targets that do not.
     `templates` maps a hash template's id to its field names (RDB 15), and is filled by the walker.
     """
 
@@ -111,19 +110,22 @@ class Body:
         cursor: Cursor,
         limits: tuple[int, int, int, int] = (64, 64, 64, 64),
         converts: bool = False,
-        pushes: bool = False,
+        lists: tuple[int, int, int, int, int] | None = None,
         templates: dict[int, tuple[bytes, ...]] | None = None,
     ) -> None:
         self.cursor = cursor
-        self.aim(limits, converts, pushes)
+        self.aim(limits, converts, lists)
         self.templates: dict[int, tuple[bytes, ...]] = {} if templates is None else templates
         self._clear()
 
-    def aim(self, limits: tuple[int, int, int, int], converts: bool, pushes: bool) -> None:
+    def aim(
+        self, limits: tuple[int, int, int, int], converts: bool, lists: tuple[int, int, int, int, int] | None
+    ) -> None:
         """Set what depends on the target."""
         self.hash_limit, self.set_limit, self.zset_limit, self.list_limit = limits
         self.converts = converts
-        self.pushes = pushes
+        self.lists = lists
+        self.push_bytes, self.push_count, self.push_plain = (0, 0, 0) if lists is None else lists[:3]
 
     def _clear(self) -> None:
         self.elements = 0
@@ -408,18 +410,26 @@ class Body:
     def _list(self) -> int:
         cursor = self.cursor
         count = cursor.claim()
-        if not self.pushes:
+        if self.lists is None:
             return self._items(count, 1, 0, self.list_limit)
-        node = 0
+        node = held = 0
         while count > 0:
             start = cursor.tell()
             entry = self._pushed()
-            if not node or node + self.size + 8 > _NODE_BYTES:
+            if self.size > self.push_plain:
+                self.plain += 1
                 self.nodes += 1
-                self.listpack += 7
-                node = 7
-            node += entry
-            self.listpack += entry
+                self.blob += self.size
+                node = 0
+            else:
+                if not node or node + self.size + 8 > self.push_bytes or held >= self.push_count:
+                    self.nodes += 1
+                    self.listpack += 7
+                    node = 7
+                    held = 0
+                node += entry
+                held += 1
+                self.listpack += entry
             self.stored += cursor.tell() - start
             count -= 1
         return 0
@@ -438,9 +448,7 @@ class Body:
         if size > self.list_limit and self.over < 0:
             self.over = self.elements
         self.elements += 1
-        head = 1 if size < 64 else 2 if size < 4096 else 5
-        entry = head + size
-        return entry + (1 if entry < 128 else 2 if entry < 16383 else 3 if entry < 2097151 else 4 if entry < 268435455 else 5)
+        return listpack.string_entry(size)
 
     # -- blobs -----------------------------------------------------------------------------------------------------
 

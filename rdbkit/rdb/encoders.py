@@ -39,6 +39,12 @@ Field = tuple[bytes, bytes, int | None]
 Scored = tuple[bytes, float]
 Cron = tuple[bytes, int, int, Sequence[bytes], Sequence[bytes]]
 
+#: What a node holds at the most, unless told otherwise: the servers' list-max-listpack-size -2.
+LIST_NODE_BYTES = 8192
+#: Head and end mark of an empty listpack and ziplist.
+LISTPACK_AROUND, ZIPLIST_AROUND = 7, 11
+#: The last moment at which a field can expire in Redis, in ms.
+LAST_EXPIRY = (1 << 48) - 2
 #: Longest element that an array keeps as a "small string" (64-bit builds; 32-bit builds refuse more than 3).
 SMALL_STRING = 7
 
@@ -53,10 +59,13 @@ class Options:
     generation: Literal["old", "new"] = "old"
     #: Keep to the ziplist integers that RDB <= 5 knew.
     wide: bool = False
-    #: Elements of a quicklist node, entries of a stream node, at the most.
-    node_size: int = 100
-    #: Bytes of a quicklist node; a longer element stands alone, as a PLAIN node where the type has them.
-    node_bytes: int = 8192
+    #: Elements of a quicklist node, entries of a stream node, at the most; None: any number, and 100.
+    node_size: int | None = None
+    #: Bytes of a node at the most, as servers estimate them; None: 8192 in a quicklist, 4096 in a stream. A longer
+    #: element stands alone, as a PLAIN node where the type has them.
+    node_bytes: int | None = None
+    #: Scores of packed zsets as servers from 7.2 on write them, else as those before did.
+    short_scores: bool = False
     #: Leave out field names that are those of the node's first entry (streams).
     same_fields: bool = True
     #: Deleted entries that still lie in the nodes: (id, pairs) (streams).
@@ -70,6 +79,9 @@ class Options:
 
 
 PLAINLY = Options()
+
+#: Element, size of the one before it in the node, options: the server's estimate of its bytes, and the true number.
+Measure = Callable[[bytes, int, Options], tuple[int, int]]
 
 
 def _strings(items: Iterable[bytes], o: Options) -> bytes:
@@ -113,33 +125,55 @@ def encode_list_ziplist(value: Sequence[bytes], o: Options = PLAINLY) -> bytes:
 
 def encode_list_quicklist(value: Sequence[bytes], o: Options = PLAINLY) -> bytes:
     """LIST_QUICKLIST."""
-    nodes = [_ziplist(node, o) for node in _nodes(value, o)]
+    nodes = [_ziplist(node, o) for node in _nodes(value, o, _in_ziplist, ZIPLIST_AROUND)]
     return encode_length(len(nodes)) + b"".join(nodes)
 
 
 def encode_list_quicklist_2(value: Sequence[bytes], o: Options = PLAINLY) -> bytes:
     """LIST_QUICKLIST_2: packed nodes, and PLAIN ones for elements longer than `node_bytes`."""
+    limit = _list_limit(o)
     out = []
-    for node in _nodes(value, o):
-        if len(node[0]) > o.node_bytes:
+    for node in _nodes(value, o, _in_listpack, LISTPACK_AROUND):
+        if len(node[0]) > limit:
             out.append(encode_length(spec.PLAIN) + encode_string(node[0], o.compress, integers=False))
         else:
             out.append(encode_length(spec.PACKED) + _listpack(node, o))
     return encode_length(len(out)) + b"".join(out)
 
 
-def _nodes(items: Iterable[bytes], o: Options) -> Iterator[list[bytes]]:
-    """Yield the elements node by node, by the servers' estimate of 8 bytes around each."""
+def _list_limit(o: Options) -> int:
+    return LIST_NODE_BYTES if o.node_bytes is None else o.node_bytes
+
+
+def _nodes(items: Iterable[bytes], o: Options, measure: Measure, empty: int) -> Iterator[list[bytes]]:
+    """Yield the elements node by node, filled as by a server that pushes one after the other.
+
+    A server asks whether the node's true size plus an estimate of the element's stays within the limit.
+    """
+    limit = _list_limit(o)
     node: list[bytes] = []
+    held = empty
     size = 0
     for item in items:
-        if node and (len(node) >= o.node_size or size + len(item) + 8 > o.node_bytes):
+        estimate, size = measure(item, size if node else 0, o)
+        if node and (len(node) == o.node_size or held + estimate > limit):
             yield node
-            node, size = [], 0
+            node, held = [], empty
         node.append(item)
-        size += len(item) + 8
+        held += size
     if node:
         yield node
+
+
+def _in_listpack(item: bytes, previous: int, o: Options) -> tuple[int, int]:
+    return len(item) + 8, listpack.measure((item,)) - LISTPACK_AROUND
+
+
+def _in_ziplist(item: bytes, previous: int, o: Options) -> tuple[int, int]:
+    length = len(item)
+    around = (1 if length < 254 else 5) + (1 if length < 64 else 2 if length < 16384 else 5)
+    link = 4 if previous >= 254 else 0
+    return length + around, len(ziplist.encode((item,), o.wide)) - ZIPLIST_AROUND + link
 
 
 def encode_set(value: Iterable[bytes], o: Options = PLAINLY) -> bytes:
@@ -150,10 +184,12 @@ def encode_set(value: Iterable[bytes], o: Options = PLAINLY) -> bytes:
 def encode_set_intset(value: Iterable[bytes], o: Options = PLAINLY) -> bytes:
     """SET_INTSET; every member must be a canonical 64-bit integer."""
     members = list(value)
+    if not members:
+        raise ValueError("an intset has at least one member")
     for member in members:
         if not listpack.is_integer(member):
             raise ValueError(f"{member[:40]!r} cannot be a member of an intset")
-    return encode_string(intset.encode(sorted(map(int, members))), o.compress)
+    return encode_string(intset.encode(map(int, members)), o.compress)
 
 
 def encode_set_listpack(value: Iterable[bytes], o: Options = PLAINLY) -> bytes:
@@ -178,20 +214,20 @@ def encode_zset_2(value: Sequence[Scored], o: Options = PLAINLY) -> bytes:
 
 def encode_zset_ziplist(value: Sequence[Scored], o: Options = PLAINLY) -> bytes:
     """ZSET_ZIPLIST."""
-    return _ziplist(_scored(value), o)
+    return _ziplist(_scored(value, o), o)
 
 
 def encode_zset_listpack(value: Sequence[Scored], o: Options = PLAINLY) -> bytes:
     """ZSET_LISTPACK."""
-    return _listpack(_scored(value), o)
+    return _listpack(_scored(value, o), o)
 
 
 def _ranged(value: Iterable[Scored]) -> list[Scored]:
     return sorted(value, key=lambda pair: (pair[1], pair[0]))
 
 
-def _scored(value: Iterable[Scored]) -> list[bytes]:
-    return [item for member, score in _ranged(value) for item in (member, score_text(score))]
+def _scored(value: Iterable[Scored], o: Options) -> list[bytes]:
+    return [item for member, score in _ranged(value) for item in (member, score_text(score, o.short_scores))]
 
 
 # -- hashes ------------------------------------------------------------------------------------------------------------
@@ -234,25 +270,31 @@ def encode_hash_metadata_pre_ga(value: Sequence[Field], o: Options = PLAINLY) ->
 def encode_hash_metadata(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
     """HASH_METADATA: expiries relative to the smallest, plus 1."""
     first = _first_expiry(value)
-    return encode_ms(first) + _with_ttls(value, first - 1 if first else 0, o)
+    fields = _with_ttls(value, first - 1, o)
+    return encode_ms(first) + fields
 
 
 def _with_ttls(value: Sequence[Field], base: int, o: Options) -> bytes:
     out = [encode_length(len(value))]
     for field, data, expires_at in value:
-        out += [encode_length(0 if expires_at is None else expires_at - base), _strings((field, data), o)]
+        ttl = 0 if expires_at is None else _due(expires_at, 1, LAST_EXPIRY) - base
+        out += [encode_length(ttl), _strings((field, data), o)]
     return b"".join(out)
 
 
 def encode_hash_listpack_ex_pre_ga(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
     """HASH_LISTPACK_EX_PRE_GA: triples, the soonest expiry first, fields without one at the end."""
-    triples = sorted(value, key=lambda triple: (triple[2] is None, triple[2] or 0))
-    return _listpack([item for field, data, expiry in triples for item in (field, data, b"%d" % (expiry or 0))], o)
+    items = []
+    for field, data, expires_at in sorted(value, key=lambda triple: (triple[2] is None, triple[2] or 0)):
+        ttl = 0 if expires_at is None else _due(expires_at, 1, LAST_EXPIRY)
+        items += [field, data, b"%d" % ttl]
+    return _listpack(items, o)
 
 
 def encode_hash_listpack_ex(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
     """HASH_LISTPACK_EX: the smallest expiry in front."""
-    return encode_ms(_first_expiry(value)) + encode_hash_listpack_ex_pre_ga(value, o)
+    triples = encode_hash_listpack_ex_pre_ga(value, o)
+    return encode_ms(_first_expiry(value)) + triples
 
 
 def _first_expiry(value: Iterable[Field]) -> int:
@@ -263,8 +305,16 @@ def encode_hash_2(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
     """HASH_2 (Valkey): the expiry behind the value, -1 for none."""
     out = [encode_length(len(value))]
     for field, data, expires_at in value:
-        out += [_strings((field, data), o), encode_ms(-1 if expires_at is None else expires_at)]
+        due = -1 if expires_at is None else _due(expires_at, 0, (1 << 63) - 1)
+        out += [_strings((field, data), o), encode_ms(due)]
     return b"".join(out)
+
+
+def _due(ms: int, low: int, high: int) -> int:
+    """Return a field's expiry, if it is one for the type: what lies outside would be read back as none, or refused."""
+    if not low <= ms <= high:
+        raise ValueError(f"a field of this type cannot expire at {ms} ms")
+    return ms
 
 
 # -- template hashes ---------------------------------------------------------------------------------------------------

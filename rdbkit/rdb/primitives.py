@@ -62,23 +62,20 @@ def encode_string(data: bytes, compress: bool = True, integers: bool = True) -> 
     """Return `data` in the form that a server chooses: integer, LZF (with `compress`), else raw."""
     size = len(data)
     if size <= INTEGER_TEXT:
-        form = _integer_form(data) if integers else None
-        return form or encode_length(size) + data
+        if integers and (data.isdigit() or (data[:1] == b"-" and data[1:].isdigit())):
+            return _integer_form(data) or _SHORT[size] + data
+        return _SHORT[size] + data
     if compress and size > NOT_PACKED:
         packed = lzf.compress(data)
         if packed is not None:
             return b"\xc3" + encode_length(len(packed)) + encode_length(size) + packed
-    return encode_length(size) + data
+    return (_SHORT[size] if size < 0x40 else encode_length(size)) + data
 
 
-def _integer_form(text: bytes) -> bytes | None:
-    """Return the integer form of canonical decimal text that fits 32 bits, None for any other text."""
-    try:
-        number = int(text)
-    except ValueError:
-        return None
-    # int() also takes "+1", "007", "1_0" and " 1": only what it gives back unchanged is canonical.
-    if b"%d" % number != text:
+def _integer_form(digits: bytes) -> bytes | None:
+    """Return the integer form of digits with or without a minus, if they are canonical and fit 32 bits."""
+    number = int(digits)
+    if b"%d" % number != digits:  # leading zeros, -0
         return None
     for form, width in ((b"\xc0", 1), (b"\xc1", 2), (b"\xc2", 4)):
         if -1 << 8 * width - 1 <= number < 1 << 8 * width - 1:
@@ -86,12 +83,15 @@ def _integer_form(text: bytes) -> bytes | None:
     return None
 
 
-def score_text(score: float) -> bytes:
-    """Return the text of a score inside a packed zset: an integer where it is one, else %.17g; inf, -inf, nan."""
-    # Integers up to 2^52 are exact; the servers lose the sign of -0, which the reader of a score would see.
-    if abs(score) < 1 << 52 and score.is_integer():
+def score_text(score: float, short: bool = False) -> bytes:
+    """Return the text of a score inside a packed zset: an integer where it is one, else %.17g; inf, -inf, nan.
+
+    `short` gives what servers from 7.2 on write: all 64-bit integers as such, and no more digits than are needed.
+    """
+    if abs(score) < (1 << 63 if short else 1 << 52) and score.is_integer():
+        # The servers lose the sign of -0, which whoever reads the score would see.
         return b"%d" % score if score or math.copysign(1, score) > 0 else b"-0"
-    return b"%.17g" % score
+    return repr(score).encode() if short else b"%.17g" % score
 
 
 def encode_double(value: float) -> bytes:

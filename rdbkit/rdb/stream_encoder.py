@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rdbkit.rdb import spec
-from rdbkit.rdb.encoders import PLAINLY, Encoder, Options
+from rdbkit.rdb.encoders import LISTPACK_AROUND, PLAINLY, Encoder, Options
 from rdbkit.rdb.primitives import encode_length, encode_ms, encode_string, rawid
 from rdbkit.wire import listpack
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
 
 DELETED, SAME_FIELDS = 1, 2
+#: What a node holds at the most, unless told otherwise: the servers' stream-node-max-entries and -bytes.
+NODE_SIZE, NODE_BYTES = 100, 4096
 #: Stands for "unknown" in a group's entries read.
 UNKNOWN = (1 << 64) - 1
 #: What Redis writes where the stream never used idempotent producers: duration in s, entries kept.
@@ -31,7 +33,7 @@ NO_IDMP = (100, 100)
 ID = tuple[int, int]
 Pairs = Sequence[tuple[bytes, bytes]]
 #: An entry, and whether it is deleted.
-Item = tuple[ID, Pairs, bool]
+Entry = tuple[ID, Pairs, bool]
 
 
 def encode_stream(type_id: int, value: Stream, o: Options = PLAINLY) -> bytes:
@@ -40,7 +42,7 @@ def encode_stream(type_id: int, value: Stream, o: Options = PLAINLY) -> bytes:
     Below STREAM_LISTPACKS_5 a pending entry without an owner stands in the group's list alone: what old servers left
     behind reads back as it was.
     """
-    nodes = [_node(entries, o) for entries in _split(value, o)]
+    nodes = list(_nodes(value, o))
     out = [encode_length(len(nodes)), *nodes, encode_length(len(value.entries)), _id(value.last_id)]
     if type_id >= spec.STREAM_LISTPACKS_2:
         out += [_id(value.first_id), _id(value.max_deleted_id), encode_length(value.entries_added)]
@@ -58,40 +60,59 @@ def _id(stream_id: ID) -> bytes:
 # -- nodes -------------------------------------------------------------------------------------------------------------
 
 
-def _split(value: Stream, o: Options) -> Iterator[list[Item]]:
-    """Yield the entries of each node, the deleted ones among them; a node without a live entry may not exist."""
-    items: list[Item] = [(stream_id, pairs, False) for stream_id, pairs in value.entries]
+def _nodes(value: Stream, o: Options) -> Iterator[bytes]:
+    """Yield the nodes, filled as by a server that adds one entry after the other, the deleted ones among them."""
+    entries: list[Entry] = [(stream_id, pairs, False) for stream_id, pairs in value.entries]
     if o.deleted:
-        items += [(stream_id, pairs, True) for stream_id, pairs in o.deleted]
-        items.sort(key=lambda item: item[0])
-    for at in range(0, len(items), o.node_size):
-        node = items[at : at + o.node_size]
-        if not all(deleted for _, _, deleted in node):
-            yield node
-
-
-def _node(entries: Sequence[Item], o: Options) -> bytes:
-    master, pairs, _ = entries[0]
-    names = [name for name, _ in pairs]
-    deleted = sum(deleted for _, _, deleted in entries)
-    items = [*_numbers(len(entries) - deleted, deleted, len(names)), *names, b"0"]
+        entries += [(stream_id, pairs, True) for stream_id, pairs in o.deleted]
+        entries.sort(key=lambda entry: entry[0])
+    limit = NODE_BYTES if o.node_bytes is None else o.node_bytes
+    node: _Node | None = None
     for entry in entries:
-        items += _entry(entry, master, names, o)
-    blob = listpack.encode(items, o.generation)
-    return encode_string(rawid(master), o.compress) + encode_string(blob, o.compress)
+        if node is None or node.full(entry, o.node_size or NODE_SIZE, limit):
+            yield from () if node is None else node.encode(o)
+            node = _Node(entry)
+        node.add(entry, o.same_fields)
+    yield from () if node is None else node.encode(o)
 
 
-def _entry(entry: Item, master: ID, names: Sequence[bytes], o: Options) -> list[bytes]:
-    (ms, seq), pairs, deleted = entry
-    same = o.same_fields and [name for name, _ in pairs] == names
-    flags = DELETED * deleted | SAME_FIELDS * same
-    items = _numbers(flags, _wrapped(ms - master[0]), _wrapped(seq - master[1]))
-    if same:
-        items += [value for _, value in pairs]
-    else:
-        items += [b"%d" % len(pairs), *(item for pair in pairs for item in pair)]
-    items.append(b"%d" % len(items))
-    return items
+class _Node:
+    """A node being filled; `size` is that of its listpack in bytes."""
+
+    def __init__(self, first: Entry) -> None:
+        self.id = first[0]
+        self.names = [name for name, _ in first[1]]
+        self.counts = [0, 0]
+        self.items: list[bytes] = []
+        self.size = listpack.measure(self._master())
+
+    def _master(self) -> list[bytes]:
+        return [*_numbers(*self.counts, len(self.names)), *self.names, b"0"]
+
+    def full(self, entry: Entry, most: int, limit: int) -> bool:
+        """Tell whether the entry has to go into a node of its own."""
+        length = sum(len(name) + len(value) for name, value in entry[1])
+        return sum(self.counts) >= most or self.size + length >= limit
+
+    def add(self, entry: Entry, same_fields: bool) -> None:
+        """Append an entry."""
+        (ms, seq), pairs, deleted = entry
+        same = same_fields and [name for name, _ in pairs] == self.names
+        items = _numbers(DELETED * deleted | SAME_FIELDS * same, _wrapped(ms - self.id[0]), _wrapped(seq - self.id[1]))
+        if same:
+            items += [value for _, value in pairs]
+        else:
+            items += [b"%d" % len(pairs), *(item for pair in pairs for item in pair)]
+        items.append(b"%d" % len(items))
+        self.items += items
+        self.size += listpack.measure(items) - LISTPACK_AROUND
+        self.counts[deleted] += 1
+
+    def encode(self, o: Options) -> Iterator[bytes]:
+        """Yield key and listpack; nothing if all entries are deleted, for such a node may not exist."""
+        if self.counts[0]:
+            blob = listpack.encode(self._master() + self.items, o.generation)
+            yield encode_string(rawid(self.id), o.compress) + encode_string(blob, o.compress)
 
 
 def _numbers(*numbers: int) -> list[bytes]:

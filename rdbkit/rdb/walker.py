@@ -63,9 +63,6 @@ class Plan:
     types: Container[str] | None = None
     pattern: Callable[[bytes], object] | None = None
     ttl: tuple[tuple[int, int] | None, ...] = ()
-    limits: tuple[int, int, int, int] = (64, 64, 64, 64)
-    converts: bool = False
-    pushes: bool = False
 
 
 class Walker:
@@ -80,11 +77,10 @@ class Walker:
         self.verify = verify
         self.product, self.version = read_magic(cursor)
         self.table = spec.dialect(self.product)
-        self.body = Body(cursor, plan.limits, plan.converts, plan.pushes)
+        self.body = Body(cursor)
         self.level = plan.level
         self.retain = plan.retain
-        self.dbs, self.types, self.pattern, self.ttl = plan.dbs, plan.types, plan.pattern, plan.ttl
-        self.selects = not (plan.dbs is None and plan.types is None and plan.pattern is None and not plan.ttl)
+        self.select(plan)
         self.done = False
         self.checksum = "not reached"
         self.stored = 0
@@ -108,6 +104,11 @@ class Walker:
         self.idle: int | None = None
         self.freq: int | None = None
         self.extra: Any = None
+
+    def select(self, plan: Plan) -> None:
+        """Take over a plan's selection."""
+        self.dbs, self.types, self.pattern, self.ttl = plan.dbs, plan.types, plan.pattern, plan.ttl
+        self.selects = not (plan.dbs is None and plan.types is None and plan.pattern is None and not plan.ttl)
 
     def prologue(self) -> None:
         """Read the records that come before the first database or key: who wrote the file stands there.
@@ -346,9 +347,10 @@ class Walker:
             when = int(value)
         except ValueError:
             raise Corrupt("a member's expiry that is no number", offset=self.cursor.tell(), code="bad-aux") from None
-        entry = out[-1]
+        last = len(out) - 1
+        entry = out[last]
         if entry[EXTRA] is None:
-            entry = out[-1] = (*entry[:EXTRA], {})
+            entry = out[last] = (*entry[:EXTRA], {})
         entry[EXTRA].setdefault("members", {})[self.member] = when
         return True
 

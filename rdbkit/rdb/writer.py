@@ -78,6 +78,8 @@ ENCODERS: dict[int, Encoder] = encoders.ENCODERS | stream_encoder.ENCODERS
 def encode(type_id: int, value: Any, **options: Any) -> bytes:
     """Return the body of an entry of this type; `options` are the fields of Options.
 
+    Who writes many of a kind makes the Options once and calls ENCODERS[type_id](value, options).
+
     Raises ValueError where the type cannot hold the value, or cannot be written at all.
     """
     encoder = ENCODERS.get(type_id)
@@ -141,7 +143,8 @@ class Writer:
         self.product: Product = product
         self.compress = compress
         self._head = magic(version, product)
-        self._known = {record for record in spec.BY_ID if writable(record, version, product)}
+        known = [record for record in spec.BY_ID if writable(record, version, product)]
+        self._bytes = {record: bytes((record & 0xFF,)) for record in known}
         self._write = write
         self._update = crc64.update() if checksum and version >= CHECKSUM_SINCE else None
         self._crc = 0
@@ -172,11 +175,12 @@ class Writer:
 
     def _op(self, record: int, *parts: bytes) -> None:
         """Write a record: its byte, then its parts."""
-        if record not in self._known:
+        byte = self._bytes.get(record)
+        if byte is None:
             row = spec.BY_ID.get(record)
             name = row.name if row else f"record {record}"
             raise ValueError(f"{name} does not exist in RDB version {self.version} of {self.product}")
-        self.put(b"".join((bytes((record & 0xFF,)), *parts)))
+        self.put(b"".join((byte, *parts)))
 
     def _string(self, data: bytes) -> bytes:
         return encode_string(data, self.compress)

@@ -13,8 +13,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
-import shutil
 import stat
 import sys
 from pathlib import Path
@@ -32,7 +30,7 @@ class Output:
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         self.partial: str | None = None
-        """Where the unfinished result lies: set while writing to a file, and after abandoning one with anything in it."""
+        """Where the unfinished result lies: while it is being written, and once abandoned if it holds anything."""
         self.bytes_written = 0
         self._pieces: list[bytes] = []
         self._waiting = 0
@@ -59,7 +57,9 @@ class Output:
     @property
     def width(self) -> int:
         """Return the columns of the terminal (80 where they are unknown)."""
-        return shutil.get_terminal_size((80, 24)).columns
+        from shutil import get_terminal_size
+
+        return get_terminal_size((80, 24)).columns
 
     def text(self, text: str) -> None:
         """Write text as UTF-8."""
@@ -143,7 +143,9 @@ class Output:
     def _send(self, view: memoryview) -> int:
         sent = self._raw.write(view)
         if sent is None:  # a terminal or pipe that someone has set to non-blocking
-            select.select([], [self._raw], [])
+            from select import select
+
+            select([], [self._raw], [])
             return 0
         self.bytes_written += sent
         return int(sent)

@@ -25,7 +25,7 @@ class _Display(Protocol):
 
 
 class Progress:
-    """Shows how far a pass over `total` bytes (None: unknown) has come; `enabled` None means "if `stream` is a terminal"."""
+    """Shows how far a pass over `total` bytes has come (None: unknown); by default only if `stream` is a terminal."""
 
     def __init__(
         self,

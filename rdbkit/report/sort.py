@@ -11,8 +11,6 @@ A key of None sorts last in either direction.
 from __future__ import annotations
 
 import heapq
-import pickle
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from sys import getsizeof
@@ -44,7 +42,12 @@ class _Run:
     """Sorted rows in a temporary file that has no name."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the run
+        # Imported here: few runs of the program sort outside, all of them start.
+        import pickle
+        from tempfile import TemporaryFile
+
+        self._file = TemporaryFile()  # noqa: SIM115 - lives as long as the run
+        self._load: Callable[[], list[Row]] = lambda: pickle.load(self._file)
         source = iter(rows)
         while chunk := list(islice(source, _CHUNK)):
             pickle.dump(chunk, self._file, pickle.HIGHEST_PROTOCOL)
@@ -54,7 +57,7 @@ class _Run:
         self._file.seek(0)
         while True:
             try:
-                chunk: list[Row] = pickle.load(self._file)
+                chunk = self._load()
             except EOFError:
                 return
             yield from chunk
@@ -142,7 +145,7 @@ def top(rows: Iterable[Row], n: int, key: Key | None = None, reverse: bool = Fal
 def ordered(
     batches: Iterable[Sequence[Row]], key: Key, reverse: bool = False, limit: int | None = None
 ) -> Iterator[Row]:
-    """Yield the rows of all batches in order, the first `limit` of them: from a heap if it is small, else sorted outside."""
+    """Yield the first `limit` rows of all batches in order (None: all of them), from a heap if they are few."""
     if limit is not None and limit <= _MOST_IN_HEAP:
         yield from top(chain.from_iterable(batches), limit, key, reverse)
         return

@@ -8,11 +8,10 @@ here.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from fractions import Fraction
+from time import gmtime
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.ASCII)
-_PREFIXES = ("k", "m", "g", "t", "p")
+_PREFIXES = ("k", "m", "g", "t", "p", "e")
 _SIZE_UNITS = {
     "": 1,
     "b": 1,
@@ -23,6 +22,7 @@ _SIZE_UNITS = {
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*", re.ASCII)
 _DURATION_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _LARGER = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800  # their first seconds
 _STEPS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
@@ -31,7 +31,7 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip().lower())
     if match is None or match[2] not in _SIZE_UNITS:
         raise ValueError(f"not a size: {text!r} (write 100, 64k, 64kb, 1MB, 1.5GiB; kb and KiB are 1024, k is 1000)")
-    return int(Fraction(match[1]) * _SIZE_UNITS[match[2]])
+    return _times(match[1], _SIZE_UNITS[match[2]])
 
 
 def parse_duration(text: str) -> int:
@@ -40,7 +40,11 @@ def parse_duration(text: str) -> int:
     parts = _DURATION.findall(trimmed)
     if not parts or _DURATION.sub("", trimmed):
         raise ValueError(f"not a duration: {text!r} (write 500ms, 90s, 15m, 12h, 7d, 2w or 1d12h)")
-    return int(sum(Fraction(number) * _DURATION_UNITS[unit] for number, unit in parts))
+    return sum(_times(number, _DURATION_UNITS[unit]) for number, unit in parts)
+
+
+def _times(number: str, unit: int) -> int:
+    return int(number) * unit if number.isdecimal() else round(float(number) * unit)
 
 
 def size(n: float) -> str:
@@ -60,10 +64,11 @@ def count(n: int) -> str:
 
 def time(ms: int) -> str:
     """Return "2033-05-18 03:33:19Z" for milliseconds since the epoch; outside the years 1 to 9999 the number itself."""
-    try:
-        return f"{datetime.fromtimestamp(ms // 1000, UTC).isoformat(' ')[:19]}Z"
-    except (ValueError, OverflowError, OSError):
+    seconds = ms // 1000
+    if not _YEAR_1 <= seconds < _YEAR_10000:
         return f"{ms} ms"
+    year, month, day, hour, minute, second, *_ = gmtime(seconds)
+    return f"{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}Z"
 
 
 def duration(seconds: float) -> str:

@@ -8,35 +8,35 @@
 
 `json_value` and its neighbours take a decoded value and return text. `ValueWriter` takes iterators of batches of
 parts, in file order, and writes as they come; what it must hold back (the order of a zset, the expiry of a hash's
-fields) goes to temporary space above a budget. Both give the same text for the same value.
+fields) goes to temporary space above a budget. Both give the same text for the same parts.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rdbkit.report.nested import StreamEntry, pieces, stream_entries
+from rdbkit.report.nested import stream_rest as stream_rest
 from rdbkit.report.sort import Sorter
-from rdbkit.report.text import TextStream, json_joined, json_number, json_quote, json_string, json_strings
+from rdbkit.report.text import TextStream, json_joined, json_number, json_pairs, json_quote, json_string, json_strings
+
+if TYPE_CHECKING:
+    from tempfile import SpooledTemporaryFile
+
+    from rdbkit.rdb.modules import Module
+    from rdbkit.rdb.streams import Stream
 
 Write = Callable[[str], object]
 Member = tuple[bytes, float]
 Field = tuple[bytes, bytes, int | None]
-StreamEntry = tuple[Any, Sequence[tuple[bytes, bytes]]]  # the ID as (ms, seq) or as its text
 Item = tuple[int, bytes | int | float]
 Part = tuple[str, Any]
 
 _SPOOL = 1 << 20
 _PIECE = 1 << 16
 _BATCH = 512
-
-
-def _pairs(items: Iterable[tuple[Any, ...]], form: str) -> str:
-    """Return `"a":"b","c":"d"` for [(a, b), (c, d)]."""
-    strings = json_strings([*chain.from_iterable(items)], form)
-    return ",".join(map(":".join, zip(strings[::2], strings[1::2])))
 
 
 def _zset(members: Sequence[Member], form: str) -> str:
@@ -52,97 +52,10 @@ def _array(items: Iterable[Item], form: str) -> str:
     return ",".join([f"[{index},{_scalar(value, form)}]" for index, value in items])
 
 
-def id_text(stream_id: Any) -> str:
-    """Return a stream ID as "ms-seq"; what is text already stays."""
-    return stream_id if isinstance(stream_id, str) else "%d-%d" % stream_id
-
-
-def _entries(entries: Iterable[StreamEntry], form: str) -> str:
-    return ",".join(
-        [
-            f'{{"id":"{id_text(stream_id)}","fields":[{",".join([f"[{json_joined(pair, form)}]" for pair in fields])}]}}'
-            for stream_id, fields in entries
-        ]
-    )
-
-
-def stream_rest(stream: Any) -> dict[str, Any]:
-    """Return what follows "entries" in the JSON of a stream, from its decoded metadata; lists in it are lazy."""
-    rest = {
-        "last_id": id_text(stream.last_id),
-        "entries_added": stream.entries_added,
-        "max_deleted_id": None if stream.max_deleted_id is None else id_text(stream.max_deleted_id),
-        "groups": map(_group, stream.groups),
-    }
-    if stream.idmp is not None:
-        rest["idmp"] = _idmp(stream.idmp)
-    return rest
-
-
-def _group(group: Any) -> dict[str, Any]:
-    return {
-        "name": group.name,
-        "last_delivered_id": id_text(group.last_delivered_id),
-        "entries_read": group.entries_read,
-        "pending": (
-            {
-                "id": id_text(pending.id),
-                "consumer": pending.consumer,
-                "delivered_at": pending.delivered_at,
-                "deliveries": pending.deliveries,
-            }
-            for pending in group.pending
-        ),
-        "consumers": (
-            {"name": consumer.name, "seen_at": consumer.seen_at, "active_at": consumer.active_at}
-            for consumer in group.consumers
-        ),
-    }
-
-
-def _idmp(idmp: Any) -> dict[str, Any]:
-    return {
-        "duration": idmp.duration,
-        "max_entries": idmp.max_entries,
-        "producers": (
-            {"id": name, "entries": ([iid, id_text(stream_id)] for iid, stream_id in entries)}
-            for name, entries in idmp.producers
-        ),
-        "added": idmp.added,
-        "duplicates": idmp.duplicates,
-    }
-
-
-def pieces(value: Any, form: str = "escape") -> Iterator[str]:
-    """Yield the JSON of plain nested data; bytes become strings, any iterable a list that is never held whole.
-
-    Recursion is as deep as the shape that the caller built, never as anything in a file says.
-    """
-    if isinstance(value, Mapping):
-        yield from _nested(value.items(), "{}", lambda pair: chain((f"{json_quote(pair[0])}:",), pieces(pair[1], form)))
-    elif isinstance(value, bytes):
-        yield json_string(value, form)
-    elif isinstance(value, str):
-        yield json_quote(value)
-    elif value is None or isinstance(value, bool):
-        yield {None: "null", True: "true", False: "false"}[value]
-    elif isinstance(value, int | float):
-        yield json_number(value)
-    else:
-        yield from _nested(value, "[]", lambda item: pieces(item, form))
-
-
-def _nested(items: Iterable[Any], brackets: str, inside: Callable[[Any], Iterable[str]]) -> Iterator[str]:
-    before = brackets[0]
-    for item in items:
-        yield before
-        yield from inside(item)
-        before = ","
-    yield brackets if before == brackets[0] else brackets[1]
-
-
 def _json_hash(value: Any, form: str) -> str:
-    return f"{{{_pairs(value.items() if isinstance(value, Mapping) else (item[:2] for item in value), form)}}}"
+    return (
+        f"{{{json_pairs(list(value.items()) if isinstance(value, Mapping) else [item[:2] for item in value], form)}}}"
+    )
 
 
 def _json_set(value: Iterable[bytes], form: str) -> str:
@@ -150,11 +63,11 @@ def _json_set(value: Iterable[bytes], form: str) -> str:
     return f"[{json_joined(sorted(value) if isinstance(value, set | frozenset) else list(value), form)}]"
 
 
-def _json_stream(stream: Any, form: str) -> str:
-    return f'{{"entries":[{_entries(stream.entries, form)}],{"".join(pieces(stream_rest(stream), form))[1:]}'
+def _json_stream(stream: Stream, form: str) -> str:
+    return f'{{"entries":[{stream_entries(stream.entries, form)}],{"".join(pieces(stream_rest(stream), form))[1:]}'
 
 
-def _json_module(module: Any, form: str) -> str:
+def _json_module(module: Module, form: str) -> str:
     parts = ",".join([f"[{json_quote(kind)},{_scalar(value, form)}]" for kind, value in module.parts])
     return f'{{"module":{json_quote(module.name)},"version":{module.version},"parts":[{parts}]}}'
 
@@ -165,7 +78,7 @@ _VALUES: dict[str, Callable[[Any, str], str]] = {
     "set": _json_set,
     "zset": lambda value, form: f"[{_zset(value, form)}]",
     "hash": _json_hash,
-    "array": lambda value, form: f"[{_array(value, form)}]",
+    "array": lambda value, form: f"[{_array(value.elements, form)}]",
     "stream": _json_stream,
     "module": _json_module,
 }
@@ -174,9 +87,8 @@ _VALUES: dict[str, Callable[[Any, str], str]] = {
 def json_value(type_name: str, value: Any, form: str = "escape") -> str:
     """Return a decoded value as JSON.
 
-    Taken as given: bytes; sequences of bytes; a zset in ZRANGE order; a hash as a mapping, or as (field, value, …)
-    tuples; an array as (index, value) pairs; a stream or module with the attributes of the library's classes. A
-    Python set is sorted.
+    Taken as the library gives them: a zset must be in ZRANGE order. A set may also be a list, whose order is kept (a
+    Python set is sorted), and a hash a list of parts.
     """
     return _VALUES[type_name](value, form)
 
@@ -191,26 +103,41 @@ class Expiries:
 
     def __init__(self, form: str) -> None:
         self._form = form
-        self._spool = tempfile.SpooledTemporaryFile(_SPOOL, "w+", encoding="utf-8", newline="")  # noqa: SIM115
-        self._before = "{"
+        self._spool: SpooledTemporaryFile[str] | None = None
 
     def __bool__(self) -> bool:
-        return self._before != "{"
+        return self._spool is not None
 
     def add(self, fields: Iterable[Field]) -> None:
         """Note the fields that have an expiry time."""
         for field, _, ms in fields:
             if ms is not None:
-                self._spool.write(f"{self._before}{json_string(field, self._form)}:{ms}")
-                self._before = ","
+                self._note(f"{json_string(field, self._form)}:{ms}")
 
     def __iter__(self) -> Iterator[str]:
         """Yield the object's text, once; the space is free afterwards."""
+        if self._spool is None:
+            yield "{}"
+            return
         self._spool.seek(0)
         while piece := self._spool.read(_PIECE):
             yield piece
-        yield "}" if self else "{}"
-        self._spool.close()
+        yield "}"
+        self.close()
+
+    def close(self) -> None:
+        """Free the space, where the text is not wanted."""
+        if self._spool is not None:
+            self._spool.close()
+
+    def _note(self, member: str) -> None:
+        if self._spool is None:
+            from tempfile import SpooledTemporaryFile
+
+            self._spool = SpooledTemporaryFile(_SPOOL, "w+", encoding="utf-8", newline="")  # noqa: SIM115
+            self._spool.write("{" + member)
+        else:
+            self._spool.write("," + member)
 
 
 class ValueWriter:
@@ -219,6 +146,30 @@ class ValueWriter:
     def __init__(self, write: Write, form: str = "escape") -> None:
         self._write = write
         self._form = form
+
+    def parts(
+        self, type_name: str, batches: Iterable[Sequence[Any]], about: Callable[[], Any] | None = None
+    ) -> Expiries | None:
+        """Write a value of any type from its batches of parts; return what `hash` returns.
+
+        `about()` gives what parts do not tell: of a stream the Stream without entries, asked for after the last of
+        them; of a module name and version, asked for after its first batch.
+        """
+        source = iter(batches)
+        if type_name == "hash":
+            return self.hash(source)
+        if type_name == "string":
+            self.string(chain.from_iterable(source))
+        elif type_name == "stream" and about is not None:
+            self.stream(source, lambda: stream_rest(about()))
+        elif type_name == "module" and about is not None:
+            first = next(source, ())
+            name, version = about()
+            self.module(name, version, chain(first, chain.from_iterable(source)))
+        else:
+            write: Callable[[Iterable[Any]], None] = getattr(self, type_name)
+            write(source)
+        return None
 
     def string(self, chunks: Iterable[bytes]) -> None:
         """Write a string from its bytes in pieces."""
@@ -246,9 +197,13 @@ class ValueWriter:
 
         def noted(batch: Sequence[Field], form: str) -> str:
             expiries.add(batch)
-            return _pairs((item[:2] for item in batch), form)
+            return json_pairs([(field, value) for field, value, _ in batch], form)
 
-        self._batches("{", batches, noted, "}")
+        try:
+            self._batches("{", batches, noted, "}")
+        except BaseException:
+            expiries.close()
+            raise
         return expiries or None
 
     def array(self, batches: Iterable[Sequence[Item]]) -> None:
@@ -258,8 +213,8 @@ class ValueWriter:
     def stream(
         self, batches: Iterable[Sequence[StreamEntry]], rest: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
     ) -> None:
-        """Write a stream: its entries, then `rest` (see stream_rest), asked for after the last entry if it is callable."""
-        self._batches('{"entries":[', batches, _entries, "],")
+        """Write a stream: its entries, then `rest` (see stream_rest), called after the last entry if it is callable."""
+        self._batches('{"entries":[', batches, stream_entries, "],")
         tail = pieces(rest() if callable(rest) else rest, self._form)
         self._write(next(tail)[1:])  # its opening brace
         for piece in tail:

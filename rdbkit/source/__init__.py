@@ -167,6 +167,11 @@ class Source:
         self.start = offset
         self.peek = self._look()
 
+    @property
+    def modified(self) -> int | None:
+        """When the file at the path was modified, as of opening: ms since epoch; None where there is no such file."""
+        return None if self._seen is None else self._seen.st_mtime_ns // 1_000_000
+
     def changed(self) -> bool:
         """Tell whether the file at the path is another, or has another size or modification time, than at opening."""
         if self._seen is None:

@@ -129,8 +129,9 @@ class Unpacked:
             while have < CHUNK and not self.ended:
                 piece = next(self.pieces, None)
                 self.ended = piece is None
-                pieces.append(piece or b"")
-                have += len(pieces[-1])
+                if piece:  # a hostile file can have any number of empty blocks
+                    pieces.append(piece)
+                    have += len(piece)
         except BaseException as error:  # whatever it was: after an error the generator would look as if at its end
             self.ended = True
             self.failure = error
@@ -139,7 +140,8 @@ class Unpacked:
         self.held = b"".join(pieces)
         self.at = 0
         self.total += have
-        if not have and self.failure is not None:
+        # An interrupt does not wait for its turn.
+        if self.failure is not None and not (have and isinstance(self.failure, Exception)):
             raise self.failure
 
 

@@ -55,7 +55,10 @@ class Reader:
 
     def read(self, limit: int) -> list[int]:
         """Return up to `limit` further members, [] at the end."""
-        count = max(0, min(limit, self.left))
+        count = min(limit, self.left)
+        # Asking for the end lets a packed string find out whether it kept its promises.
+        if self.left == 0 and not self.cursor.at_end():
+            raise _corrupt("an intset with bytes behind its end", self.offset)
         data = self.cursor.take(count * self.width)
         numbers = list(struct.unpack(f"<{count}{_LETTERS[self.width]}", data))
         self.left -= count

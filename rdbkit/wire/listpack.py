@@ -160,7 +160,7 @@ def _back(view: bytes, at: int, held: int, size: int, offset: int, reader: Reade
 
 def number_at(view: bytes, at: int, width: int) -> int:
     """Return the little-endian two's complement number of `width` (1 to 8) bytes at view[at]."""
-    if not _COMPILED:  # 100 ns less an integer than what follows
+    if not _COMPILED:  # 50 ns less an integer than the loop
         return int.from_bytes(view[at : at + width], "little", signed=True)
     number = view[at + width - 1]
     if number > 0x7F:
@@ -230,7 +230,7 @@ class Reader:
             first = self.cursor.view[self.cursor.pos]
             if 0xE0 <= first <= 0xF0:
                 wanted = max(wanted, 1 + _size(self.cursor.view, self.cursor.pos, held))
-            elif first < 0xE0:
+            elif 0x80 <= first < 0xC0:
                 wanted = max(wanted, first - 0x7E)
         if wanted > self.left:
             _bad("a listpack entry runs over the end", self.offset)
@@ -238,8 +238,9 @@ class Reader:
 
     def _finish(self) -> None:
         self.left = -1
-        if self.cursor.u8() != 0xFF:
-            _bad("a listpack lacks its end mark", self.offset)
+        # Asking for the end lets a packed string find out whether it kept its promises.
+        if self.cursor.u8() != 0xFF or not self.cursor.at_end():
+            _bad("a listpack lacks its end mark, or has bytes behind it", self.offset)
         if self.count != UNKNOWN and self.count != self.seen:
             _bad(f"a listpack counts {self.count} entries and holds {self.seen}", self.offset)
 

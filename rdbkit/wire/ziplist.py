@@ -208,8 +208,9 @@ class Reader:
                 self._fetch(held)
         if self.left == 0 and len(out) < limit:
             self.left = -1
-            if cursor.u8() != 0xFF:
-                _bad("a ziplist lacks its end mark", self.offset)
+            # Asking for the end lets a packed string find out whether it kept its promises.
+            if cursor.u8() != 0xFF or not cursor.at_end():
+                _bad("a ziplist lacks its end mark, or has bytes behind it", self.offset)
             _agree(self.size, self.previous, self.tail, self.count, self.seen, self.offset)
         return out
 

@@ -59,7 +59,8 @@ class Reader:
 
     def _finish(self) -> None:
         self._ended = True
-        if self.left:
+        # Asking for the end lets a packed string find out whether it kept its promises.
+        if self.left or not self.cursor.at_end():
             raise self._corrupt("a zipmap ends before its last byte")
         if not self.seen or (self.count != _LONG and self.count != self.seen):
             raise self._corrupt(f"a zipmap counts {self.count} pairs and holds {self.seen}")

@@ -1,0 +1,122 @@
+"""The command line: each command reads options, calls the library, shows a report.
+
+Data goes to standard output, talk to standard error. What an exit status means is decided here, once (EXIT).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+#: Command: module under rdbkit.cli, imported only when it is called.
+COMMANDS = ("info", "check", "keys", "get", "export")
+
+EPILOG = """
+\b
+Examples:
+  rdbkit info dump.rdb                 what is this file
+  rdbkit check dump.rdb                is it sound: the exit status tells
+  rdbkit keys dump.rdb --match 'user:*' --sort size --limit 20
+  rdbkit get dump.rdb user:1
+  rdbkit export dump.rdb > dump.jsonl
+  zcat dump.rdb.gz | rdbkit keys - -f csv
+"""
+
+
+class Commands(click.Group):
+    """The group; commands are loaded by name, and a file in the place of one is recognised."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order in which one needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"rdbkit.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the first argument names, or say what was probably meant."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and os.path.exists(name):  # noqa: PTH110
+            raise click.UsageError(f"{name} is a file, not a command: did you mean `rdbkit info {name}`?")
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help: what it is, examples, then commands and options."""
+        self.format_help_text(ctx, formatter)
+        self.format_epilog(ctx, formatter)
+        self.format_options(ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        formatter.write(EPILOG.replace("\n\b\n", "\n"))
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    from importlib.metadata import version
+
+    from rdbkit import compiled
+    from rdbkit.rdb import spec
+
+    face = "compiled" if compiled() else "pure Python"
+    click.echo(
+        f"rdbkit {version('rdbkit')} ({face}; reads RDB 1 to {spec.NEWEST_REDIS} of Redis, "
+        f"11, {', '.join(map(str, spec.VALKEY_VERSIONS))} of Valkey)"
+    )
+    ctx.exit()
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=False,
+    invoke_without_command=True,
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Version and face.")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Read, check and explain the files in which Redis and Valkey keep their data.
+
+    Works on files, without a server. Inputs are opened read-only.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+        ctx.exit()
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its status."""
+    try:
+        status = cli.main(args, prog_name="rdbkit", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        status = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = 2
+    except (KeyboardInterrupt, click.Abort):
+        _leave(130)
+    except BrokenPipeError:
+        _leave(141)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _leave(status: int) -> Any:
+    """Exit at once and silently: whoever read us is gone, or wants us to be."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass
+    os._exit(status)

@@ -1,0 +1,115 @@
+"""`rdbkit get`: one key's value."""
+
+from __future__ import annotations
+
+import click
+
+from rdbkit.cli.options import (
+    Examples,
+    Reading,
+    Run,
+    bytes_option,
+    format_option,
+    open_output,
+    output_option,
+    path_argument,
+    reading_options,
+    say,
+)
+from rdbkit.rdb.walker import Plan
+from rdbkit.report.entries import Exporter, write_value
+from rdbkit.report.export import export_writer
+from rdbkit.report.output import Output
+from rdbkit.report.text import printable, undo
+from rdbkit.report.values import ValueWriter
+from rdbkit.snapshot import Entry
+
+
+@click.command(
+    "get",
+    cls=Examples,
+    examples=r"""
+rdbkit get dump.rdb user:1
+rdbkit get dump.rdb page:home --raw > page.html
+rdbkit get dump.rdb 'bin\x00key' --db 3 -f jsonl
+""",
+)
+@path_argument
+@click.argument("key")
+@click.option("--db", type=click.IntRange(0), help="The database (default: the first that has the key).")
+@click.option("--raw", is_flag=True, help="A string's bytes themselves, or a value's bytes as they stand in the file.")
+@format_option("json", "jsonl")
+@output_option
+@click.option("--verify", is_flag=True, help="Read on to the checksum.")
+@bytes_option
+@reading_options(target=False)
+def command(
+    reading: Reading,
+    path: str,
+    key: str,
+    db: int | None,
+    raw: bool,
+    output_format: str,
+    output: str | None,
+    verify: bool,
+    form: str,
+) -> None:
+    r"""Show one key's value: as JSON, or with -f jsonl the whole row as `export` writes it.
+
+    KEY is the name as it is typed, or with each \xHH in it read as a byte; the first key called either is shown. Exit
+    status 1: no such key.
+    """
+    with open_output(output) as out:
+        run = Run(out, reading.quiet)
+        with run.input(path):
+            names = list(dict.fromkeys((key.encode("utf-8", "surrogateescape"), undo(key))))
+            if not _get(reading, path, names, db, out, raw, output_format, form, verify):
+                say(f"{path}: no key {printable(names[0])!r}" + ("" if db is None else f" in database {db}"))
+                run.statuses.add(1)
+        run.end()
+
+
+def _get(
+    reading: Reading,
+    path: str,
+    names: list[bytes],
+    db: int | None,
+    out: Output,
+    raw: bool,
+    output_format: str,
+    form: str,
+    verify: bool,
+) -> bool:
+    plan = Plan(retain=True, dbs=None if db is None else frozenset([db]), pattern=frozenset(names).__contains__)
+    with reading.open(path, plan) as snapshot, reading.progress_of(snapshot) as progress:
+        found = False
+        for entry in snapshot:
+            progress.update(snapshot.cursor.tell())
+            if found:
+                continue
+            found = True
+            with entry.located():
+                _show(entry, out, raw, output_format, form)
+            if not verify:
+                out.flush()
+                say(f"{path}: checksum not reached (--verify reads on to it)", quiet=reading.quiet)
+                break
+    return found
+
+
+def _show(entry: Entry, out: Output, raw: bool, output_format: str, form: str) -> None:
+    if raw:
+        if entry.type == "string":
+            for piece in entry.parts():
+                out.write(piece)
+        else:
+            entry.copy_to(out)
+        return
+    width = out.width if out.is_terminal else None
+    if output_format == "jsonl":
+        writer = export_writer("jsonl", out.text, form=form, width=width)
+        Exporter(writer).run([entry])
+        writer.finish()
+        return
+    write_value(ValueWriter(out.text, form), entry.decoder())
+    out.text("\n")

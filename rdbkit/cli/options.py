@@ -1,0 +1,337 @@
+"""Options that commands share, bundled into one object each, and what every command does around its work."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from rdbkit.convert.selection import Selection, glob, window
+from rdbkit.errors import LimitExceeded, Passed, RdbkitError, Unsupported
+from rdbkit.rdb.check import HINTS
+from rdbkit.rdb.spec import TYPES
+from rdbkit.rdb.walker import Plan
+from rdbkit.report.output import Output
+from rdbkit.report.progress import Progress
+from rdbkit.report.text import printable, terminal
+from rdbkit.report.units import parse_size
+from rdbkit.settings import read_config
+from rdbkit.snapshot import Snapshot
+from rdbkit.snapshot import open as open_snapshot
+from rdbkit.target import ALLOCATORS, Target
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+# Of several files, the first of these that applies is the exit status (design.md §6).
+_ORDER = (4, 3, 1, 5, 0)
+
+
+# -- talk ------------------------------------------------------------------------------------------------------------
+
+
+def say(text: str, *, quiet: bool = False) -> None:
+    """Write one line to standard error, safe for a terminal."""
+    if not quiet:
+        click.echo(f"rdbkit: {terminal(text)}", err=True)
+
+
+def status_of(error: BaseException) -> int:
+    """Return the exit status that an error means."""
+    if isinstance(error, Passed) or isinstance(error, Unsupported) and error.code == "missing-extra":
+        return 4
+    if isinstance(error, Unsupported):
+        return 3
+    if isinstance(error, RdbkitError):
+        return 1
+    return 4
+
+
+def explain(file: str, error: BaseException, note: str = "") -> str:
+    """Return the one line for an error: what, file, offset, db, key, what to do next."""
+    if isinstance(error, OSError):
+        return f"{file}: {error.strerror or error}"
+    assert isinstance(error, RdbkitError)
+    where = [] if error.offset is None else [f"offset {error.offset}"]
+    if error.db is not None:
+        where.append(f"db {error.db}")
+    if error.key is not None:
+        where.append(f"key {printable(error.key[:100])!r}")
+    hint = HINTS.get(error.code, HINTS[""] if not isinstance(error, Passed | LimitExceeded | Unsupported) else "")
+    message = f"{file}: {error.message}" + (f" ({', '.join(where)})" if where else "")
+    return ". ".join(filter(None, (message + note, hint and hint[0].upper() + hint[1:])))
+
+
+class Run:
+    """The work on one or more inputs: collects their exit statuses, reports their errors."""
+
+    def __init__(self, output: Output, quiet: bool) -> None:
+        self.output = output
+        self.quiet = quiet
+        self.statuses: set[int] = set()
+        self.told = False
+
+    @contextmanager
+    def input(self, file: str) -> Iterator[None]:
+        """Work on one input; an error of it becomes a line and a status, and the next one has its turn."""
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except (RdbkitError, OSError) as error:
+            say(explain(file, error))
+            self.statuses.add(status_of(error))
+        except MemoryError:
+            say(f"{file}: out of memory")
+            self.statuses.add(4)
+
+    def end(self, *, complete: bool = False) -> None:
+        """Put the output in place, or (unless it is `complete` all the same) name what is left of it; exit."""
+        status = next((code for code in _ORDER if code in self.statuses), 0)
+        try:
+            if complete or status in (0, 5):
+                self.output.finish()
+            else:
+                self.output.flush()
+                partial = self.output.abandon()
+                if partial:
+                    say(f"what was delivered is in {partial}")
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            say(f"{error.filename or 'output'}: {error.strerror}")
+            status = 4
+        sys.exit(status)
+
+
+def open_output(path: str | None) -> Output:
+    """Open the output, or exit with 4."""
+    try:
+        return Output(path)
+    except OSError as error:
+        say(f"{path or 'standard output'}: {error.strerror}")
+        sys.exit(4)
+
+
+# -- what is read, and how -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How inputs are read: for which target, which keys, with what care."""
+
+    target: Target | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    allocator: str = "jemalloc"
+    now: int | None = None
+    verify: bool = True
+    progress: bool | None = None
+    quiet: bool = False
+    selection: Selection = Selection()
+
+    def open(self, file: str, plan: Plan) -> Snapshot:
+        """Open an input with this plan and selection."""
+        # The time that expiries are measured from may stand in the file itself, so the plan is completed afterwards.
+        snapshot = open_snapshot(
+            file,
+            target=self.target,
+            settings=self.settings,
+            allocator=self.allocator,
+            now=self.now,
+            plan=plan,
+            verify=self.verify,
+        )
+        if self.selection:
+            snapshot.select(self.selection.applied(plan, snapshot.target.now or 0))
+        return snapshot
+
+    def tell_target(self, snapshot: Snapshot) -> None:
+        """Say which server the answers are for."""
+        say(f"{snapshot.name}: target {snapshot.target} ({snapshot.target.origin})", quiet=self.quiet)
+        if any("expired" in text or ":" in text for text in self.selection.ttl):
+            at = datetime.fromtimestamp((snapshot.target.now or 0) / 1000, UTC).isoformat(" ", "seconds")
+            say(f"{snapshot.name}: expiry is measured from {at} ({snapshot.now_origin})", quiet=self.quiet)
+
+    def progress_of(self, snapshot: Snapshot) -> Progress:
+        """Return a progress display for a snapshot."""
+        total = snapshot.source.size if snapshot.source.size >= 0 else None
+        return Progress(total, enabled=False if self.quiet else self.progress)
+
+
+def _target(ctx: click.Context, param: click.Parameter, value: str | None) -> Target | None:
+    return None if value is None else _usage(Target.parse, value)
+
+
+def _usage(read: Callable[..., Any], *args: Any) -> Any:
+    """Read an option's text; what it cannot be is a usage error."""
+    try:
+        return read(*args)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _now(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    if value.isdigit():
+        return int(value)
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(f"not a time: {value!r} (ms since epoch, or 2026-11-20T03:10:00Z)") from None
+    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
+
+
+def _settings(config: str | None, pairs: tuple[str, ...]) -> dict[str, str]:
+    settings: dict[str, str] = {}
+    if config is not None:
+        try:
+            found = _usage(read_config, Path(config).read_bytes())
+        except OSError as error:
+            say(f"{config}: {error.strerror}")
+            sys.exit(4)
+        for include in found.includes:
+            say(f"{config}: include {include} is not followed")
+        settings.update(found.settings)
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise click.BadParameter(f"--set {pair}: write name=value")
+        settings[name] = text
+    if settings:
+        # Names and values are judged before any file is opened.
+        _usage(Target.parse("redis:8.6").with_settings, settings)
+    return settings
+
+
+def _raw(text: str) -> bytes:
+    """Return an argument's bytes as the shell gave them."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _selection(**texts: Any) -> Selection:
+    for text in texts["ttl"]:
+        _usage(window, text, 0)
+    chosen = Selection(
+        texts["db"],
+        texts["type"],
+        tuple(map(_raw, texts["match"])),
+        tuple(map(_raw, texts["regex"])),
+        tuple(map(_raw, texts["exclude"])),
+        texts["ttl"],
+    )
+    _usage(chosen.applied, Plan(), 0)
+    for pattern in chosen.match:
+        glob(pattern)
+    return chosen
+
+
+def _min_memory(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        _usage(parse_size, value)
+        raise click.UsageError("--min-memory needs each key's memory, which this version does not compute yet")
+
+
+_TARGET_OPTIONS = (
+    click.option("--target", metavar="SERVER", callback=_target, help="Server to answer for: redis:7.2.6, valkey:9.1.2."),
+    click.option("--set", "pairs", metavar="NAME=VALUE", multiple=True, help="A server setting, as in redis.conf."),
+    click.option("--config", metavar="FILE", help="Take server settings from a redis.conf."),
+    click.option("--allocator", type=click.Choice(ALLOCATORS), default="jemalloc", help="The server's allocator."),
+    click.option("--now", metavar="TIME", callback=_now, help="What expiry is measured from (default: the file's time)."),
+)
+_SELECTION_OPTIONS = (
+    click.option("--db", type=click.IntRange(0), multiple=True, help="Only this database."),
+    click.option("--type", type=click.Choice(TYPES), multiple=True, help="Only this type."),
+    click.option("--match", metavar="GLOB", multiple=True, help="Only keys that this glob matches, as in KEYS."),
+    click.option("--regex", metavar="RE", multiple=True, help="Only keys in which this regular expression is found."),
+    click.option("--exclude", metavar="GLOB", multiple=True, help="Not the keys that this glob matches."),
+    click.option("--ttl", metavar="TTL", multiple=True, help="none, any, expired, under:7d, over:30d."),
+    click.option("--min-memory", metavar="SIZE", callback=_min_memory, expose_value=False, hidden=True),
+)
+_READING_OPTIONS = (
+    click.option("--no-checksum", is_flag=True, help="Do not verify the checksum."),
+    click.option("--progress/--no-progress", default=None, help="Show progress (default: on a terminal)."),
+    click.option("-q", "--quiet", is_flag=True, help="No talk on standard error, errors excepted."),
+)
+
+
+def _with(options: tuple[Any, ...], command: Command) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def reading_options(*, select: bool = False, target: bool = True) -> Callable[[Command], Command]:
+    """Add the options of Reading; the command receives one object, `reading`."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def wrapped(**options: Any) -> Any:
+            reading = _gather(options, select, target)
+            return command(reading=reading, **options)
+
+        shared = (_SELECTION_OPTIONS if select else ()) + (_TARGET_OPTIONS if target else ()) + _READING_OPTIONS
+        return _with(shared, wrapped)  # type: ignore[return-value]
+
+    return decorate
+
+
+def _gather(options: dict[str, Any], select: bool, target: bool) -> Reading:
+    names = ("db", "type", "match", "regex", "exclude", "ttl")
+    selection = _selection(**{name: options.pop(name) for name in names}) if select else Selection()
+    aimed: dict[str, Any] = {}
+    if target:
+        settings = _settings(options.pop("config"), options.pop("pairs"))
+        aimed = {name: options.pop(name) for name in ("target", "allocator", "now")}
+        aimed["settings"] = settings
+    return Reading(
+        verify=not options.pop("no_checksum"),
+        progress=options.pop("progress"),
+        quiet=options.pop("quiet"),
+        selection=selection,
+        **aimed,
+    )
+
+
+# -- what comes out --------------------------------------------------------------------------------------------------
+
+paths_argument = click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+path_argument = click.argument("path", metavar="PATH")
+output_option = click.option("-o", "--output", metavar="FILE", help="Write to FILE, which appears when it is complete.")
+bytes_option = click.option(
+    "--bytes",
+    "form",
+    type=click.Choice(["escape", "base64", "hex"]),
+    default="escape",
+    help="How keys and values are written (default: text, other bytes as \\xHH).",
+)
+
+
+def format_option(*formats: str) -> Callable[[Command], Command]:
+    """Add -f/--format; the first format is the default."""
+    return click.option(
+        "-f", "--format", "output_format", type=click.Choice(formats), default=formats[0], help=f"Default: {formats[0]}."
+    )
+
+
+class Examples(click.Command):
+    """A command whose help shows its examples before its options."""
+
+    def __init__(self, *args: Any, examples: str = "", **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.examples = examples
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help: purpose, examples, usage, options."""
+        self.format_help_text(ctx, formatter)
+        formatter.write("\nExamples:\n")
+        formatter.write("".join(f"  {line}\n" for line in self.examples.strip().splitlines()))
+        formatter.write("\n")
+        self.format_usage(ctx, formatter)
+        self.format_options(ctx, formatter)

@@ -1,0 +1,232 @@
+"""What can be wrong with one entry although it can be read: the checks of rdb-format.md §15, one function per type.
+
+A decoder already refuses what contradicts itself (and raises). What is left is what servers notice only later, or never:
+names twice, scores out of order, counters that do not add up. `error` means that a server refuses the file or loses data
+of it, `warning` that it loads and is odd.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rdbkit.errors import RdbkitError
+from rdbkit.rdb import spec
+from rdbkit.rdb.streams import ZERO, Stream
+from rdbkit.rdb.unique import Unique
+from rdbkit.rdb.values import Decoder
+
+#: What to do next, by code; the empty string is for all others.
+HINTS = {
+    "": "restore another copy of the file, or take what is readable with `rdbkit export`",
+    "empty": "the writer never got to write; look for an older copy",
+    "truncated": "fetch the file again, or wait if it is still being written",
+    "checksum-mismatch": "some byte changed after the server wrote it: fetch the file again, or use another copy",
+    "unknown-type": "if a newer server wrote it, a newer rdbkit may read it; otherwise use another copy",
+    "unsupported-type": "only the product that wrote it can read it",
+    "unsupported-opcode": "only the product that wrote it can read it",
+    "unsupported-version": "look for a newer rdbkit",
+    "not-rdb": "check that this is the file you meant",
+    "needs-replay": "`rdbkit split` gives the RDB part",
+    "trailing-bytes": "compare with the original: a sound file ends at its checksum",
+    "db-out-of-range": "load it with a larger `databases`, and tell rdbkit with --set databases=N",
+    "duplicate-key": "no server loads it; use another copy",
+    "module-needed": "the server needs the module that defines the type",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One row of `check`: severity is "error", "warning" or "note"; codes are stable."""
+
+    severity: str
+    code: str
+    message: str
+    offset: int | None = None
+    db: int | None = None
+    key: bytes | None = None
+
+    @property
+    def hint(self) -> str:
+        """What to do next."""
+        return HINTS.get(self.code, HINTS[""] if self.severity == "error" else "")
+
+    @classmethod
+    def of(cls, error: RdbkitError) -> Finding:
+        """Turn what a decoder raised into a row."""
+        return cls("error", error.code, error.message, error.offset, error.db, error.key)
+
+
+#: What a check of one entry yields: severity, code, message.
+Problem = tuple[str, str, str]
+
+
+def problems(decoder: Decoder) -> Iterator[Problem]:
+    """Read a body to its end and yield what is wrong with it; raises where it cannot be read."""
+    yield from _CHECKS.get(decoder.type, _check_items)(decoder)
+
+
+class Names:
+    """Tells whether a name occurs twice in one value, whatever its size."""
+
+    def __init__(self) -> None:
+        self.first: list[bytes] | None = None
+        self.more: Unique | None = None
+
+    def add(self, names: list[bytes]) -> None:
+        """Take the names of a batch."""
+        if self.first is None:
+            self.first = names
+            return
+        if self.more is None:
+            self.more = Unique()
+            self.more.add(self.first)
+        self.more.add(names)
+
+    def verdict(self, what: str) -> Iterator[Problem]:
+        """Yield the finding, if there is one."""
+        names = self.first or []
+        if self.more is None:
+            if len(set(names)) < len(names):
+                seen: set[bytes] = set()
+                twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+                yield "error", f"duplicate-{what}", f"{what} {twice[:40]!r} twice"
+            return
+        with self.more:
+            count = len(self.more.candidates())
+        if count:
+            yield "error", f"duplicate-{what}", f"{count} {what}s twice, as far as 64-bit fingerprints tell"
+
+
+def _empty(count: int) -> Iterator[Problem]:
+    if not count:
+        yield "warning", "empty-key", "an empty value: servers before 6.2.6 keep or refuse it, later ones skip the key"
+
+
+def _check_items(decoder: Decoder) -> Iterator[Problem]:
+    """Lists, strings and modules: reading them is all there is to check."""
+    count = sum(map(len, decoder.parts()))
+    if decoder.type == "list":
+        yield from _empty(count)
+
+
+def _check_set(decoder: Decoder) -> Iterator[Problem]:
+    names = Names()
+    count = 0
+    for batch in decoder.parts():
+        count += len(batch)
+        names.add(batch)
+    yield from _empty(count)
+    yield from names.verdict("member")
+
+
+def _check_zset(decoder: Decoder) -> Iterator[Problem]:
+    names = Names()
+    count = 0
+    last: tuple[float, bytes] = (-math.inf, b"")
+    ordered = decoder.kind in (spec.ZSET_ZIPLIST, spec.ZSET_LISTPACK)
+    sorted_so_far = True
+    for batch in decoder.parts():
+        count += len(batch)
+        names.add([member for member, _ in batch])
+        if any(score != score for _, score in batch):
+            yield "error", "nan-score", "a score that is no number (NaN)"
+        if ordered:
+            pairs = [last, *((score, member) for member, score in batch)]
+            sorted_so_far = sorted_so_far and pairs == sorted(pairs)
+            last = pairs[-1]
+    yield from _empty(count)
+    yield from names.verdict("member")
+    if not sorted_so_far:
+        yield "warning", "unsorted", "members are not in the order of their scores: range commands will err"
+
+
+def _check_hash(decoder: Decoder) -> Iterator[Problem]:
+    names = Names()
+    count = 0
+    dues: list[int] = []
+    last = 0
+    ordered = True
+    for batch in decoder.parts():
+        count += len(batch)
+        names.add([name for name, _, _ in batch])
+        here = [due for _, _, due in batch if due is not None]
+        if here:
+            dues = [min([*dues, *here])]
+        if decoder.kind in (spec.HASH_LISTPACK_EX, spec.HASH_LISTPACK_EX_PRE_GA):
+            times = [last, *(math.inf if due is None else due for _, _, due in batch)]
+            ordered = ordered and times == sorted(times)
+            last = times[-1]  # type: ignore[assignment]
+    yield from _empty(count)
+    yield from names.verdict("field")
+    if not ordered:
+        yield "warning", "unsorted", "fields are not in the order of their expiries: some will expire late"
+    if decoder.min_expiry is not None and dues and decoder.min_expiry != dues[0]:
+        yield "warning", "bad-min-expiry", f"smallest field expiry {dues[0]}, the file says {decoder.min_expiry}"
+
+
+def _check_stream(decoder: Decoder) -> Iterator[Problem]:
+    live, first, last = 0, ZERO, ZERO
+    for batch in decoder.parts():
+        if batch:
+            first = first if live else batch[0][0]
+            last = batch[-1][0]
+        live += len(batch)
+    stream = decoder.tail
+    assert stream is not None
+    yield from _counters(stream, live)
+    if last > stream.last_id:
+        yield "warning", "stream-last-id", f"last id {stream.last_id}, but an entry is {last}"
+    if live and stream.first_id != first:
+        yield "warning", "stream-first-id", f"first id {stream.first_id}, but the first entry is {first}"
+    for group in stream.groups:
+        if group.entries_read is not None and group.entries_read > stream.entries_added:
+            message = f"group {group.name[:40]!r} has read {group.entries_read} of {stream.entries_added} entries"
+            yield "warning", "stream-entries-read", message
+        if any(item.consumer is None for item in group.pending) and decoder.kind < spec.STREAM_LISTPACKS_5:
+            yield "error", "stream-pending", f"group {group.name[:40]!r} has pending entries that nobody owns"
+
+
+def _counters(stream: Stream, live: int) -> Iterator[Problem]:
+    if stream.length != live:
+        yield "warning", "stream-length", f"length {stream.length}, but {live} entries: Redis 8.8 and newer refuse it"
+    if not live <= stream.entries_added < 1 << 63:
+        yield "warning", "stream-entries-added", f"{stream.entries_added} entries ever added, {live} there"
+
+
+def _check_array(decoder: Decoder) -> Iterator[Problem]:
+    last = -1
+    for batch in decoder.parts():
+        indexes = [last, *(index for index, _ in batch)]
+        if any(map(int.__ge__, indexes, indexes[1:])):
+            yield "warning", "unsorted", "array indexes do not ascend: of equal ones a server keeps the last"
+        if indexes[-1] >= (1 << 64) - 1:
+            yield "error", "bad-array", f"array index {indexes[-1]}"
+        last = indexes[-1]
+
+
+_CHECKS: dict[str, Callable[[Decoder], Iterator[Problem]]] = {
+    "set": _check_set,
+    "zset": _check_zset,
+    "hash": _check_hash,
+    "stream": _check_stream,
+    "array": _check_array,
+}
+
+
+def function_problems(source: bytes, size: int, names: set[bytes]) -> Iterator[Problem]:
+    """Check a function library's source: its first line names an engine and a library (rdb-format.md §4)."""
+    line = source.split(b"\n", 1)[0]
+    words = line.split()
+    options = dict(word.split(b"=", 1) for word in words[1:] if b"=" in word)
+    name: Any = options.get(b"name")
+    if not words or not words[0].startswith(b"#!") or not name:
+        yield "error", "bad-function", f"a function library without `#!engine name=…`: {line[:60]!r}"
+        return
+    if words[0][2:].lower() != b"lua":
+        yield "error", "bad-function", f"function library {name[:40]!r} asks for engine {words[0][2:][:40]!r}"
+    if name in names:
+        yield "error", "duplicate-function", f"function library {name[:40]!r} twice"
+    names.add(name)

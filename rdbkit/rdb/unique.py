@@ -1,0 +1,112 @@
+"""Is there anything twice among hundreds of millions of names? In bounded memory, and never a false "no".
+
+Each name leaves a 64-bit fingerprint. Python's own hash of bytes is one: SipHash with a key drawn anew for each process, so
+no file can be made to collide. Fingerprints gather in small sorted runs that are dealt out by their top bits; above
+`BUDGET` what each share holds goes to a temporary file. In the end every share is looked at by itself. Equal fingerprints
+are candidates, not verdicts: who asks confirms them by reading again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import BinaryIO, Self
+
+#: Bytes of fingerprints held in memory before a share goes to disk.
+BUDGET = 1 << 24
+_SHARES = 256
+_RUN = 1 << 16
+#: Where each share begins, on the scale of signed 64-bit numbers.
+_BOUNDS = [(share << 56) - (1 << 63) for share in range(1, _SHARES)]
+#: Databases have keys of the same name: an odd factor spreads their numbers over the scale.
+_SPREAD = 0x9E3779B97F4A7C15
+#: Candidates beyond this many are a file of copies; the first ones tell that.
+_MOST = 1 << 14
+
+
+def fingerprint(name: bytes, salt: int = 0) -> int:
+    """Return 64 bits, signed, that depend on the name, the salt and this process."""
+    mixed = hash(name) ^ salt * _SPREAD & 0xFFFFFFFFFFFFFFFF
+    mixed &= 0xFFFFFFFFFFFFFFFF
+    return mixed - (mixed >> 63 << 64)
+
+
+class Unique:
+    """Collects fingerprints of names. Use as a context manager: it may hold temporary files.
+
+    Raises OSError where the temporary directory cannot take them.
+    """
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        self._budget = budget
+        self._run = array("q")
+        self._shares = [array("q") for _ in range(_SHARES)]
+        self._files: list[BinaryIO] = []
+        self._stack = ExitStack()
+        self._held = 0
+        self._spilled = 0
+
+    def add(self, names: Iterable[bytes], salt: int = 0) -> None:
+        """Take names; the same name under another salt is another name."""
+        if salt:
+            self._run.extend(fingerprint(name, salt) for name in names)
+        else:
+            self._run.extend(map(hash, names))
+        if len(self._run) >= _RUN:
+            self._deal()
+
+    def _deal(self) -> None:
+        run = array("q", sorted(self._run))
+        self._run = array("q")
+        start = 0
+        for share, bound in zip(self._shares, [*_BOUNDS, None]):
+            end = len(run) if bound is None else bisect_left(run, bound, start)
+            share.extend(run[start:end])
+            start = end
+        self._held += 8 * len(run)
+        if self._held > self._budget:
+            self._spill()
+
+    def _spill(self) -> None:
+        if not self._files:
+            self._files = [self._stack.enter_context(tempfile.TemporaryFile()) for _ in range(_SHARES // 16)]
+        for number, share in enumerate(self._shares):
+            # Sixteen shares to a file keep the number of open files low; each run carries its share and length.
+            out = self._files[number >> 4]
+            out.write(array("q", [number, len(share)]).tobytes())
+            out.write(share.tobytes())
+        self._shares = [array("q") for _ in range(_SHARES)]
+        self._held = 0
+        self._spilled += 1
+
+    def candidates(self) -> set[int]:
+        """Return the fingerprints that occurred more than once (the first 16,384 of them)."""
+        self._deal()
+        found: set[int] = set()
+        for number, share in enumerate(self._shares):
+            fingerprints = sorted([*self._stored(number), *share])
+            found.update(a for a, b in zip(fingerprints, fingerprints[1:]) if a == b)
+            if len(found) > _MOST:
+                break
+        return found
+
+    def _stored(self, wanted: int) -> Iterable[int]:
+        if not self._spilled:
+            return
+        file = self._files[wanted >> 4]
+        file.seek(0)
+        while head := array("q", file.read(16)):
+            number, length = head
+            if number == wanted:
+                yield from array("q", file.read(8 * length))
+            else:
+                file.seek(8 * length, 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
