@@ -54,7 +54,7 @@ class Pending:
 
 @dataclass(slots=True)
 class Consumer:
-    """A consumer of a group; times in ms, `active_at` None: never active, or not in the file (before RDB 11)."""
+    """A consumer of a group; times in ms, `active_at` -1: never active; None: not in the file (before RDB 11)."""
 
     name: bytes
     seen_at: int
@@ -194,8 +194,7 @@ class StreamReader:
         cursor = self.cursor
         consumer = Consumer(cursor.string(), cursor.fixed_signed(8), None)
         if self.kind >= spec.STREAM_LISTPACKS_3:
-            active = cursor.fixed_signed(8)
-            consumer.active_at = None if active == -1 else active
+            consumer.active_at = cursor.fixed_signed(8)
         for _ in range(cursor.claim()):
             start = cursor.tell()
             item = pending.get(self._raw_id())

@@ -7,16 +7,18 @@ together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from rdbkit.report.text import json_joined, json_number, json_quote, json_string
+from rdbkit.report.text import json_joined, json_number, json_quote, json_string, json_woven
 
 if TYPE_CHECKING:
-    from rdbkit.rdb.streams import Group, Idmp, Stream
+    from rdbkit.rdb.streams import Group, Idmp, Pending, Stream
 
 StreamID = tuple[int, int]
-StreamEntry = tuple[StreamID, Sequence[tuple[bytes, bytes]]]
+Fields = Sequence[tuple[bytes, bytes]]
+StreamEntry = tuple[StreamID, Fields]
 
 
 def id_text(stream_id: StreamID) -> str:
@@ -24,15 +26,24 @@ def id_text(stream_id: StreamID) -> str:
     return f"{stream_id[0]}-{stream_id[1]}"
 
 
-def _lists(pairs: Iterable[Sequence[bytes]], form: str) -> str:
-    return ",".join([f"[{json_joined(pair, form)}]" for pair in pairs])
-
-
-def stream_entries(entries: Iterable[StreamEntry], form: str) -> str:
+def stream_entries(entries: Sequence[StreamEntry], form: str) -> str:
     """Return entries as the inside of a JSON list."""
     return ",".join(
-        [f'{{"id":"{id_text(stream_id)}","fields":[{_lists(fields, form)}]}}' for stream_id, fields in entries]
+        [
+            f'{{"id":"{ms}-{seq}","fields":[{fields}]}}'
+            for ((ms, seq), _), fields in zip(entries, _fields([fields for _, fields in entries], form))
+        ]
     )
+
+
+def _fields(lists: Sequence[Fields], form: str) -> list[str]:
+    """Return the fields of each entry as the inside of a JSON list of pairs."""
+    if form == "escape" and all(lists):
+        joined = b'"]\x7f["'.join([b'"],["'.join(map(b'","'.join, fields)) for fields in lists])
+        text = json_woven(joined, 4 * sum(map(len, lists)) + len(lists) - 3)
+        if text is not None:
+            return f'["{text}"]'.split("\x7f")
+    return [",".join([f"[{json_joined(pair, form)}]" for pair in fields]) for fields in lists]
 
 
 def stream_rest(stream: Stream) -> dict[str, Any]:
@@ -56,20 +67,29 @@ def _group(group: Group) -> dict[str, Any]:
         "name": group.name,
         "last_delivered_id": id_text(group.last_delivered_id),
         "entries_read": group.entries_read,
-        "pending": (
-            {
-                "id": id_text(pending.id),
-                "consumer": pending.consumer,
-                "delivered_at": pending.delivered_at,
-                "deliveries": pending.deliveries,
-            }
-            for pending in group.pending
-        ),
+        "pending": partial(_pending, group.pending),
         "consumers": (
             {"name": consumer.name, "seen_at": consumer.seen_at, "active_at": consumer.active_at}
             for consumer in group.consumers
         ),
     }
+
+
+def _pending(entries: Iterable[Pending], form: str) -> Iterator[str]:
+    """Yield the list of a group's pending entries: there may be as many of them as the stream has entries."""
+    names: dict[bytes | None, str] = {None: "null"}
+    before = "["
+    for entry in entries:
+        name = names.get(entry.consumer)
+        if name is None:
+            name = names[entry.consumer] = json_string(entry.consumer or b"", form)
+        ms, seq = entry.id
+        yield (
+            f'{before}{{"id":"{ms}-{seq}","consumer":{name},"delivered_at":{entry.delivered_at},'
+            f'"deliveries":{entry.deliveries}}}'
+        )
+        before = ","
+    yield "[]" if before == "[" else "]"
 
 
 def _idmp(idmp: Idmp) -> dict[str, Any]:
@@ -88,12 +108,16 @@ def _idmp(idmp: Idmp) -> dict[str, Any]:
 def pieces(value: Any, form: str = "escape") -> Iterator[str]:
     """Yield the JSON of plain nested data; bytes become strings, any iterable a list that is never held whole.
 
+    A function, called with the form of bytes, yields finished JSON.
+
     Recursion is as deep as the shape that the caller built, never as anything in a file says.
     """
     if isinstance(value, Mapping):
         yield from _nested(value.items(), "{}", lambda pair: chain((f"{json_quote(pair[0])}:",), pieces(pair[1], form)))
     elif isinstance(value, bytes):
         yield json_string(value, form)
+    elif callable(value):
+        yield from value(form)
     elif isinstance(value, str):
         yield json_quote(value)
     elif value is None or isinstance(value, bool):

@@ -132,30 +132,41 @@ def json_string(data: bytes, form: str = "escape") -> str:
     return json_quote(printable(data))
 
 
+def json_woven(joined: bytes, marks: int) -> str | None:
+    r"""Return the text, for JSON, of items joined by a separator that holds quotes, or a DEL to split at later.
+
+    `marks` says how many quotes and DELs the separators hold together. None if the items hold any of their own, or
+    anything else that needs quoting: then they must go one by one.
+    """
+    if len(joined.translate(None, _ODD_IN_JSON)) != len(joined) - marks:
+        return None
+    return _backslashed(joined)
+
+
 def json_strings(items: Sequence[bytes], form: str = "escape") -> list[str]:
     """Return each item as a JSON string, quotes included."""
-    if form == "escape":
-        joined = b'"\x7f"'.join(items)
-        if len(joined.translate(None, _ODD_IN_JSON)) == len(joined) - 3 * len(items) + 3:
-            return f'"{_backslashed(joined)}"'.split("\x7f")
+    if form == "escape" and items:
+        text = json_woven(b'"\x7f"'.join(items), 3 * len(items) - 3)
+        if text is not None:
+            return f'"{text}"'.split("\x7f")
     return [json_string(item, form) for item in items]
 
 
 def json_joined(items: Sequence[bytes], form: str = "escape") -> str:
     """Return the items as JSON strings with commas between them, for a list without its brackets; "" for no items."""
     if form == "escape" and items:
-        joined = b'","'.join(items)
-        if len(joined.translate(None, _ODD_IN_JSON)) == len(joined) - 2 * len(items) + 2:
-            return f'"{_backslashed(joined)}"'
+        text = json_woven(b'","'.join(items), 2 * len(items) - 2)
+        if text is not None:
+            return f'"{text}"'
     return ",".join([json_string(item, form) for item in items])
 
 
 def json_pairs(pairs: Sequence[tuple[bytes, bytes]], form: str = "escape") -> str:
     """Return the pairs as members of a JSON object, without its braces; "" for no pairs."""
     if form == "escape" and pairs:
-        joined = b'","'.join(map(b'":"'.join, pairs))
-        if len(joined.translate(None, _ODD_IN_JSON)) == len(joined) - 4 * len(pairs) + 2:
-            return f'"{_backslashed(joined)}"'
+        text = json_woven(b'","'.join(map(b'":"'.join, pairs)), 4 * len(pairs) - 2)
+        if text is not None:
+            return f'"{text}"'
     return ",".join([f"{json_string(key, form)}:{json_string(value, form)}" for key, value in pairs])
 
 
@@ -170,6 +181,14 @@ def json_number(number: float) -> str:
     if text.endswith(".0"):
         return text if text == "-0.0" else text[:-2]
     return f'"{text}"' if text[-1] in "fn" else text
+
+
+def json_numbers(numbers: Sequence[float]) -> list[str]:
+    """Return json_number of each."""
+    joined = ",".join(map(repr, numbers)) + ","
+    if not numbers or "n" in joined or "-0.0," in joined:
+        return list(map(json_number, numbers))
+    return joined.replace(".0,", ",").split(",")[:-1]
 
 
 class TextStream:

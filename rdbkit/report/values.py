@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from rdbkit.report.nested import StreamEntry, pieces, stream_entries
 from rdbkit.report.nested import stream_rest as stream_rest
 from rdbkit.report.sort import Sorter
-from rdbkit.report.text import TextStream, json_joined, json_number, json_pairs, json_quote, json_string, json_strings
+from rdbkit.report.text import TextStream, json_joined, json_numbers, json_pairs, json_quote, json_string, json_strings
 
 if TYPE_CHECKING:
     from tempfile import SpooledTemporaryFile
@@ -41,11 +41,16 @@ _BATCH = 512
 
 def _zset(members: Sequence[Member], form: str) -> str:
     names = json_strings([member for member, _ in members], form)
-    return ",".join([f"[{name},{json_number(member[1])}]" for name, member in zip(names, members)])
+    scores = json_numbers([score for _, score in members])
+    return ",".join([f"[{name},{score}]" for name, score in zip(names, scores)])
 
 
 def _scalar(value: bytes | float, form: str) -> str:
-    return json_string(value, form) if isinstance(value, bytes) else json_number(value)
+    if isinstance(value, bytes):
+        return json_string(value, form)
+    # An integer and a float are two kinds of element: 1 and 1.0 stay apart.
+    text = repr(value)
+    return f'"{text}"' if text[-1] in "fn" else text
 
 
 def _array(items: Iterable[Item], form: str) -> str:
@@ -217,7 +222,7 @@ class ValueWriter:
         self._batches('{"entries":[', batches, stream_entries, "],")
         tail = pieces(rest() if callable(rest) else rest, self._form)
         self._write(next(tail)[1:])  # its opening brace
-        for piece in tail:
+        while piece := "".join(islice(tail, _BATCH)):
             self._write(piece)
 
     def module(self, name: str, version: int, parts: Iterable[Part]) -> None:

@@ -147,6 +147,11 @@ def test_json_numbers_lose_nothing(number: float) -> None:
     assert repr(float(json.loads(text.json_number(number)))) == repr(number)
 
 
+@given(st.lists(st.floats() | st.sampled_from([10.0, -10.0, 0.0, -0.0, 1e16, 1e15]), max_size=5))
+def test_many_numbers(numbers: list[float]) -> None:
+    assert text.json_numbers(numbers) == list(map(text.json_number, numbers))
+
+
 def test_path_text() -> None:
     assert text.path_text("dump.rdb") == "dump.rdb"
     assert text.path_text("d\udcff\\x41.rdb") == "d\\xff\\x5cx41.rdb"

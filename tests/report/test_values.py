@@ -54,7 +54,7 @@ SHAPES = [
     (
         "module",
         MODULE,
-        '{"module":"kit-typeA","version":1,"parts":[["uint",7],["sint",-1],["float",1.5],["double",2],["string","s\\\\xfe"]]}',
+        '{"module":"kit-typeA","version":1,"parts":[["uint",7],["sint",-1],["float",1.5],["double",2.0],["string","s\\\\xfe"]]}',
     ),
     ("stream", stream(), STREAM),
 ]
@@ -191,3 +191,13 @@ def test_damage_in_a_hash_leaves_nothing_open() -> None:
 
     with pytest.raises(KeyError):
         ValueWriter(str).hash(batches())
+
+
+@given(st.lists(st.lists(st.tuples(DATA, DATA), max_size=3), max_size=4), FORMS)
+def test_stream_entries(lists: list[list[tuple[bytes, bytes]]], form: str) -> None:
+    encode = text.encoder(form)
+    value = Stream([(StreamID(at, 2**64 - 1), fields) for at, fields in enumerate(lists)])
+    assert json.loads(json_value("stream", value, form))["entries"] == [
+        {"id": f"{at}-{2**64 - 1}", "fields": [[encode(field), encode(item)] for field, item in fields]}
+        for at, fields in enumerate(lists)
+    ]
