@@ -10,12 +10,13 @@ What stands in `__all__` is the promised door; modules behind it may move.
 from rdbkit import _face  # first: it decides which face the other modules show
 
 from rdbkit.analysis.check import check  # isort: skip
+from rdbkit.entry import Entry, Record
 from rdbkit.errors import Corrupt, LimitExceeded, Passed, RdbkitError, Truncated, Unsupported
 from rdbkit.rdb.check import Finding
 from rdbkit.rdb.modules import Module
 from rdbkit.rdb.streams import Stream, StreamID
 from rdbkit.rdb.values import Array
-from rdbkit.snapshot import Entry, Record, Snapshot, load_dump, open  # noqa: A004
+from rdbkit.snapshot import Snapshot, load_dump, open  # noqa: A004
 from rdbkit.target import Target
 
 compiled = _face.compiled

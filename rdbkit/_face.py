@@ -1,8 +1,8 @@
 """Compiled or pure: one answer for the whole package.
 
-The hot modules are plain Python that may also stand beside a compiled build of themselves. Either all of them run compiled
-or none does: a compiled module reaches into the others by C layout, so a half-built install, or `RDBKIT_PURE=1`, switches
-every one to its source.
+The hot modules are plain Python that may also stand beside a compiled build of themselves. Either all of them run
+compiled or none does: a compiled module reaches into the others by C layout, so a half-built install, or
+`RDBKIT_PURE=1`, switches every one to its source.
 """
 
 from __future__ import annotations
@@ -41,9 +41,7 @@ class _SourceFinder:
     """Finds the hot modules as source, where the ordinary finders would prefer the extension beside it."""
 
     @staticmethod
-    def find_spec(
-        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name not in HOT:
             return None
         file = str(_source(name))

@@ -7,8 +7,9 @@
       ├ LimitExceeded  sound, but over a limit you set     raise the limit
       └ Passed         already behind us on a pipe         save it to a file, or ask for it earlier
 
-Every one says where: `offset` is absolute in the file (for a compressed file: in what it unpacks to), and damage inside a
-compressed or packed string carries the offset at which that string starts. `code` is stable: scripts may rely on it.
+Every one says where: `offset` is absolute in the file (for a compressed file: in what it unpacks to), and damage
+inside a compressed or packed string carries the offset at which that string starts. `code` is stable: scripts may rely
+on it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Is this file sound? A walk that reads every structure, and says what, where, and how much is certain.
 
-Damage inside one value does not hide the rest: its length is known, so the walk goes on behind it. Damage of the framing
-hides everything after it: the walk stops there, and says how much was read.
+Damage inside one value does not hide the rest: its length is known, so the walk goes on behind it. Damage of the
+framing hides everything after it: the walk stops there, and says how much was read.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from rdbkit import snapshot as snapshots
+from rdbkit.entry import Entry
 from rdbkit.errors import Passed, RdbkitError
 from rdbkit.rdb import spec, walker
 from rdbkit.rdb.check import Finding, function_problems, problems
 from rdbkit.rdb.modules import module_name
 from rdbkit.rdb.unique import Unique, fingerprint
 from rdbkit.rdb.walker import Plan
-from rdbkit.snapshot import Entry, Snapshot
+from rdbkit.snapshot import Snapshot
 
 #: The greatest database number that a server can be configured to have.
 _MAX_DB = (1 << 31) - 1
@@ -108,7 +109,8 @@ class Check:
                 yield from self._entry(snapshot, row)
         yield from self._pending_records()
         if snapshot.walker.first >= 0:
-            yield Finding("warning", "stray-attribute", "an expiry or other attribute without a key", snapshot.walker.first)
+            message = "an expiry or other attribute without a key"
+            yield Finding("warning", "stray-attribute", message, snapshot.walker.first)
 
     def _watched(self, snapshot: Snapshot) -> Iterator[list[walker.Entry]]:
         if self.progress is None:
@@ -161,7 +163,8 @@ class Check:
     def _module(self, name: str, where: tuple[int, int, bytes]) -> Iterator[Finding]:
         if name not in self._modules and name != "vectorset":
             self._modules.add(name)
-            yield Finding("note", "module-needed", f"values of module type {name}: a server without it refuses them", *where)
+            message = f"values of module type {name}: a server without it refuses them"
+            yield Finding("note", "module-needed", message, *where)
 
     # -- records ---------------------------------------------------------------------------------------------------
 
@@ -175,10 +178,14 @@ class Check:
 
     def _select(self, db: int) -> Iterator[tuple[str, str, str]]:
         databases = int(self.settings.get("databases", 16))
-        if db > _MAX_DB or "databases" in self.settings and db >= databases:
+        if db > _MAX_DB or ("databases" in self.settings and db >= databases):
             yield "error", "db-out-of-range", f"database {db}"
         elif db >= databases:
-            yield "warning", "db-out-of-range", f"database {db}: a server with the default of {databases} refuses the file"
+            yield (
+                "warning",
+                "db-out-of-range",
+                f"database {db}: a server with the default of {databases} refuses the file",
+            )
         if db in self._seen_dbs:
             yield "warning", "db-twice", f"database {db} is selected again"
         self._seen_dbs.add(db)
@@ -229,7 +236,9 @@ class Check:
                     yield Finding("error", "duplicate-key", message, row[walker.OFFSET], db, key)
                 seen[db, key] = row[walker.OFFSET]
         except Passed:
-            message = f"{len(suspects)} keys stand twice, as far as 64-bit fingerprints tell (a pipe cannot be read again)"
+            message = (
+                f"{len(suspects)} keys stand twice, as far as 64-bit fingerprints tell (a pipe cannot be read again)"
+            )
             yield Finding("error", "duplicate-key", message)
 
     def _again(self) -> Iterator[walker.Entry]:
@@ -260,7 +269,10 @@ class Check:
             yield Finding("note", "stopped", where, self.offset)
             return
         for db, claim in self.snapshot.databases.items():
-            if claim.claimed_keys is not None and (claim.claimed_keys, claim.claimed_expires) != (claim.keys, claim.expires):
+            if claim.claimed_keys is not None and (claim.claimed_keys, claim.claimed_expires) != (
+                claim.keys,
+                claim.expires,
+            ):
                 message = (
                     f"RESIZEDB says {claim.claimed_keys} keys, {claim.claimed_expires} with an expiry; "
                     f"there are {claim.keys} and {claim.expires}"
@@ -278,7 +290,7 @@ class Check:
             yield Finding("warning", "being-written", message)
 
 
-_RECORDS = {
+_RECORDS: dict[int, Callable[[Check, Any], Iterator[tuple[str, str, str]]]] = {
     spec.SELECTDB: Check._select,
     spec.FUNCTION2: Check._function,
     spec.FUNCTION_PRE_GA: Check._function_pre_ga,

@@ -1,8 +1,8 @@
-"""Commands as they stand in an append-only file: RESP arrays of bulk strings, and numbers in the servers' own text.
+r"""Commands as they stand in an append-only file: RESP arrays of bulk strings, and numbers in the servers' own text.
 
-    *<arguments>\\r\\n   then for each argument   $<bytes>\\r\\n<the bytes>\\r\\n
+    *<arguments>\r\n   then for each argument   $<bytes>\r\n<the bytes>\r\n
 
-A command of usual size is made whole by `command`. One that holds a value too large for memory is written as `array_head`,
+A command of usual size is made whole by `command`. One with a value too large for memory is written as `array_head`,
 `bulk` for what is short, and `bulk_head`, pieces, CRLF for the value: its length has to be known before its bytes.
 
 Sources: aof-and-check.md §1.1 and §5; how a score is printed was learnt from files that servers wrote.
@@ -42,7 +42,7 @@ def id_text(stream_id: tuple[int, int]) -> bytes:
 
 
 def double_text(value: float, shortest: bool) -> bytes:
-    """Return a score as a rewriting server prints it: with 17 digits (up to 7.0), else with as few as tell it from others."""
+    """Return a score as a rewriting server prints it: up to 7.0 with 17 digits, later with as few as will do."""
     if not shortest:
         return b"%.17g" % value
     # From a thousandth to ten thousand Python's own form is the same.
@@ -54,7 +54,7 @@ def double_text(value: float, shortest: bool) -> bytes:
 
 
 def _shortest(value: float) -> bytes:
-    """Return 0.1, 12345678901234567000, 1e+300: an exponent where plain digits would be seven zeros or more too many."""
+    """Return 0.1, 12345678901234567000, 1e+300: an exponent where plain digits would add more than six zeros."""
     sign, figures, exponent = Decimal(repr(value)).normalize().as_tuple()
     assert isinstance(exponent, int)  # letters stand for what is not finite
     minus = "-" * sign

@@ -5,6 +5,7 @@ Data goes to standard output, talk to standard error. What an exit status means 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -43,7 +44,9 @@ class Commands(click.Group):
         command: click.Command = importlib.import_module(f"rdbkit.cli.{cmd_name}").command
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that the first argument names, or say what was probably meant."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and os.path.exists(name):  # noqa: PTH110
@@ -115,8 +118,6 @@ def _leave(status: int) -> Any:
     """Exit at once and silently: whoever read us is gone, or wants us to be."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(OSError, ValueError):
             stream.flush()
-        except (OSError, ValueError):
-            pass
     os._exit(status)

@@ -120,7 +120,9 @@ def _verdict(check: Check, bad: int) -> str:
     snapshot = check.snapshot
     if snapshot is None:
         return "not read"
-    what = f"{snapshot.product.upper()} RDB {snapshot.version}" + (f" by {snapshot.producer}" if snapshot.producer else "")
+    what = f"{snapshot.product.upper()} RDB {snapshot.version}" + (
+        f" by {snapshot.producer}" if snapshot.producer else ""
+    )
     keys = f"{count(check.keys)} keys in {size(check.offset)}"
     if not check.complete:
         return f"DAMAGED: {keys} of {what} could be read; what follows is lost to this reader"

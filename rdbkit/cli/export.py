@@ -19,12 +19,14 @@ from rdbkit.cli.options import (
     reading_options,
     say,
 )
+from rdbkit.entry import Entry
 from rdbkit.rdb import walker
 from rdbkit.rdb.walker import Plan
 from rdbkit.report.entries import Exporter
 from rdbkit.report.export import export_writer
 from rdbkit.report.output import Output
-from rdbkit.snapshot import Entry, Snapshot
+from rdbkit.snapshot import Snapshot
+
 
 @click.command(
     "export",
@@ -99,7 +101,7 @@ def _resp(reading: Reading, paths: tuple[str, ...], run: Run, out: Output, resto
             _functions(rewriter, snapshot, written)
             if rewriter.lost:
                 run.statuses.add(5)
-                told = ", ".join(f"{count} × {what}" for what, count in rewriter.lost.items())
+                told = ", ".join(f"{count} {what}" for what, count in rewriter.lost.items())
                 say(f"{path}: left out, because {snapshot.target} cannot be given it as commands: {told}")
 
 

@@ -16,13 +16,13 @@ from rdbkit.cli.options import (
     reading_options,
     say,
 )
+from rdbkit.entry import Entry
 from rdbkit.rdb.walker import Plan
 from rdbkit.report.entries import Exporter, write_value
 from rdbkit.report.export import export_writer
 from rdbkit.report.output import Output
 from rdbkit.report.text import printable, undo
 from rdbkit.report.values import ValueWriter
-from rdbkit.snapshot import Entry
 
 
 @click.command(

@@ -8,15 +8,24 @@ from typing import Any
 
 import click
 
-from rdbkit.cli.options import Examples, Reading, Run, format_option, open_output, output_option, paths_argument, reading_options
-from rdbkit.errors import RdbkitError
+from rdbkit.cli.options import (
+    Examples,
+    Reading,
+    Run,
+    format_option,
+    open_output,
+    output_option,
+    paths_argument,
+    reading_options,
+)
+from rdbkit.entry import Record
 from rdbkit.rdb.dump import read_payload
 from rdbkit.rdb.modules import module_name
 from rdbkit.rdb.walker import Plan
 from rdbkit.report import units
 from rdbkit.report.output import Output
 from rdbkit.report.text import printable, terminal
-from rdbkit.snapshot import Record, Snapshot, load_dump
+from rdbkit.snapshot import Snapshot, load_dump
 
 #: AUX fields that are numbers with a unit, for people.
 _UNITS = {"ctime": lambda n: units.time(1000 * n), "used-mem": units.size}
@@ -169,7 +178,10 @@ def _lines(facts: dict[str, Any]) -> Any:
     yield "checksum", facts["checksum"]
     yield from (("  " + name, text) for name, text in _aux(facts.get("aux", {})))
     for function in facts.get("functions", []):
-        yield "function", f"{function['name'] or '(no name)'} ({function['engine'] or '?'}, {len(function['code']):,} characters)"
+        yield (
+            "function",
+            f"{function['name'] or '(no name)'} ({function['engine'] or '?'}, {len(function['code']):,} characters)",
+        )
     for name in facts.get("modules", []):
         yield "module", name
     if facts.get("tail"):

@@ -44,7 +44,7 @@ def say(text: str, *, quiet: bool = False) -> None:
 
 def status_of(error: BaseException) -> int:
     """Return the exit status that an error means."""
-    if isinstance(error, Passed) or isinstance(error, Unsupported) and error.code == "missing-extra":
+    if isinstance(error, Passed) or (isinstance(error, Unsupported) and error.code == "missing-extra"):
         return 4
     if isinstance(error, Unsupported):
         return 3
@@ -122,6 +122,9 @@ def open_output(path: str | None) -> Output:
 # -- what is read, and how -------------------------------------------------------------------------------------------
 
 
+ALL = Selection()
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How inputs are read: for which target, which keys, with what care."""
@@ -133,7 +136,7 @@ class Reading:
     verify: bool = True
     progress: bool | None = None
     quiet: bool = False
-    selection: Selection = Selection()
+    selection: Selection = ALL
 
     def open(self, file: str, plan: Plan) -> Snapshot:
         """Open an input with this plan and selection."""
@@ -239,11 +242,15 @@ def _min_memory(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 
 _TARGET_OPTIONS = (
-    click.option("--target", metavar="SERVER", callback=_target, help="Server to answer for: redis:7.2.6, valkey:9.1.2."),
+    click.option(
+        "--target", metavar="SERVER", callback=_target, help="Server to answer for: redis:7.2.6, valkey:9.1.2."
+    ),
     click.option("--set", "pairs", metavar="NAME=VALUE", multiple=True, help="A server setting, as in redis.conf."),
     click.option("--config", metavar="FILE", help="Take server settings from a redis.conf."),
     click.option("--allocator", type=click.Choice(ALLOCATORS), default="jemalloc", help="The server's allocator."),
-    click.option("--now", metavar="TIME", callback=_now, help="What expiry is measured from (default: the file's time)."),
+    click.option(
+        "--now", metavar="TIME", callback=_now, help="What expiry is measured from (default: the file's time)."
+    ),
 )
 _SELECTION_OPTIONS = (
     click.option("--db", type=click.IntRange(0), multiple=True, help="Only this database."),
@@ -284,7 +291,7 @@ def reading_options(*, select: bool = False, target: bool = True) -> Callable[[C
 
 def _gather(options: dict[str, Any], select: bool, target: bool) -> Reading:
     names = ("db", "type", "match", "regex", "exclude", "ttl")
-    selection = _selection(**{name: options.pop(name) for name in names}) if select else Selection()
+    selection = _selection(**{name: options.pop(name) for name in names}) if select else ALL
     aimed: dict[str, Any] = {}
     if target:
         settings = _settings(options.pop("config"), options.pop("pairs"))
@@ -316,7 +323,12 @@ bytes_option = click.option(
 def format_option(*formats: str) -> Callable[[Command], Command]:
     """Add -f/--format; the first format is the default."""
     return click.option(
-        "-f", "--format", "output_format", type=click.Choice(formats), default=formats[0], help=f"Default: {formats[0]}."
+        "-f",
+        "--format",
+        "output_format",
+        type=click.Choice(formats),
+        default=formats[0],
+        help=f"Default: {formats[0]}.",
     )
 
 

@@ -1,7 +1,7 @@
 """Which keys: databases, types, names and expiry, turned into the data that the walker selects by.
 
-Every kind of condition must hold; of several values of one kind, one is enough. A key's name is matched as bytes, by the
-glob of KEYS and SCAN or by a regular expression anywhere in it; what matches an exclusion is left out.
+Every kind of condition must hold; of several values of one kind, one is enough. A key's name is matched as bytes, by
+the glob of KEYS and SCAN or by a regular expression anywhere in it; what matches an exclusion is left out.
 """
 
 from __future__ import annotations
@@ -92,7 +92,10 @@ def glob(pattern: bytes) -> re.Pattern[bytes]:
 
 
 def _set(pattern: bytes, at: int) -> tuple[bytes, int]:
-    """Compile the inside of a [set] from `at`; return it and where it ends. Like Redis, an open set ends with the pattern."""
+    """Compile the inside of a [set] from `at`; return it and where it ends.
+
+    As in Redis, a set that is not closed ends with the pattern.
+    """
     negated = pattern[at : at + 1] == b"^"
     at += negated
     members: set[int] = set()

@@ -1,9 +1,10 @@
-# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False
 """Where a value ends, and what shape it has: the walk over one entry's body, without building anything of it.
 
-Two depths. `skip` finds the end and believes every length on the way; `shape` also counts and sums (rdb/shape.py), looking
-into a blob only where its head does not tell: an LZF string's unpacked size stands in its own header, a listpack's and a
-ziplist's byte size and count in their first six or ten bytes, so unpacking that much is enough.
+Two depths. `skip` finds the end and believes every length on the way; `shape` also counts and sums (rdb/shape.py),
+looking into a blob only where its head does not tell: an LZF string's unpacked size stands in its own header, a
+listpack's and a ziplist's byte size and count in their first six or ten bytes, so unpacking that much is enough.
 
 Types are grouped by layout, not by meaning: a set written item by item and a list are the same walk.
 """
@@ -100,8 +101,8 @@ class Body:
     """Walks the bodies of entries on one cursor.
 
     `limits` are the target's longest compact items for hash, set, zset and list (Shape.OVER); `converts` tells that the
-    target turns ziplists into listpacks; `lists` (rdb.limits.ListLimits) how it builds nodes from an old list's elements,
-    None for targets that do not.
+    target turns ziplists into listpacks; `lists` (rdb.limits.ListLimits) how it builds nodes from an old list's
+    elements, None for targets that do not.
     `templates` maps a hash template's id to its field names (RDB 15), and is filled by the walker.
     """
 
@@ -149,7 +150,7 @@ class Body:
     # -- skip ------------------------------------------------------------------------------------------------------
 
     def skip(self, kind: int) -> int:
-        """Step over a body, believing its lengths. (Returns 0.)"""
+        """Step over a body, believing its lengths."""
         cursor = self.cursor
         if kind in _ONE_STRING:
             cursor.skip_string()
@@ -602,10 +603,8 @@ class Body:
         self.elements = cursor.claim()
         for _ in range(2 if kind == _STREAM_LISTPACKS else 7):
             cursor.length()
-        groups = 0
         for _ in range(cursor.claim()):
             self._group(kind)
-            groups += 1
         if kind >= _STREAM_LISTPACKS_4:
             self._idmp()
 
@@ -649,7 +648,7 @@ class Body:
         self.module_parts()
 
     def module_parts(self) -> int:
-        """Step over a module's data up to and with its end mark. (Returns 0.)"""
+        """Step over a module's data up to and with its end mark."""
         cursor = self.cursor
         while True:
             start = cursor.tell()

@@ -1,8 +1,8 @@
 """What can be wrong with one entry although it can be read: the checks of rdb-format.md §15, one function per type.
 
-A decoder already refuses what contradicts itself (and raises). What is left is what servers notice only later, or never:
-names twice, scores out of order, counters that do not add up. `error` means that a server refuses the file or loses data
-of it, `warning` that it loads and is odd.
+A decoder already refuses what contradicts itself (and raises). What is left is what servers notice only later, or
+never: names twice, scores out of order, counters that do not add up. `error` means that a server refuses the file or
+loses data of it, `warning` that it loads and is odd.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ class Names:
         if self.more is None:
             if len(set(names)) < len(names):
                 seen: set[bytes] = set()
-                twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-                yield "error", f"duplicate-{what}", f"{what} {twice[:40]!r} twice"
+                twice = next(name for name in names if name in seen or seen.add(name))  # type:
+                ignore[func-returns-value] yield "error", f"duplicate-{what}", f"{what} {twice[:40]!r} twice"
             return
         with self.more:
             count = len(self.more.candidates())

@@ -20,8 +20,10 @@ _FOOTER = 10
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """A payload taken apart: `type_id` is a row of rdb.spec (FUNCTION2 for FUNCTION DUMP, whose libraries stand in
-    `functions`), `body` the value's bytes, `offset` where they start; `checksum` is "good" or "disabled".
+    """A payload taken apart.
+
+    `type_id` is a row of rdb.spec (FUNCTION2 for FUNCTION DUMP, whose libraries stand in `functions`), `body` the
+    value's bytes, `offset` where they start; `checksum` is "good" or "disabled".
     """
 
     type_id: int

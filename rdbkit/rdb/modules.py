@@ -44,7 +44,7 @@ def read_parts(cursor: Cursor) -> Iterator[list[Part]]:
             yield batch
             return
         batch.append(part)
-        if len(batch) >= _BATCH or part[0] == "string" and len(part[1]) > 1 << 16:
+        if len(batch) >= _BATCH or (part[0] == "string" and len(part[1]) > 1 << 16):
             yield batch
             batch = []
 

@@ -1,38 +1,41 @@
-"""What the walker knows of an entry without building its value: one flat tuple per key, filled inside the compiled loop.
+"""What the walker knows of an entry without building its value: a flat tuple per key, filled in the compiled loop.
 
 Encoding, memory and every statistic read only this. The names below are the positions in the tuple; lengths are bytes.
-A blob is a listpack, ziplist, intset or zipmap held in one string; only its head is looked at, unless its own count says
-"unknown" or a target's rule needs what is inside (memory-model.md §7).
+A blob is a listpack, ziplist, intset or zipmap held in one string; only its head is looked at, unless its own count
+says "unknown" or a target's rule needs what is inside.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 Shape = tuple[int, int, int, int, int, int, int, int, int, int, int, int, object]
 
 #: Elements as the type's length command counts them (a string is 1; fields, entries, members); -1: unknown (modules).
-ELEMENTS = 0
+ELEMENTS: Final = 0
 #: String: logical length. Otherwise the sum of the logical lengths of the items walked one by one (0 for blobs).
-LENGTH = 1
+LENGTH: Final = 1
 #: Longest item walked: member, field or value (template hashes: values only).
-LONGEST = 2
+LONGEST: Final = 2
 #: Index of the first element with an item longer than the target's `*-max-*-value` for the type; -1: none.
-OVER = 3
+OVER: Final = 3
 #: Index of the first item that is not a canonical 64-bit decimal; -1: all are. For strings and sets.
-TEXT = 4
+TEXT: Final = 4
 #: Smallest and greatest of the integers before it (sets; intset: of all). 0, 0 where there are none.
-LOW = 5
-HIGH = 6
+LOW: Final = 5
+HIGH: Final = 6
 #: Logical bytes of all blobs and PLAIN nodes.
-BLOB = 7
+BLOB: Final = 7
 #: The same as stored: compressed where they are.
-STORED = 8
+STORED: Final = 8
 #: Quicklist nodes, stream nodes; 1 for a type that is one blob; 0 for a type that is written item by item.
-NODES = 9
+NODES: Final = 9
 #: How many quicklist nodes are PLAIN.
-PLAIN = 10
-#: Bytes as listpacks: blobs after a server >= 7.0 converted them, lists of type 1 as such a server pushes them (sum of nodes).
-LISTPACK = 11
+PLAIN: Final = 10
+#: Bytes as listpacks: blobs after a server >= 7.0 converted them, lists of type 1 as such a server pushes them (sum of
+#: nodes).
+LISTPACK: Final = 11
 #: Streams and quicklists: see walker; None for other types.
-DETAIL = 12
+DETAIL: Final = 12
 
 EMPTY: Shape = (0, 0, 0, -1, -1, 0, 0, 0, 0, 0, 0, 0, None)

@@ -1,11 +1,12 @@
 """Every opcode, type and version of the RDB format: one row each, and nothing else.
 
-A byte that opens a record means different things in the files of different products (22, 23, 242, 243 in Redis and Valkey,
-30 to 37 in Dragonfly), so a row has an `id` that is unique: the number itself in the Redis line of descent, the number plus
-0x100 for Valkey's own and plus 0x200 for Dragonfly's own. `dialect` tells what the bytes of one file mean.
+A byte that opens a record means different things in the files of different products (22, 23, 242, 243 in Redis and
+Valkey, 30 to 37 in Dragonfly), so a row has an `id` that is unique: the number itself in the Redis line of descent,
+the number plus 0x100 for Valkey's own and plus 0x200 for Dragonfly's own. `dialect` tells what the bytes of one file
+mean.
 
-Source: rdb-format.md §1, §4, §7, rdb-types.csv. `verified` rows were decoded from files of real servers; `source` rows are
-read as documented and said so when met; `refused` rows are recognised and named, and reading stops there.
+Source: rdb-format.md §1, §4, §7, rdb-types.csv. `verified` rows were decoded from files of real servers; `source` rows
+are read as documented and said so when met; `refused` rows are recognised and named, and reading stops there.
 
 When you add a row, also add: a decoder in values.DECODERS, a way to walk it in walker, an encoder in writer, a fixture.
 """
@@ -134,7 +135,9 @@ ROWS = (
     Row(SLOT_IMPORT, "OP_SLOT_IMPORT", "", 80, "Valkey 9.0", "str job, len n, (len first, len last)*n"),
     Row(SLOT_INFO, "OP_SLOT_INFO", "", 12, "Redis 7.4", "len slot, len keys, len expires"),
     Row(FUNCTION2, "OP_FUNCTION2", "", 10, "Redis 7.0", "str library source"),
-    Row(FUNCTION_PRE_GA, "OP_FUNCTION_PRE_GA", "", 10, "Redis 7.0-rc1, rc2", "str name, str engine, len [str], str code"),
+    Row(
+        FUNCTION_PRE_GA, "OP_FUNCTION_PRE_GA", "", 10, "Redis 7.0-rc1, rc2", "str name, str engine, len [str], str code"
+    ),
     Row(MODULE_AUX, "OP_MODULE_AUX", "", 9, "Redis 5.0", "len id, len 2, len when, sub-opcodes, len 0"),
     Row(IDLE, "OP_IDLE", "", 9, "Redis 5.0", "len seconds"),
     Row(FREQ, "OP_FREQ", "", 9, "Redis 5.0", "u8"),
@@ -160,7 +163,7 @@ def dialect(product: str) -> list[int]:
     table = [-1] * 256
     for row in ROWS:
         base = row.id & ~0xFF
-        if base == own and own or base == 0 and row.number not in shadowed:
+        if (base == own and own) or (base == 0 and row.number not in shadowed):
             table[row.number] = row.id
     if product == "valkey":
         # Numbers from 22 to 243 that Valkey has not given out: Redis' later types are strangers in a VALKEY file.

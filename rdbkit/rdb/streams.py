@@ -85,7 +85,10 @@ class Idmp:
 
 @dataclass(slots=True)
 class Stream:
-    """A stream's value. For RDB 9 files `first_id`, `max_deleted_id` and `entries_added` are derived, as a server does."""
+    """A stream's value.
+
+    For RDB 9 files `first_id`, `max_deleted_id` and `entries_added` are derived, as a server does.
+    """
 
     entries: list[tuple[StreamID, Fields]] = field(default_factory=list)
     last_id: StreamID = ZERO
@@ -256,7 +259,7 @@ class _Node:
         raise Corrupt(f"a stream node {problem}", offset=self.start, code="bad-stream")
 
     def _number(self, item: bytes) -> int:
-        if not (item.isdigit() or item[:1] == b"-" and item[1:].isdigit()):
+        if not (item.isdigit() or (item[:1] == b"-" and item[1:].isdigit())):
             self._bad(f"has {item[:20]!r} for a number")
         return int(item)
 

@@ -1,9 +1,9 @@
 """Is there anything twice among hundreds of millions of names? In bounded memory, and never a false "no".
 
-Each name leaves a 64-bit fingerprint. Python's own hash of bytes is one: SipHash with a key drawn anew for each process, so
-no file can be made to collide. Fingerprints gather in small sorted runs that are dealt out by their top bits; above
-`BUDGET` what each share holds goes to a temporary file. In the end every share is looked at by itself. Equal fingerprints
-are candidates, not verdicts: who asks confirms them by reading again.
+Each name leaves a 64-bit fingerprint. Python's own hash of bytes is one: SipHash with a key drawn anew for each
+process, so no file can be made to collide. Fingerprints gather in small sorted runs that are dealt out by their top
+bits; above `BUDGET` what each share holds goes to a temporary file. In the end every share is looked at by itself.
+Equal fingerprints are candidates, not verdicts: who asks confirms them by reading again.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
 from contextlib import ExitStack
+from itertools import pairwise
 from typing import BinaryIO, Self
 
 #: Bytes of fingerprints held in memory before a share goes to disk.
@@ -72,7 +73,7 @@ class Unique:
 
     def _spill(self) -> None:
         if not self._files:
-            self._files = [self._stack.enter_context(tempfile.TemporaryFile()) for _ in range(_SHARES // 16)]
+            self._files = [self._temporary() for _ in range(_SHARES // 16)]
         for number, share in enumerate(self._shares):
             # Sixteen shares to a file keep the number of open files low; each run carries its share and length.
             out = self._files[number >> 4]
@@ -82,13 +83,16 @@ class Unique:
         self._held = 0
         self._spilled += 1
 
+    def _temporary(self) -> BinaryIO:
+        return self._stack.enter_context(tempfile.TemporaryFile())
+
     def candidates(self) -> set[int]:
         """Return the fingerprints that occurred more than once (the first 16,384 of them)."""
         self._deal()
         found: set[int] = set()
         for number, share in enumerate(self._shares):
             fingerprints = sorted([*self._stored(number), *share])
-            found.update(a for a, b in zip(fingerprints, fingerprints[1:]) if a == b)
+            found.update(a for a, b in pairwise(fingerprints) if a == b)
             if len(found) > _MOST:
                 break
         return found

@@ -1,9 +1,9 @@
 """From a body's bytes to Python objects: one decoder per type, each yielding parts in batches.
 
-A decoder reads a cursor that stands at the body, whether that is a retained body of forty bytes or a file with five million
-fields to come, and yields lists of parts in file order (design.md §5). `value` puts them together. Flat lists of byte
-strings are the common currency: a listpack, a ziplist and a run of plain strings all give one, and pairing them up is left
-to zip, which is as quick interpreted as compiled.
+A decoder reads a cursor that stands at the body, whether that is a retained body of forty bytes or a file with five
+million fields to come, and yields lists of parts in file order (design.md §5). `value` puts them together. Flat lists
+of byte strings are the common currency: a listpack, a ziplist and a run of plain strings all give one, and pairing
+them up is left to zip, which is as quick interpreted as compiled.
 
 Decoders believe nothing: arity, numbers and framing are checked on the way, and raise Corrupt.
 """
@@ -36,7 +36,10 @@ Parts = Iterator[list[Any]]
 
 @dataclass(slots=True)
 class Array:
-    """A sparse array (Redis 8.8): (index, value) ascending; values are bytes, int or float. `insert_index`: ARINSERT's next."""
+    """A sparse array (Redis 8.8): (index, value) ascending; a value is bytes, int or float.
+
+    `insert_index` is where ARINSERT goes on, None where it was never used.
+    """
 
     elements: list[tuple[int, bytes | int | float]] = field(default_factory=list)
     insert_index: int | None = None
@@ -62,7 +65,10 @@ class Decoder:
         self._run: Parts | None = None
 
     def parts(self) -> Parts:
-        """Return the lists of parts, in file order: always the same iterator; at its end the cursor is behind the body."""
+        """Return the lists of parts, in file order; always the same iterator.
+
+        At its end the cursor stands behind the body.
+        """
         if self._run is None:
             self._run = DECODERS[self.kind](self)
         return self._run

@@ -1,25 +1,28 @@
-# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False
 """The one walk over an RDB file: where every record starts and ends, in file order.
 
-    magic  [ AUX | functions | templates … ]  { SELECTDB RESIZEDB { [expiry] [idle | freq] [meta] TYPE key body }* }*  EOF crc
+    magic  [ AUX | functions | templates … ]  { SELECTDB RESIZEDB { [expiry] [idle | freq] [meta] TYPE key body }* }* 
+    EOF crc
 
-Readers treat every opcode as legal anywhere, as servers do: attributes are remembered until the next key, AUX fields do not
-disturb them. Entries leave in batches of tuples (ENTRY names the positions), so that the border of the compiled core is
-crossed once for hundreds of keys; what is not a key is left in `records`, to be collected between batches. What a caller
-does not select is walked over and never built.
+Readers treat every opcode as legal anywhere, as servers do: attributes are remembered until the next key, AUX fields
+do not disturb them. Entries leave in batches of tuples (ENTRY names the positions), so that the border of the compiled
+core is crossed once for hundreds of keys; what is not a key is left in `records`, to be collected between batches.
+What a caller does not select is walked over and never built.
 
-How deep a body is walked is the plan's `level`: HEAD finds its end, SHAPE also sums it up. With `retain` the body's bytes
-come along. An entry too long for that is handed over *open*, the last of its batch, with the cursor standing at its body:
-the caller may read it from there, and whatever is left of it is stepped over before the walk goes on.
+How deep a body is walked is the plan's `level`: HEAD finds its end, SHAPE also sums it up. With `retain` the body's
+bytes come along. An entry too long for that is handed over *open*, the last of its batch, with the cursor standing at
+its body: the caller may read it from there, and whatever is left of it is stepped over before the walk goes on.
 
-Damage raises, but never takes along what came before it: the batch at hand is delivered first, the error comes with the next.
+Damage raises, but never takes along what came before it: the batch at hand is delivered first, the error comes with
+the next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from rdbkit.errors import Corrupt, LimitExceeded, RdbkitError, Truncated, Unsupported
 from rdbkit.rdb import spec
@@ -30,9 +33,21 @@ HEAD, SHAPE = 0, 1
 _SHAPE = SHAPE
 _AUX, _CRON, _EXPIRETIME_MS = spec.AUX, spec.CRON, spec.EXPIRETIME_MS
 
-#: Positions in an entry. `size` counts from `offset` (the first attribute, else the type byte) to the end of the body; it
-#: is -1, and shape and body are None, for an open entry. `extra` is None or what KEY_META and KeyDB's records say of the key.
-OFFSET, DB, KEY, TYPE, EXPIRES_AT, IDLE, FREQ, BODY_OFFSET, SIZE, SHAPE_OF, BODY, EXTRA = range(12)
+#: Positions in an entry. `size` counts from `offset` (the first attribute, else the type byte) to the end of the body;
+#: it is -1, and shape and body are None, for an open entry. `extra` is None or what KEY_META and KeyDB's records say
+#: of the key.
+OFFSET: Final = 0
+DB: Final = 1
+KEY: Final = 2
+TYPE: Final = 3
+EXPIRES_AT: Final = 4
+IDLE: Final = 5
+FREQ: Final = 6
+BODY_OFFSET: Final = 7
+SIZE: Final = 8
+SHAPE_OF: Final = 9
+BODY: Final = 10
+EXTRA: Final = 11
 
 Entry = tuple[int, int, bytes, int, int | None, int | None, int | None, int, int, Any, bytes | None, Any]
 Record = tuple[int, int, Any]
@@ -54,7 +69,8 @@ class Plan:
     """What is asked of a walk, as data.
 
     `ttl`: pairs (low, high) of expiry times in ms, both inclusive, of which an entry must meet one; None in it admits
-    entries without expiry; an empty tuple admits all. `pattern` is a function of the key, such as a compiled regex' search.
+    entries without expiry; an empty tuple admits all. `pattern` is a function of the key, such as a compiled regex'
+    search.
     """
 
     level: int = HEAD
@@ -164,10 +180,8 @@ class Walker:
             if cursor.pos >= cursor.end:
                 cursor.need(1)
             number = cursor.view[cursor.pos]
-            # A KeyDB entry is complete only when no record of its members' expiries follows, so a batch does not end before AUX.
-            if number != _AUX and (
-                len(out) >= _BATCH or self.held >= _BATCH_BYTES or len(self.records) >= _BATCH
-            ):
+            # A KeyDB entry is complete only when none of its members' expiries follows: no batch ends before AUX.
+            if number != _AUX and (len(out) >= _BATCH or self.held >= _BATCH_BYTES or len(self.records) >= _BATCH):
                 return 0
             at = cursor.base + cursor.pos
             cursor.pos += 1
@@ -215,7 +229,20 @@ class Walker:
             body = None
         size = cursor.base + cursor.pos - self.first
         out.append(
-            (self.first, self.db, key, kind, self.expires_at, self.idle, self.freq, start, size, shape, body, self.extra)
+            (
+                self.first,
+                self.db,
+                key,
+                kind,
+                self.expires_at,
+                self.idle,
+                self.freq,
+                start,
+                size,
+                shape,
+                body,
+                self.extra,
+            )
         )
         self.key = None
         self.first = -1
@@ -285,7 +312,8 @@ class Walker:
             raw = cursor.take(8)
             time = int.from_bytes(raw, "little", signed=True)
             swapped = int.from_bytes(raw, "big", signed=True)
-            # Before RDB 9 the writer's byte order; it is not in the file, but a sane time reads sanely in one order only.
+            # Before RDB 9 the writer's byte order; it is not in the file, but a sane time reads sanely in one order
+            # only.
             if not _EARLY <= time <= _LATE and _EARLY <= swapped <= _LATE:
                 time = swapped
         return None if time == -1 else time
@@ -316,7 +344,7 @@ class Walker:
         lower = name.lower()
         if lower in _MARKS:
             self._learn(_MARKS[lower])
-            if lower == b"mvcc-tstamp" or lower.startswith(b"keydb-subexpire") and self._subexpire(lower, value, out):
+            if lower == b"mvcc-tstamp" or (lower.startswith(b"keydb-subexpire") and self._subexpire(lower, value, out)):
                 return None
         return name, value, size
 
@@ -469,7 +497,7 @@ def read_magic(cursor: Cursor) -> tuple[str, int]:
         raise Corrupt(f"no RDB version in {magic!r}", offset=at, code="bad-version")
     version = int(digits)
     newest = spec.NEWEST_REDIS if product == "redis" else spec.NEWEST_VALKEY
-    if version > newest or product == "valkey" and version not in spec.VALKEY_VERSIONS:
+    if version > newest or (product == "valkey" and version not in spec.VALKEY_VERSIONS):
         raise Unsupported(
             f"{product.upper()} RDB version {version}; this version of rdbkit reads up to {newest}",
             offset=at,

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
+from rdbkit.entry import Entry
+from rdbkit.rdb.streams import Stream
 from rdbkit.rdb.values import Decoder, value
 from rdbkit.report.export import ExportWriter
 from rdbkit.report.values import Expiries, ValueWriter, stream_rest
-from rdbkit.snapshot import Entry
 
 #: A body up to this size is decoded whole; a longer one passes part by part.
 _WHOLE = 1 << 16
@@ -77,7 +78,7 @@ def write_value(cell: ValueWriter, decoder: Decoder, parts: Iterator[list[Any]] 
         first = next(batches, [])
         cell.module(*decoder.module, chain(first, chain.from_iterable(batches)))
     elif decoder.type == "stream":
-        cell.stream(batches, lambda: stream_rest(decoder.tail))
+        cell.stream(batches, lambda: stream_rest(decoder.tail or Stream()))
     elif decoder.type == "hash":
         return cell.hash(batches)
     else:

@@ -4,8 +4,8 @@
 Polynomial 0xad93d23594c935a9, bits reflected, initial value and final XOR 0; "123456789" gives 0xe9c6d914c4b8d9ca
 (rdb-format.md §12, Redis 2.5.5 and newer).
 
-`slice_by_8` is the algorithm. Compiled it runs at memory speed; interpreted it manages a megabyte a second, so that face
-asks crcmod-plus, whose C code is a wheel everywhere, for the same function.
+`slice_by_8` is the algorithm. Compiled it runs at memory speed; interpreted it manages a megabyte a second, so that
+face asks crcmod-plus, whose C code is a wheel everywhere, for the same function.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def slice_by_8(data, crc=0):  # type: ignore[no-untyped-def]
 def update() -> Update:
     """Return the quickest `crc(data, crc=0)` of this face."""
     if _face.compiled():
-        return slice_by_8  # type: ignore[no-any-return]
+        return slice_by_8
     from crcmod import mkCrcFun
 
     quick: Update = mkCrcFun(0x1AD93D23594C935A9, initCrc=0, rev=True, xorOut=0)

@@ -1,18 +1,19 @@
-# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False
 """A bounded window of bytes that moves over a source, and the few primitives that RDB records are made of.
 
             base                 pinned          pos                 end
              ↓                     ↓              ↓                   ↓
     ……gone…… [ read, summed up …… | kept on purpose | not yet read …… ] ……still in the source……
 
-Everything that the format says about its own size is a claim. So there is one place that fetches bytes (`more`), one that
-insists on them (`need`), and whoever wants n bytes asks it first, comparing by subtraction, because a sum could overflow.
-The window grows with the bytes that arrive, never with the number that was claimed.
+Everything that the format says about its own size is a claim. So there is one place that fetches bytes (`more`), one
+that insists on them (`need`), and whoever wants n bytes asks it first, comparing by subtraction, because a sum could
+overflow. The window grows with the bytes that arrive, never with the number that was claimed.
 
 Before RDB bytes leave the window they go into the running CRC64, while they are still in the processor's cache.
 
-A cursor with `blob >= 0` reads the inside of a string (a listpack, a ziplist): there, running out of bytes is not a short
-file but a structure that contradicts itself, and the offset that helps is the one at which that string starts.
+A cursor with `blob >= 0` reads the inside of a string (a listpack, a ziplist): there, running out of bytes is not a
+short file but a structure that contradicts itself, and the offset that helps is the one at which that string starts.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from rdbkit.errors import Corrupt, Truncated
 from rdbkit.wire import lzf
 from rdbkit.wire.crc64 import Update
 
-#: Bytes asked of the source at a time: small enough for the second-level cache, large enough to make the call's cost vanish.
+#: Bytes asked of the source at a time: they fit the second-level cache, and the cost of a call vanishes.
 WINDOW = 1 << 18
 #: What one entry may hold in memory when its body is to be kept (design.md §5: 1 MiB).
 RETAIN = 1 << 20
@@ -45,7 +46,7 @@ class Readable(Protocol):
         """Return up to n bytes, b"" only at the end."""
 
 
-class Overflow(Exception):  # noqa: N818  not an error: the walker's sign that an entry is too long to keep
+class Overflow(Exception):
     """The pinned part of the window would grow beyond RETAIN."""
 
 
@@ -116,7 +117,7 @@ class Cursor:
         return self.crc
 
     def need(self, n: int) -> int:
-        """Have n bytes in the window, or raise. (Returns 0.)"""
+        """Have n bytes in the window, or raise; returns 0."""
         if n <= self.end - self.pos:
             return 0
         if self.size >= 0 and n > self.size - self.base - self.pos:
@@ -207,9 +208,8 @@ class Cursor:
             self.pos += 2
             return (number & 0x3F) << 8 | byte
         if number > 0x81:
-            raise Corrupt(
-                f"byte {number:#04x} where a length is due", offset=self.tell() if self.blob < 0 else self.blob, code="bad-length"
-            )
+            where = self.tell() if self.blob < 0 else self.blob
+            raise Corrupt(f"byte {number:#04x} where a length is due", offset=where, code="bad-length")
         width = 4 if number == 0x80 else 8
         self.need(1 + width)
         number = 0

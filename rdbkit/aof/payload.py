@@ -1,0 +1,138 @@
+"""RESTORE: an entry's body as it stands in the file, between its type byte and the target's version and checksum.
+
+    RESTORE key 0 [type byte][body][u16 RDB version][u64 CRC64]        rdb-format.md §13.2
+
+A body is copied only where it means the same to the target. Ids of templates mean nothing outside of their file. And
+two generations of servers write listpack entries of exactly three sizes differently (§10.2): a server that gets the
+other's refuses the value, or ends when it is read; which of the two wrote a file, an entry does not tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from rdbkit.aof.forms import Entry
+from rdbkit.aof.writer import CRLF, array_head, bulk, bulk_head, command
+from rdbkit.rdb import spec
+from rdbkit.rdb.values import Decoder
+from rdbkit.rdb.writer import Product, dump_payload, encode, writable
+from rdbkit.target import Target
+from rdbkit.wire import crc64, listpack
+
+#: Types that refer to a template of their file, and those that bring its names along: what Redis 8.10 rewrites them as.
+TEMPLATES = {spec.HASH_TMPL_LP_REF: spec.HASH_TMPL_LP, spec.HASH_TMPL_ARRAY_REF: spec.HASH_TMPL_ARRAY}
+
+#: Bytes of version and checksum.
+_FOOTER = 10
+#: Types that are, or hold, a listpack (streams apart).
+_PACKED = (
+    spec.HASH_LISTPACK,
+    spec.ZSET_LISTPACK,
+    spec.SET_LISTPACK,
+    spec.LIST_QUICKLIST_2,
+    spec.HASH_LISTPACK_EX_PRE_GA,
+    spec.HASH_LISTPACK_EX,
+    spec.HASH_TMPL_LP,
+)
+#: Lengths of strings whose entries have one of the three sizes.
+_DIVIDED = frozenset((16378, 2097146, 268435450))
+#: A shorter body cannot hold one of them: LZF packs 88 bytes into one at the most.
+_UNDIVIDED = min(_DIVIDED) // 88
+#: Items of a stream's node looked at in one go.
+_BATCH = 4096
+
+
+def loads(target: Target, type_id: int) -> bool:
+    """Tell whether the target takes this type in a payload."""
+    product: Product = "valkey" if target.product == "valkey" else "redis"
+    return (
+        writable(type_id, target.rdb_version, product)
+        and spec.BY_ID[type_id].status == "verified"
+        and type_id not in TEMPLATES
+    )
+
+
+def restore(write: Callable[[bytes], object], entry: Entry, version: int) -> bool:
+    """Write an entry as RESTORE with this RDB version; False, and nothing written, where only commands are safe.
+
+    A body that is not at hand is read twice, for its length stands in front of it. Raises Passed where that cannot be.
+    """
+    if entry.body is None:
+        return _restore_long(write, entry, version)
+    if len(entry.body) > _UNDIVIDED and _divided(entry):
+        return False
+    write(command(b"RESTORE", entry.key, b"0", dump_payload(entry.type_id, entry.body, version)))
+    return True
+
+
+def _restore_long(write: Callable[[bytes], object], entry: Entry, version: int) -> bool:
+    head, foot = bytes((entry.type_id & 0xFF,)), version.to_bytes(2, "little")
+    measured = _Measured()
+    measured.write(head)
+    entry.copy_to(measured)
+    if _divided(entry):
+        return False
+    size = bulk_head(measured.size + _FOOTER)
+    write(array_head(4) + bulk(b"RESTORE") + bulk(entry.key) + bulk(b"0") + size + head)
+    entry.copy_to(SimpleNamespace(write=write))
+    measured.write(foot)
+    write(foot + measured.crc.to_bytes(8, "little") + CRLF)
+    return True
+
+
+class _Measured:
+    """Takes bytes, and keeps their number and checksum."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.crc = 0
+        self._update = crc64.update()
+
+    def write(self, data: bytes) -> None:
+        self.size += len(data)
+        self.crc = self._update(data, self.crc)
+
+
+def template_payload(type_id: int, fields: Sequence[tuple[bytes, bytes, None]], target: Target) -> bytes:
+    """Return a template hash together with its names, as Redis 8.10 puts it into its AOF: without a checksum."""
+    names = [name for name, _, _ in fields]
+    few = len(names) <= target.settings.hash_max_listpack_entries
+    short = all(len(name) <= target.settings.hash_max_listpack_value for name in names)
+    kind = TEMPLATES[type_id]
+    body = encode(kind, fields, compress=False, generation="new", template_format=0 if few and short else 1)
+    return dump_payload(kind, body, target.rdb_version, checksum=False)
+
+
+# -- back-lengths ------------------------------------------------------------------------------------------------------
+
+
+def _divided(entry: Entry) -> bool:
+    """Tell whether a body holds an item that the two generations write differently."""
+    batches: Iterator[Sequence[bytes]]
+    if entry.type == "stream":
+        batches = _stream_items(entry.decoder())
+    elif entry.type_id in _PACKED:
+        batches = map(_texts, entry.decoder().parts())
+    else:
+        return False
+    return any(not _DIVIDED.isdisjoint(map(len, batch)) for batch in batches)
+
+
+def _stream_items(decoder: Decoder) -> Iterator[Sequence[bytes]]:
+    """Yield all that stands in a stream's nodes, what was deleted included."""
+    cursor = decoder.cursor
+    for _ in range(cursor.claim()):
+        cursor.skip_string()
+        size, inside = cursor.open_string()
+        reader = listpack.Reader(inside, size)
+        while items := reader.read(_BATCH):
+            yield items
+
+
+def _texts(batch: list[Any]) -> list[bytes]:
+    """Return the strings among the parts of a list, set, zset or hash."""
+    if batch and isinstance(batch[0], tuple):
+        return [item for part in batch for item in part if isinstance(item, bytes)]
+    return batch

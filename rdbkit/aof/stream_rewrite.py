@@ -1,0 +1,119 @@
+"""A stream as commands: its entries, what it knows of itself, its groups with their consumers and what is pending.
+
+    XADD key id field value …          per entry; none: XADD key MAXLEN 0 0-1 x y, which leaves an empty stream
+    XSETID key last                    7.0: ENTRIESADDED n MAXDELETEDID id
+    XCFGSET · XIDMPRECORD              8.6, where used
+    XGROUP CREATE key group last       7.0: ENTRIESREAD n, -1 for unknown
+      XCLAIM … JUSTID FORCE            per pending entry, by consumer
+      XGROUP CREATECONSUMER            per consumer without any (6.2)
+      XNACK … FORCE                    pending entries that nobody owns (8.8)
+
+XCLAIM does nothing for a message that is no longer in the stream, so a pending entry of one cannot be made again: it is
+counted as lost, although a server's own rewrite loses it as well.
+
+5.0 makes an empty stream with its last ID, and its loader loses the key where that is 0-0: here it is 0-1 for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import chain, groupby
+
+from rdbkit.aof.forms import ITEMS, Entry, chunks
+from rdbkit.aof.writer import id_text
+from rdbkit.errors import Passed
+from rdbkit.rdb import spec
+from rdbkit.rdb.stream_encoder import NO_IDMP
+from rdbkit.rdb.streams import Group, Idmp, Pending, Stream
+
+
+class StreamRewriter:
+    """Puts streams as commands for a target that knows these forms; `lose(reason, count)` hears what it cannot have."""
+
+    def __init__(self, put: Callable[..., object], known: frozenset[str], lose: Callable[[str, int], object]) -> None:
+        self._put = put
+        self._known = known
+        self._lose = lose
+
+    def entry(self, entry: Entry) -> None:
+        """Put one stream."""
+        key, decoder = entry.key, entry.decoder()
+        empty = True
+        for stream_id, fields in chain.from_iterable(decoder.parts()):
+            empty = False
+            self._put(b"XADD", key, id_text(stream_id), *chain.from_iterable(fields))
+        if empty:
+            self._put(b"XADD", key, b"MAXLEN", b"0", b"0-1", b"x", b"y")
+        stream = decoder.tail
+        assert stream is not None  # it is there when the parts have ended
+        self._state(key, stream)
+        for group in stream.groups:
+            self._group(key, group)
+        self._lose("pending entry", _orphans(entry, stream))
+
+    def _state(self, key: bytes, stream: Stream) -> None:
+        counters: tuple[bytes, ...] = ()
+        if "ENTRIESADDED" in self._known:
+            added = b"%d" % stream.entries_added
+            counters = (b"ENTRIESADDED", added, b"MAXDELETEDID", id_text(stream.max_deleted_id))
+        self._put(b"XSETID", key, id_text(stream.last_id), *counters)
+        if stream.idmp is not None:
+            self._idmp(key, stream.idmp)
+
+    def _idmp(self, key: bytes, idmp: Idmp) -> None:
+        limits = idmp.duration, idmp.max_entries
+        if "XIDMPRECORD" not in self._known:
+            self._lose("idempotency", int(limits != NO_IDMP or bool(idmp.producers)))
+            return
+        if limits != NO_IDMP:
+            self._put(b"XCFGSET", key, b"IDMP-DURATION", b"%d" % limits[0], b"IDMP-MAXSIZE", b"%d" % limits[1])
+        for producer, records in idmp.producers:
+            for record, stream_id in records:
+                self._put(b"XIDMPRECORD", key, producer, record, id_text(stream_id))
+
+    # -- groups ----------------------------------------------------------------------------------------------------
+
+    def _group(self, key: bytes, group: Group) -> None:
+        read = -1 if group.entries_read is None else group.entries_read
+        counters = (b"ENTRIESREAD", b"%d" % read) if "ENTRIESADDED" in self._known else ()
+        self._put(b"XGROUP", b"CREATE", key, group.name, id_text(group.last_delivered_id), *counters)
+        owned: dict[bytes | None, list[Pending]] = {}
+        for item in group.pending:
+            owned.setdefault(item.consumer, []).append(item)
+        for consumer in group.consumers:
+            self._consumer(key, group.name, consumer.name, owned.get(consumer.name, []))
+        self._unowned(key, group.name, owned.get(None, []))
+
+    def _consumer(self, key: bytes, group: bytes, name: bytes, pending: list[Pending]) -> None:
+        for item in pending:
+            told = (b"TIME", b"%d" % item.delivered_at, b"RETRYCOUNT", b"%d" % item.deliveries)
+            self._put(b"XCLAIM", key, group, name, b"0", id_text(item.id), *told, b"JUSTID", b"FORCE")
+        if not pending and "CREATECONSUMER" in self._known:
+            self._put(b"XGROUP", b"CREATECONSUMER", key, group, name)
+        elif not pending:
+            self._lose("consumer", 1)
+
+    def _unowned(self, key: bytes, group: bytes, pending: list[Pending]) -> None:
+        if "XNACK" not in self._known:
+            self._lose("pending entry", len(pending))
+            return
+        for deliveries, run in groupby(pending, lambda item: item.deliveries):
+            for items in chunks([list(run)], ITEMS):
+                ids = (b"IDS", b"%d" % len(items), *[id_text(item.id) for item in items])
+                self._put(b"XNACK", key, group, b"FAIL", *ids, b"RETRYCOUNT", b"%d" % deliveries, b"FORCE")
+
+
+def _orphans(entry: Entry, stream: Stream) -> int:
+    """Return how many owned pending entries are of messages that are gone; where that cannot be told, of all."""
+    owned = [item.id for group in stream.groups for item in group.pending if item.consumer is not None]
+    # A stream that has all it was ever given lacks none of them. (RDB 9 does not say how much it was given.)
+    whole = entry.type_id != spec.STREAM_LISTPACKS and stream.entries_added == stream.length
+    if whole or not owned:
+        return 0
+    missing = set(owned)
+    try:
+        for batch in entry.decoder().parts():
+            missing.difference_update([stream_id for stream_id, _ in batch])
+    except Passed:
+        pass
+    return sum(map(missing.__contains__, owned))

@@ -1,0 +1,267 @@
+"""One key of a snapshot: what is known of it at once, and what is read of its body when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rdbkit.errors import RdbkitError
+from rdbkit.rdb import spec, walker
+from rdbkit.rdb.shape import ELEMENTS
+from rdbkit.rdb.values import Decoder, value
+from rdbkit.wire.cursor import Cursor
+
+if TYPE_CHECKING:
+    from rdbkit.snapshot import Snapshot
+
+
+class Sink(Protocol):
+    """Anything that takes bytes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A detached entry: the same fields, independent of the file."""
+
+    offset: int
+    db: int
+    key: bytes
+    type: str
+    encoding: str | None
+    expires_at: int | None
+    idle: int | None
+    freq: int | None
+    elements: int | None
+    size: int
+    memory: int | None
+    memory_sd: int | None
+    value: Any
+    field_expires_at: dict[bytes, int] = field(default_factory=dict)
+
+
+class Entry:
+    """One key of a snapshot, valid until the next one is asked for.
+
+    `offset` (bytes, absolute), `db`, `key`, `type` (one of rdb.spec.TYPES), `expires_at` (ms since epoch), `idle` (s)
+    and `freq` (0 to 255) are known at once; the last three are None where the file has none. Everything else reads on.
+    """
+
+    __slots__ = ("_fields", "_live", "_passed", "_row", "_shape", "_size", "_snapshot")
+
+    def __init__(self, snapshot: Snapshot, row: walker.Entry) -> None:
+        self._snapshot = snapshot
+        self._row = row
+        self._size = row[walker.SIZE]
+        self._shape = row[walker.SHAPE_OF]
+        self._fields: dict[bytes, int] | None = None
+        # An open body can be read once from where the file stands: by a decoder, or by a walk for its shape.
+        self._live: Decoder | None = None
+        self._passed = False
+
+    def __repr__(self) -> str:
+        return f"<Entry {self.type} {self.key!r} db={self.db} offset={self.offset}>"
+
+    @property
+    def offset(self) -> int:
+        """Where the entry starts: its first attribute, else its type byte."""
+        return self._row[walker.OFFSET]
+
+    @property
+    def db(self) -> int:
+        """Number of the database."""
+        return self._row[walker.DB]
+
+    @property
+    def key(self) -> bytes:
+        """The key."""
+        return self._row[walker.KEY]
+
+    @property
+    def type(self) -> str:
+        """What TYPE answers; "module" for vector sets, JSON and other modules' types."""
+        return spec.BY_ID[self._row[walker.TYPE]].type
+
+    @property
+    def type_id(self) -> int:
+        """Row of rdb.spec that the entry was written as."""
+        return self._row[walker.TYPE]
+
+    @property
+    def expires_at(self) -> int | None:
+        """Expiry in ms since epoch."""
+        return self._row[walker.EXPIRES_AT]
+
+    @property
+    def idle(self) -> int | None:
+        """Seconds since the last access."""
+        return self._row[walker.IDLE]
+
+    @property
+    def freq(self) -> int | None:
+        """LFU counter, 0 to 255."""
+        return self._row[walker.FREQ]
+
+    @property
+    def body(self) -> bytes | None:
+        """The retained bytes of the body; None where there were too many, or it was not asked for."""
+        return self._row[walker.BODY]
+
+    @property
+    def size(self) -> int:
+        """Serialized bytes, attributes and key included."""
+        if self._size < 0:
+            self._finish()
+        return self._size
+
+    @property
+    def elements(self) -> int | None:
+        """Elements as LLEN, SCARD, ZCARD, HLEN, XLEN, ARCOUNT count them; 1 for a string, None for a module."""
+        count: int = self._measured()[ELEMENTS]
+        return None if count < 0 else count
+
+    @property
+    def encoding(self) -> str | None:
+        """OBJECT ENCODING after the target loaded the file; None where no server of that version has the type."""
+        return self._snapshot.encode(
+            self._row[walker.TYPE], self._measured(), len(self.key), self.expires_at is not None
+        )
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes of MEMORY USAGE; None: unknown."""
+        return None
+
+    @property
+    def memory_sd(self) -> int | None:
+        """Standard deviation of `memory`; 0: exact, None: unknown."""
+        return None
+
+    @property
+    def value(self) -> Any:
+        """The value whole, in the shapes of rdb.values; hashes' field expiries stand in `field_expires_at`."""
+        with self.located():
+            found, self._fields = value(self.decoder())
+        return found
+
+    @property
+    def field_expires_at(self) -> dict[bytes, int]:
+        """Expiries of a hash's fields (in KeyDB's files of a set's members, too), ms since epoch."""
+        if self._fields is None:
+            _ = self.value
+        return {**(self._fields or {}), **self.members()}
+
+    def members(self) -> dict[bytes, int]:
+        """Return the expiries that KeyDB's records give of the value's members."""
+        extra = self._row[walker.EXTRA]
+        found: dict[bytes, int] = extra.get("members", {}) if extra else {}
+        return found
+
+    def decoder(self) -> Decoder:
+        """Return a reader of the body: its `parts()` in batches, and afterwards what else the body told.
+
+        Raises Passed where the body is behind us on a pipe.
+        """
+        row = self._row
+        start = row[walker.BODY_OFFSET]
+        body = row[walker.BODY]
+        if body is not None:
+            cursor = Cursor(body, base=start)
+        elif self._snapshot.is_open(self) and not self._passed:
+            self._passed = True
+            self._live = Decoder(row[walker.TYPE], self._snapshot.cursor, self._snapshot.templates)
+            return self._live
+        else:
+            cursor = self._again()
+        return Decoder(row[walker.TYPE], cursor, self._snapshot.templates)
+
+    def parts(self) -> Iterator[Any]:
+        """Yield the value one part at a time, in file order, for values that do not fit in memory.
+
+        Chunks of bytes · elements · members · (member, score) · (field, value, expires_at | None) · (id, fields) ·
+        (index, value) · (kind, value).
+        """
+        with self.located():
+            for batch in self.decoder().parts():
+                yield from batch
+
+    def copy_to(self, out: Sink) -> int:
+        """Write the body's bytes as they stand in the file; return how many."""
+        body = self._row[walker.BODY]
+        if body is not None:
+            out.write(body)
+            return len(body)
+        size = self.offset + self.size - self._row[walker.BODY_OFFSET]
+        for piece in self._again().pieces(size):
+            out.write(piece)
+        return size
+
+    def detach(self) -> Record:
+        """Return a frozen record of everything, the value included."""
+        found = self.value
+        return Record(
+            self.offset,
+            self.db,
+            self.key,
+            self.type,
+            self.encoding,
+            self.expires_at,
+            self.idle,
+            self.freq,
+            self.elements,
+            self.size,
+            self.memory,
+            self.memory_sd,
+            found,
+            self.field_expires_at,
+        )
+
+    # -- the body --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def located(self) -> Iterator[None]:
+        """Name this entry in the errors that reading its body raises."""
+        try:
+            yield
+        except RdbkitError as error:
+            error.locate(self.db, self.key)
+            raise
+
+    def _again(self) -> Cursor:
+        """Return a cursor that stands at the body once more."""
+        start = self._row[walker.BODY_OFFSET]
+        with self.located():
+            return Cursor(source=self._snapshot.reopen(start), base=start)
+
+    def _measured(self) -> Any:
+        if self._shape is None:
+            self._finish()
+        return self._shape
+
+    def _finish(self) -> None:
+        """Walk the body for its shape and size: the retained one, where the file stands, or once more."""
+        snapshot = self._snapshot
+        body = self._row[walker.BODY]
+        here = snapshot.is_open(self) and not self._passed
+        if body is not None:
+            cursor = Cursor(body, base=self._row[walker.BODY_OFFSET])
+        else:
+            cursor = snapshot.cursor if here else self._again()
+            self._passed = True
+        with self.located():
+            self._shape = snapshot.measure(cursor).shape(self._row[walker.TYPE])
+        self._size = cursor.tell() - self.offset
+        if here:
+            snapshot.walker.is_open = False
+
+    def leave(self) -> None:
+        """Read to the end what was begun of an open body; the snapshot calls it before it goes on."""
+        if self._live is not None:
+            with self.located():
+                for _ in self._live.parts():
+                    pass
+            self._snapshot.walker.is_open = False
