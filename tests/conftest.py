@@ -1,10 +1,17 @@
-"""Both faces in one process, and the few things that every test needs."""
+"""Both faces in one process, and the few things that every test needs.
+
+An extension module loads once in a process: importing it again gives the same module, bound to the error classes and tables
+of the package that imported it first. So the compiled face is loaded once: it is what `import rdbkit` gives in this process
+(the ambient face), or, where that is the pure one, the single load made here. Sources can be loaded as often as one likes.
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,22 +24,25 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 class Face:
     """One face of the package: `face("wire.lzf")` is the module rdbkit.wire.lzf, compiled or interpreted.
 
-    Classes differ between the faces, so errors are caught as `face.errors.Corrupt`.
+    Classes differ between the faces, so errors are caught as `face.errors.Corrupt`. `modules` are those of a face that was
+    loaded apart; None: the ambient one.
     """
 
-    def __init__(self, name: str, modules: dict[str, ModuleType]) -> None:
+    def __init__(self, name: str, modules: dict[str, ModuleType] | None = None) -> None:
         self.name = name
         self._modules = modules
 
+    def __repr__(self) -> str:
+        return f"<Face {self.name}>"
+
     def __call__(self, name: str) -> Any:
         full = f"rdbkit.{name}" if name else "rdbkit"
+        if self._modules is None:
+            return importlib.import_module(full)
         if full not in self._modules:
-            outer = _swap(self._modules)
-            try:
+            with _in_place(self._modules):
                 importlib.import_module(full)
-                self._modules = {n: m for n, m in sys.modules.items() if n.split(".")[0] == "rdbkit"}
-            finally:
-                _swap(outer)
+                self._modules = _loaded()
         return self._modules[full]
 
     @property
@@ -44,9 +54,13 @@ class Face:
         return self("")
 
 
+def _loaded() -> dict[str, ModuleType]:
+    return {name: module for name, module in sys.modules.items() if name.split(".")[0] == "rdbkit"}
+
+
 def _swap(modules: dict[str, ModuleType]) -> dict[str, ModuleType]:
     """Put these rdbkit modules in place of those loaded now, and return the latter."""
-    outer = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "rdbkit"}
+    outer = _loaded()
     for name in outer:
         del sys.modules[name]
     sys.modules.update(modules)
@@ -58,33 +72,46 @@ def _swap(modules: dict[str, ModuleType]) -> dict[str, ModuleType]:
     return outer
 
 
-def _load(name: str) -> Face:
-    before = os.environ.get("RDBKIT_PURE")
-    os.environ["RDBKIT_PURE"] = "1" if name == "pure" else "0"
-    outer = _swap({})
+@contextmanager
+def _in_place(modules: dict[str, ModuleType]) -> Iterator[None]:
+    outer = _swap(modules)
     try:
-        importlib.import_module("rdbkit")
-        modules = {n: m for n, m in sys.modules.items() if n.split(".")[0] == "rdbkit"}
+        yield
     finally:
         _swap(outer)
-        if before is None:
-            del os.environ["RDBKIT_PURE"]
-        else:
-            os.environ["RDBKIT_PURE"] = before
-    return Face(name, modules)
 
 
 _FACES: dict[str, Face] = {}
 
 
+def _load(name: str) -> Face:
+    """Return the face, which is loaded at the first call; for "compiled" the pure one if there is no other."""
+    if name not in _FACES:
+        compiled = importlib.import_module("rdbkit._face").compiled()
+        ambient = compiled == (name == "compiled")
+        _FACES[name] = Face(name) if ambient else _load_apart(name)
+    return _FACES[name]
+
+
+def _load_apart(name: str) -> Face:
+    before = os.environ.get("RDBKIT_PURE")
+    os.environ["RDBKIT_PURE"] = "1" if name == "pure" else "0"
+    try:
+        with _in_place({}):
+            importlib.import_module("rdbkit")
+            return Face(name, _loaded())
+    finally:
+        if before is None:
+            del os.environ["RDBKIT_PURE"]
+        else:
+            os.environ["RDBKIT_PURE"] = before
+
+
 @pytest.fixture(scope="session", params=["pure", "compiled"])
 def face(request: pytest.FixtureRequest) -> Face:
     """Run the test on each face; where there is no compiled one, that half is skipped, or fails if it is required."""
-    name = request.param
-    if name not in _FACES:
-        _FACES[name] = _load(name)
-    found = _FACES[name]
-    if name == "compiled" and not found("_face").compiled():
+    found = _load(request.param)
+    if found.name == "compiled" and not found("_face").compiled():
         if os.environ.get("RDBKIT_REQUIRE_COMPILED"):
             pytest.fail("the compiled face is required here and was not built")
         pytest.skip("no compiled face in this install")
@@ -92,8 +119,15 @@ def face(request: pytest.FixtureRequest) -> Face:
 
 
 @pytest.fixture(scope="session")
+def faces() -> tuple[Face, Face]:
+    """Return the pure and the compiled face, for tests that hold one against the other."""
+    pure, compiled = _load("pure"), _load("compiled")
+    if not compiled("_face").compiled():
+        pytest.skip("no compiled face in this install")
+    return pure, compiled
+
+
+@pytest.fixture(scope="session")
 def fixtures() -> Path:
     """Return the directory of real files."""
     return FIXTURES
-
-

@@ -8,6 +8,7 @@ loses data of it, `warning` that it loads and is odd.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -90,9 +91,8 @@ class Names:
         names = self.first or []
         if self.more is None:
             if len(set(names)) < len(names):
-                seen: set[bytes] = set()
-                twice = next(name for name in names if name in seen or seen.add(name))  # type:
-                ignore[func-returns-value] yield "error", f"duplicate-{what}", f"{what} {twice[:40]!r} twice"
+                twice = next(name for name, count in Counter(names).items() if count > 1)
+                yield "error", f"duplicate-{what}", f"{what} {twice[:40]!r} twice"
             return
         with self.more:
             count = len(self.more.candidates())

@@ -2,7 +2,7 @@
 # cython: cdivision=True, initializedcheck=False
 """The one walk over an RDB file: where every record starts and ends, in file order.
 
-    magic  [ AUX | functions | templates … ]  { SELECTDB RESIZEDB { [expiry] [idle | freq] [meta] TYPE key body }* }* 
+    magic  [ AUX | functions | templates … ]  { SELECTDB RESIZEDB { [expiry] [idle | freq] [meta] TYPE key body }* }*
     EOF crc
 
 Readers treat every opcode as legal anywhere, as servers do: attributes are remembered until the next key, AUX fields
