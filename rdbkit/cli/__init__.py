@@ -10,10 +10,16 @@ import importlib
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from contextlib import suppress
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NoReturn
 
 import click
+
+from rdbkit.report.text import path_text, terminal
 
 #: Command: module under rdbkit.cli, imported only when it is called.
 COMMANDS = ("info", "check", "keys", "get", "export")
@@ -49,8 +55,8 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that the first argument names, or say what was probably meant."""
         name = args[0]
-        if name not in COMMANDS and not name.startswith("-") and os.path.exists(name):  # noqa: PTH110
-            raise click.UsageError(f"{name} is a file, not a command: did you mean `rdbkit info {name}`?")
+        if name not in COMMANDS and not name.startswith("-"):
+            raise click.UsageError(_no_command(name), ctx)
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -64,17 +70,30 @@ class Commands(click.Group):
         formatter.write(EPILOG.replace("\n\b\n", "\n"))
 
 
+def _no_command(name: str) -> str:
+    shown = path_text(name)
+    if os.path.exists(name):  # noqa: PTH110
+        return f"{shown} is a file, not a command: did you mean `rdbkit {'report' if 'report' in COMMANDS else 'info'} {shown}`?"
+    near = get_close_matches(name, COMMANDS, 1)
+    hint = f"did you mean `rdbkit {near[0]}`?" if near else f"there are {', '.join(COMMANDS)}."
+    return f"no command '{shown}': {hint}"
+
+
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
     from rdbkit import compiled
     from rdbkit.rdb import spec
 
+    try:
+        number = version("rdbkit")
+    except PackageNotFoundError:
+        number = "(not installed)"
     face = "compiled" if compiled() else "pure Python"
     click.echo(
-        f"rdbkit {version('rdbkit')} ({face}; reads RDB 1 to {spec.NEWEST_REDIS} of Redis, "
+        f"rdbkit {number} ({face}; reads RDB 1 to {spec.NEWEST_REDIS} of Redis, "
         f"11, {', '.join(map(str, spec.VALKEY_VERSIONS))} of Valkey)"
     )
     ctx.exit()
@@ -101,23 +120,56 @@ def cli(ctx: click.Context) -> None:
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
     try:
-        status = cli.main(args, prog_name="rdbkit", standalone_mode=False)
-    except click.exceptions.Exit as error:
-        status = error.exit_code
-    except click.ClickException as error:
-        error.show()
-        status = 2
+        status = _status(args)
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
     except (KeyboardInterrupt, click.Abort):
         _leave(130)
     except BrokenPipeError:
         _leave(141)
-    sys.exit(status if isinstance(status, int) else 0)
+    except OSError as error:
+        _tell(f"rdbkit: {path_text(error.filename or 'output')}: {error.strerror}")
+        _leave(4)
+    except Exception as error:  # noqa: BLE001  the one place where a bug becomes a line
+        if os.environ.get("RDBKIT_DEBUG"):
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        _tell(f"rdbkit: bug in rdbkit: {type(error).__name__}: {error} ({where}); RDBKIT_DEBUG=1 shows where it came from")
+        _leave(70)
+    sys.exit(status)
 
 
-def _leave(status: int) -> Any:
+def _status(args: Sequence[str] | None) -> int:
+    try:
+        status = cli.main(args, prog_name="rdbkit", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "rdbkit"
+        _tell(f"{command}: {error.format_message()} See {command} --help")
+        return 2
+    except click.ClickException as error:
+        _tell(f"rdbkit: {error.format_message()}")
+        return 2
+    except SystemExit as error:
+        # click makes status 1 of a reader that went away.
+        if isinstance(error.__context__, BrokenPipeError):
+            raise error.__context__ from None
+        return error.code if isinstance(error.code, int) else 0
+    return status if isinstance(status, int) else 0
+
+
+def _tell(line: str) -> None:
+    with suppress(OSError):
+        click.echo(terminal(" ".join(line.split("\n"))), err=True)
+
+
+def _leave(status: int) -> NoReturn:
     """Exit at once and silently: whoever read us is gone, or wants us to be."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, AttributeError):
             stream.flush()
     os._exit(status)

@@ -10,9 +10,11 @@ from rdbkit.cli.options import (
     Run,
     bytes_option,
     format_option,
+    may_stop,
     open_output,
     output_option,
     path_argument,
+    quoted,
     reading_options,
     say,
 )
@@ -21,12 +23,13 @@ from rdbkit.rdb.walker import Plan
 from rdbkit.report.entries import Exporter, write_value
 from rdbkit.report.export import export_writer
 from rdbkit.report.output import Output
-from rdbkit.report.text import printable, undo
+from rdbkit.report.text import json_safe, path_text, undo
 from rdbkit.report.values import ValueWriter
 
 
 @click.command(
     "get",
+    short_help="One key's value.",
     cls=Examples,
     examples=r"""
 rdbkit get dump.rdb user:1
@@ -36,7 +39,7 @@ rdbkit get dump.rdb 'bin\x00key' --db 3 -f jsonl
 )
 @path_argument
 @click.argument("key")
-@click.option("--db", type=click.IntRange(0), help="The database (default: the first that has the key).")
+@click.option("--db", metavar="N", type=click.IntRange(0), help="The database (default: the first that has the key).")
 @click.option("--raw", is_flag=True, help="A string's bytes themselves, or a value's bytes as they stand in the file.")
 @format_option("json", "jsonl")
 @output_option
@@ -59,13 +62,15 @@ def command(
     KEY is the name as it is typed, or with each \xHH in it read as a byte; the first key called either is shown. Exit
     status 1: no such key.
     """
-    with open_output(output) as out:
+    with open_output(output, [path]) as out:
+        if raw and out.is_terminal:
+            raise click.UsageError("--raw writes bytes that no terminal should see: send them to a pipe, or to -o FILE.")
         run = Run(out, reading.quiet)
         with run.input(path):
             names = list(dict.fromkeys((key.encode("utf-8", "surrogateescape"), undo(key))))
             if not _get(reading, path, names, db, out, raw, output_format, form, verify):
-                say(f"{path}: no key {printable(names[0])!r}" + ("" if db is None else f" in database {db}"))
-                run.statuses.add(1)
+                where = "" if db is None else f" in database {db}"
+                run.fail(f"{path_text(path)}: no key {quoted(names[0])}{where}", 1)
         run.end()
 
 
@@ -90,10 +95,11 @@ def _get(
             found = True
             with entry.located():
                 _show(entry, out, raw, output_format, form)
-            if not verify:
-                out.flush()
-                say(f"{path}: checksum not reached (--verify reads on to it)", quiet=reading.quiet)
+            if not verify and may_stop(snapshot):
                 break
+        if found and snapshot.checksum == "not reached":
+            out.flush()
+            say(f"{path_text(path)}: checksum not reached (--verify reads on)", quiet=reading.quiet)
     return found
 
 
@@ -111,5 +117,5 @@ def _show(entry: Entry, out: Output, raw: bool, output_format: str, form: str) -
         Exporter(writer).run([entry])
         writer.finish()
         return
-    write_value(ValueWriter(out.text, form), entry.decoder())
+    write_value(ValueWriter(out.text if width is None else lambda text: out.text(json_safe(text)), form), entry.decoder())
     out.text("\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import islice
 from typing import Any
 
@@ -14,6 +14,7 @@ from rdbkit.cli.options import (
     Run,
     bytes_option,
     format_option,
+    may_stop,
     open_output,
     output_option,
     paths_argument,
@@ -22,9 +23,10 @@ from rdbkit.cli.options import (
 )
 from rdbkit.rdb import spec, walker
 from rdbkit.rdb.walker import Plan
-from rdbkit.report.progress import Progress
 from rdbkit.report.rows import KEY_COLUMNS, Column, RowWriter, row_writer
 from rdbkit.report.sort import ordered
+from rdbkit.report.table import Table
+from rdbkit.report.text import path_text
 from rdbkit.snapshot import Snapshot
 
 _TYPE_NAMES = {row.id: row.type for row in spec.ROWS}
@@ -57,49 +59,69 @@ def key_rows(snapshot: Snapshot, batch: list[walker.Entry]) -> list[Row]:
     ]
 
 
-def _batches(snapshot: Snapshot, progress: Progress) -> Iterator[list[Row]]:
-    for batch in snapshot.batches():
-        progress.update(snapshot.cursor.tell())
-        yield key_rows(snapshot, batch)
+class _Inputs:
+    """The rows of all inputs, one after the other, in batches; what is wrong with one is told, and the next is read."""
+
+    def __init__(self, reading: Reading, paths: tuple[str, ...], run: Run) -> None:
+        self.reading = reading
+        self.paths = paths
+        self.run = run
+        self.snapshot: Snapshot | None = None
+        self.unread = list(paths)
+
+    def batches(self) -> Generator[list[Row], None, None]:
+        """Yield rows, the name of their input in front if there are several."""
+        for path in self.paths:
+            self.unread.remove(path)
+            with self.run.input(path), self.reading.open(path, Plan(level=walker.SHAPE)) as self.snapshot:
+                self.reading.tell_target(self.snapshot)
+                yield from self._watched(path, self.snapshot)
+
+    def _watched(self, path: str, snapshot: Snapshot) -> Iterator[list[Row]]:
+        with self.reading.progress_of(snapshot) as progress:
+            for batch in snapshot.batches():
+                progress.update(snapshot.cursor.tell())
+                rows = key_rows(snapshot, batch)
+                yield [(path, *row) for row in rows] if len(self.paths) > 1 else rows
+
+    def leave(self) -> None:
+        """Say what was not read, because there were rows enough."""
+        if self.snapshot is not None and self.snapshot.checksum == "not reached":
+            name = path_text(self.snapshot.name)
+            say(f"{name}: stopped at --limit: checksum not reached (--verify reads on)", quiet=self.reading.quiet)
+        if self.unread:
+            say(f"not opened, because of --limit: {', '.join(map(path_text, self.unread))}", quiet=self.reading.quiet)
 
 
-class _Listing:
-    """Writes the rows of several inputs; counts them."""
-
-    def __init__(self, writer: RowWriter, limit: int | None, sort: str | None, several: bool) -> None:
-        self.writer = writer
-        self.limit = limit
-        self.sort = sort
-        self.several = several
-        self.count = 0
-
-    def add(self, snapshot: Snapshot, batches: Iterator[list[Row]]) -> None:
-        """Write one input's rows."""
-        if self.sort is None:
-            self._write_all(snapshot, batches)
+def _first(batches: Iterator[list[Row]], limit: int | None) -> Iterator[list[Row]]:
+    """Yield batches with `limit` rows in all, and stop with the last of them."""
+    left = limit
+    for batch in batches:
+        if left is None:
+            yield batch
+            continue
+        yield batch[:left]
+        left -= len(batch)
+        if left <= 0:
             return
-        at = _NAMES.index(self.sort)
-        rows = ordered(batches, lambda row: row[at], self.sort not in _ASCENDING, self.limit)
-        while batch := list(islice(rows, 512)):
-            self._write(snapshot, batch)
 
-    def _write_all(self, snapshot: Snapshot, batches: Iterator[list[Row]]) -> None:
-        left = self.limit
-        for batch in batches:
-            if left is not None and left <= len(batch):
-                self._write(snapshot, batch[:left])
-                return
-            self._write(snapshot, batch)
-            if left is not None:
-                left -= len(batch)
 
-    def _write(self, snapshot: Snapshot, rows: list[Row]) -> None:
-        self.count += len(rows)
-        self.writer.write([(snapshot.name, *row) for row in rows] if self.several else rows)
+def _sorted(batches: Iterator[list[Row]], at: int, descends: bool, limit: int | None) -> Iterator[list[Row]]:
+    rows = ordered(batches, lambda row: row[at], descends, limit)
+    while batch := list(islice(rows, 512)):
+        yield batch
+
+
+def _columns(several: bool, sort: str | None) -> list[Column]:
+    """Return the columns; the size, and what the rows are sorted by, stay on a terminal however narrow."""
+    kept = ("size", sort)
+    columns = [column._replace(drop=0) if column.name in kept else column for column in KEY_COLUMNS]
+    return [Column("file", "path"), *columns] if several else columns
 
 
 @click.command(
     "keys",
+    short_help="One row per key: name, type, encoding, size, expiry.",
     cls=Examples,
     examples="""
 rdbkit keys dump.rdb
@@ -111,8 +133,10 @@ zcat dump.rdb.gz | rdbkit keys - -f jsonl | jq .key
 @paths_argument
 @format_option("table", "json", "jsonl", "csv")
 @output_option
-@click.option("--sort", type=click.Choice(_NAMES), help="Order: text ascends, numbers descend.")
-@click.option("-n", "--limit", type=click.IntRange(0), help="At most so many rows.")
+@click.option(
+    "--sort", metavar="COLUMN", type=click.Choice(_NAMES), help=f"Text ascends, numbers descend. One of {', '.join(_NAMES)}."
+)
+@click.option("-n", "--limit", metavar="N", type=click.IntRange(0), help="At most so many rows in all.")
 @click.option("--verify", is_flag=True, help="With --limit, read on to the checksum.")
 @bytes_option
 @reading_options(select=True)
@@ -126,33 +150,45 @@ def command(
     verify: bool,
     form: str,
 ) -> None:
-    """List keys: database, name, type, encoding, elements, size, expiry."""
-    several = len(paths) > 1
-    with open_output(output) as out:
-        columns = ([Column("file", "path")] if several else []) + list(KEY_COLUMNS)
+    """List keys: database, name, type, encoding, elements, size, expiry.
+
+    SIZE is what the key takes in the file. --limit stops reading as soon as it can: with --sort that is at the end.
+    """
+    with open_output(output, paths) as out:
+        columns = _columns(len(paths) > 1, sort)
         width = out.width if out.is_terminal else None
         writer = row_writer(output_format, columns, out.text, form=form, width=width, color=out.color)
-        listing = _Listing(writer, limit, sort, several)
         run = Run(out, reading.quiet)
-        for path in paths:
-            with run.input(path):
-                _list(reading, path, listing, verify)
-        if not run.statuses - {0, 5}:
-            writer.finish()
-            if not listing.count and reading.selection:
-                say("no key matches", quiet=reading.quiet)
-        elif output_format == "table":
-            writer.finish()
+        inputs = _Inputs(reading, paths, run)
+        source = inputs.batches()
+        if sort is None:
+            batches = _first(source, limit)
+        else:
+            at = [column.name for column in columns].index(sort)
+            batches = _sorted(source, at, sort not in _ASCENDING, limit)
+        count = _write(writer, batches)
+        if verify or inputs.snapshot is not None and not may_stop(inputs.snapshot):
+            for _ in source:
+                pass
+        inputs.leave()
+        source.close()
+        _finish(writer, output_format, run, count)
+        if not count and not run.statuses and reading.selection:
+            say("no key matches", quiet=reading.quiet)
         run.end()
 
 
-def _list(reading: Reading, path: str, listing: _Listing, verify: bool) -> None:
-    with reading.open(path, Plan(level=walker.SHAPE)) as snapshot, reading.progress_of(snapshot) as progress:
-        reading.tell_target(snapshot)
-        batches = _batches(snapshot, progress)
-        listing.add(snapshot, batches)
-        if verify:
-            for _ in batches:
-                pass
-        if snapshot.checksum == "not reached":
-            say(f"{path}: stopped at --limit: checksum not reached", quiet=reading.quiet)
+def _write(writer: RowWriter, batches: Iterator[list[Row]]) -> int:
+    count = 0
+    for batch in batches:
+        count += len(batch)
+        writer.write(batch)
+    return count
+
+
+def _finish(writer: RowWriter, output_format: str, run: Run, count: int) -> None:
+    """End the document, unless rows may be missing in it; a table shows what there is."""
+    if output_format == "table" and (count or not run.statuses) or not run.statuses - {5}:
+        writer.finish()
+    if isinstance(writer, Table) and writer.hidden:
+        say(f"too narrow for: {', '.join(writer.hidden)} (in a pipe, or with -f csv, nothing is left out)", quiet=run.quiet)

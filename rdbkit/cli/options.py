@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,14 +14,14 @@ from typing import Any, TypeVar
 
 import click
 
-from rdbkit.convert.selection import Selection, glob, window
+from rdbkit.convert.selection import Selection, window
 from rdbkit.errors import LimitExceeded, Passed, RdbkitError, Unsupported
 from rdbkit.rdb.check import HINTS
 from rdbkit.rdb.spec import TYPES
 from rdbkit.rdb.walker import Plan
 from rdbkit.report.output import Output
 from rdbkit.report.progress import Progress
-from rdbkit.report.text import printable, terminal
+from rdbkit.report.text import path_text, printable, terminal
 from rdbkit.report.units import parse_size
 from rdbkit.settings import read_config
 from rdbkit.snapshot import Snapshot
@@ -31,6 +32,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 # Of several files, the first of these that applies is the exit status (design.md §6).
 _ORDER = (4, 3, 1, 5, 0)
+#: Bytes of a key that a message shows.
+_KEY_SHOWN = 100
 
 
 # -- talk ------------------------------------------------------------------------------------------------------------
@@ -53,29 +56,39 @@ def status_of(error: BaseException) -> int:
     return 4
 
 
-def explain(file: str, error: BaseException, note: str = "") -> str:
+def explain(file: str, error: BaseException) -> str:
     """Return the one line for an error: what, file, offset, db, key, what to do next."""
+    if isinstance(error, IsADirectoryError):
+        return f"{path_text(file)}: is a directory: name the file in it that is to be read"
     if isinstance(error, OSError):
-        return f"{file}: {error.strerror or error}"
+        return f"{path_text(file)}: {error.strerror or error}"
     assert isinstance(error, RdbkitError)
     where = [] if error.offset is None else [f"offset {error.offset}"]
     if error.db is not None:
         where.append(f"db {error.db}")
     if error.key is not None:
-        where.append(f"key {printable(error.key[:100])!r}")
+        where.append(f"key {quoted(error.key)}")
     hint = HINTS.get(error.code, HINTS[""] if not isinstance(error, Passed | LimitExceeded | Unsupported) else "")
-    message = f"{file}: {error.message}" + (f" ({', '.join(where)})" if where else "")
-    return ". ".join(filter(None, (message + note, hint and hint[0].upper() + hint[1:])))
+    message = f"{path_text(file)}: {error.message}" + (f" ({', '.join(where)})" if where else "")
+    return ". ".join(filter(None, (message, hint and hint[0].upper() + hint[1:])))
+
+
+def quoted(key: bytes) -> str:
+    """Return a key for a message, as `get` takes it: its text form, of a long one the first hundred bytes."""
+    return f"'{printable(key)}'" if len(key) <= _KEY_SHOWN else f"'{printable(key[:_KEY_SHOWN])}'…"
 
 
 class Run:
-    """The work on one or more inputs: collects their exit statuses, reports their errors."""
+    """The work on one or more inputs: collects their exit statuses, reports their errors.
+
+    On a terminal errors are told at the end: above a long table nobody would see them.
+    """
 
     def __init__(self, output: Output, quiet: bool) -> None:
         self.output = output
         self.quiet = quiet
         self.statuses: set[int] = set()
-        self.told = False
+        self._late: list[str] = []
 
     @contextmanager
     def input(self, file: str) -> Iterator[None]:
@@ -85,38 +98,65 @@ class Run:
         except BrokenPipeError:
             raise
         except (RdbkitError, OSError) as error:
-            say(explain(file, error))
-            self.statuses.add(status_of(error))
+            self.fail(explain(file, error), status_of(error))
         except MemoryError:
-            say(f"{file}: out of memory")
-            self.statuses.add(4)
+            self.fail(f"{path_text(file)}: out of memory", 4)
+
+    def fail(self, line: str, status: int) -> None:
+        """Note a failure, and tell of it when its line will be seen."""
+        self.statuses.add(status)
+        if self.output.is_terminal:
+            self._late.append(line)
+        else:
+            say(line)
 
     def end(self, *, complete: bool = False) -> None:
         """Put the output in place, or (unless it is `complete` all the same) name what is left of it; exit."""
         status = next((code for code in _ORDER if code in self.statuses), 0)
+        done = complete or status in (0, 5)
         try:
-            if complete or status in (0, 5):
-                self.output.finish()
-            else:
-                self.output.flush()
-                partial = self.output.abandon()
-                if partial:
-                    say(f"what was delivered is in {partial}")
+            self.output.finish() if done else self.output.flush()
         except BrokenPipeError:
             raise
         except OSError as error:
-            say(f"{error.filename or 'output'}: {error.strerror}")
+            self.fail(f"{path_text(error.filename or 'output')}: {error.strerror}", 4)
             status = 4
+        for line in self._late:
+            say(line)
+        if not done:
+            _tell_partial(self.output)
         sys.exit(status)
 
 
-def open_output(path: str | None) -> Output:
-    """Open the output, or exit with 4."""
+@contextmanager
+def open_output(path: str | None, inputs: Sequence[str] = ()) -> Iterator[Output]:
+    """Open the output, or exit with 4; whoever interrupts is told what there is of it so far."""
+    if path is not None:
+        _spare(path, inputs)
     try:
-        return Output(path)
+        output = Output(path)
     except OSError as error:
-        say(f"{path or 'standard output'}: {error.strerror}")
+        say(f"{path_text(path or 'standard output')}: {error.strerror}")
         sys.exit(4)
+    with output:
+        try:
+            yield output
+        except KeyboardInterrupt:
+            _tell_partial(output)
+            raise
+
+
+def _spare(path: str, inputs: Sequence[str]) -> None:
+    """Refuse to put the output in the place of an input."""
+    for file in inputs:
+        if file != "-" and os.path.exists(path) and os.path.exists(file) and os.path.samefile(path, file):  # noqa: PTH110, PTH121
+            raise click.UsageError(f"--output {path_text(path)} is an input: it would be overwritten.")
+
+
+def _tell_partial(output: Output) -> None:
+    partial = output.abandon()
+    if partial:
+        say(f"what was delivered is in {path_text(partial)}")
 
 
 # -- what is read, and how -------------------------------------------------------------------------------------------
@@ -152,14 +192,17 @@ class Reading:
         )
         if self.selection:
             snapshot.select(self.selection.applied(plan, snapshot.target.now or 0))
+        if snapshot.aux.get("aof-base") == b"1":
+            say(f"{path_text(file)}: the base of an AOF: what its other files hold is not in it", quiet=self.quiet)
         return snapshot
 
     def tell_target(self, snapshot: Snapshot) -> None:
         """Say which server the answers are for."""
-        say(f"{snapshot.name}: target {snapshot.target} ({snapshot.target.origin})", quiet=self.quiet)
+        name = path_text(snapshot.name)
+        say(f"{name}: target {snapshot.target} ({snapshot.target.origin})", quiet=self.quiet)
         if any("expired" in text or ":" in text for text in self.selection.ttl):
             at = datetime.fromtimestamp((snapshot.target.now or 0) / 1000, UTC).isoformat(" ", "seconds")
-            say(f"{snapshot.name}: expiry is measured from {at} ({snapshot.now_origin})", quiet=self.quiet)
+            say(f"{name}: expiry is measured from {at} ({snapshot.now_origin})", quiet=self.quiet)
 
     def progress_of(self, snapshot: Snapshot) -> Progress:
         """Return a progress display for a snapshot."""
@@ -167,16 +210,24 @@ class Reading:
         return Progress(total, enabled=False if self.quiet else self.progress)
 
 
+def may_stop(snapshot: Snapshot) -> bool:
+    """Tell whether a command that has what it wants may leave the rest unread.
+
+    Not where the file calls itself the preamble of an AOF: commands may follow, and then this was not its state.
+    """
+    return snapshot.aux.get("aof-preamble") != b"1"
+
+
 def _target(ctx: click.Context, param: click.Parameter, value: str | None) -> Target | None:
     return None if value is None else _usage(Target.parse, value)
 
 
-def _usage(read: Callable[..., Any], *args: Any) -> Any:
+def _usage(read: Callable[..., Any], *args: Any, option: str | None = None) -> Any:
     """Read an option's text; what it cannot be is a usage error."""
     try:
         return read(*args)
     except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+        raise click.BadParameter(f"{error}.", param_hint=option) from None
 
 
 def _now(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
@@ -187,7 +238,7 @@ def _now(ctx: click.Context, param: click.Parameter, value: str | None) -> int |
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
-        raise click.BadParameter(f"not a time: {value!r} (ms since epoch, or 2026-11-20T03:10:00Z)") from None
+        raise click.BadParameter(f"not a time: {value!r} (ms since epoch, or 2026-11-20T03:10:00Z).") from None
     return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
 
 
@@ -195,21 +246,21 @@ def _settings(config: str | None, pairs: tuple[str, ...]) -> dict[str, str]:
     settings: dict[str, str] = {}
     if config is not None:
         try:
-            found = _usage(read_config, Path(config).read_bytes())
+            found = _usage(read_config, Path(config).read_bytes(), option="--config")
         except OSError as error:
-            say(f"{config}: {error.strerror}")
+            say(f"{path_text(config)}: {error.strerror}")
             sys.exit(4)
         for include in found.includes:
-            say(f"{config}: include {include} is not followed")
+            say(f"{path_text(config)}: include {include} is not followed")
         settings.update(found.settings)
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise click.BadParameter(f"--set {pair}: write name=value")
+            raise click.BadParameter(f"{pair!r} is not NAME=VALUE.", param_hint="--set")
         settings[name] = text
     if settings:
         # Names and values are judged before any file is opened.
-        _usage(Target.parse("redis:8.6").with_settings, settings)
+        _usage(Target.parse("redis:8.6").with_settings, settings, option="--set" if pairs else "--config")
     return settings
 
 
@@ -220,7 +271,7 @@ def _raw(text: str) -> bytes:
 
 def _selection(**texts: Any) -> Selection:
     for text in texts["ttl"]:
-        _usage(window, text, 0)
+        _usage(window, text, 0, option="--ttl")
     chosen = Selection(
         texts["db"],
         texts["type"],
@@ -229,36 +280,33 @@ def _selection(**texts: Any) -> Selection:
         tuple(map(_raw, texts["exclude"])),
         texts["ttl"],
     )
-    _usage(chosen.applied, Plan(), 0)
-    for pattern in chosen.match:
-        glob(pattern)
+    _usage(chosen.applied, Plan(), 0, option="--regex")
     return chosen
 
 
 def _min_memory(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if value is not None:
         _usage(parse_size, value)
-        raise click.UsageError("--min-memory needs each key's memory, which this version does not compute yet")
+        raise click.UsageError("--min-memory needs each key's memory, which this version does not compute yet.")
 
+
+#: Names are judged when they are opened; the type is what lets a shell complete them.
+PATH = click.Path(readable=False)
 
 _TARGET_OPTIONS = (
-    click.option(
-        "--target", metavar="SERVER", callback=_target, help="Server to answer for: redis:7.2.6, valkey:9.1.2."
-    ),
-    click.option("--set", "pairs", metavar="NAME=VALUE", multiple=True, help="A server setting, as in redis.conf."),
-    click.option("--config", metavar="FILE", help="Take server settings from a redis.conf."),
+    click.option("--target", metavar="SERVER", callback=_target, help="Server to answer for: redis:7.2.6, valkey:9.1.2."),
+    click.option("--set", "pairs", metavar="NAME=VALUE", multiple=True, help="A server setting, as in redis.conf; repeatable."),
+    click.option("--config", metavar="FILE", type=PATH, help="Take server settings from a redis.conf."),
     click.option("--allocator", type=click.Choice(ALLOCATORS), default="jemalloc", help="The server's allocator."),
-    click.option(
-        "--now", metavar="TIME", callback=_now, help="What expiry is measured from (default: the file's time)."
-    ),
+    click.option("--now", metavar="TIME", callback=_now, help="What expiry is measured from (default: the file's time)."),
 )
 _SELECTION_OPTIONS = (
-    click.option("--db", type=click.IntRange(0), multiple=True, help="Only this database."),
-    click.option("--type", type=click.Choice(TYPES), multiple=True, help="Only this type."),
-    click.option("--match", metavar="GLOB", multiple=True, help="Only keys that this glob matches, as in KEYS."),
-    click.option("--regex", metavar="RE", multiple=True, help="Only keys in which this regular expression is found."),
-    click.option("--exclude", metavar="GLOB", multiple=True, help="Not the keys that this glob matches."),
-    click.option("--ttl", metavar="TTL", multiple=True, help="none, any, expired, under:7d, over:30d."),
+    click.option("--db", metavar="N", type=click.IntRange(0), multiple=True, help="Only this database; repeatable."),
+    click.option("--type", type=click.Choice(TYPES), multiple=True, help="Only this type; repeatable."),
+    click.option("--match", metavar="GLOB", multiple=True, help="Only keys that this glob matches, as KEYS; repeatable."),
+    click.option("--regex", metavar="RE", multiple=True, help="Or keys in which this expression is found; repeatable."),
+    click.option("--exclude", metavar="GLOB", multiple=True, help="Not the keys that this glob matches; repeatable."),
+    click.option("--ttl", metavar="TTL", multiple=True, help="none, any, expired, under:7d or over:30d; repeatable."),
     click.option("--min-memory", metavar="SIZE", callback=_min_memory, expose_value=False, hidden=True),
 )
 _READING_OPTIONS = (
@@ -308,9 +356,11 @@ def _gather(options: dict[str, Any], select: bool, target: bool) -> Reading:
 
 # -- what comes out --------------------------------------------------------------------------------------------------
 
-paths_argument = click.argument("paths", metavar="PATH...", nargs=-1, required=True)
-path_argument = click.argument("path", metavar="PATH")
-output_option = click.option("-o", "--output", metavar="FILE", help="Write to FILE, which appears when it is complete.")
+paths_argument = click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
+path_argument = click.argument("path", metavar="PATH", type=PATH)
+output_option = click.option(
+    "-o", "--output", metavar="FILE", type=PATH, help="Write to FILE, which appears when it is complete."
+)
 bytes_option = click.option(
     "--bytes",
     "form",

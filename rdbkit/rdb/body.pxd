@@ -1,5 +1,5 @@
 cimport cython
-from rdbkit.wire.cursor cimport Cursor
+from rdbkit.wire.cursor cimport Cursor, digits
 from rdbkit.wire cimport lzf
 
 cdef int _STRING, _LIST, _SET, _ZSET, _HASH, _ZSET_2, _MODULE_2, _HASH_ZIPMAP, _SET_INTSET, _LIST_QUICKLIST, _LIST_QUICKLIST_2, _HASH_2, _HASH_METADATA, _HASH_METADATA_PRE_GA, _HASH_LISTPACK_EX, _ARRAY, _HASH_TMPL_ARRAY_REF, _HASH_TMPL_ARRAY, _HASH_TMPL_LP, _HASH_TMPL_LP_REF, _CRON, _STREAM_LISTPACKS, _STREAM_LISTPACKS_3, _STREAM_LISTPACKS_4, _STREAM_LISTPACKS_5, _MODULE_EOF, _MODULE_SINT, _MODULE_UINT, _MODULE_FLOAT, _MODULE_DOUBLE, _MODULE_STRING, _PLAIN, _PACKED, _ARRAY_STRING, _ARRAY_INT, _ARRAY_FLOAT, _ARRAY_SMALL_STRING
@@ -15,7 +15,8 @@ cdef class Body:
     cdef public long long push_bytes, push_count, push_plain
     cdef public dict templates
     cdef public long long elements, length, longest, over, text, blob, stored, nodes, plain, listpack
-    cdef public object low, high, detail
+    cdef public long long low, high
+    cdef public object detail
     cdef public long long start, size, packed
 
     cpdef _clear(self)
@@ -37,7 +38,7 @@ cdef class Body:
         longest="long long", index="long long", size="long long", i=int,
     )
     cpdef int _items(self, long long count, int strings, int tail, long long limit) except -1
-    @cython.locals(cursor=Cursor, first=int, count="long long", member=bytes)
+    @cython.locals(cursor=Cursor, first=int, count="long long", member=bytes, number="long long", size="long long")
     cpdef int _set(self) except -1
     @cython.locals(size="long long")
     cpdef _measure(self, bytes item, long long limit)

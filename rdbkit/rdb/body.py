@@ -17,7 +17,7 @@ from rdbkit.errors import Corrupt, Unsupported
 from rdbkit.rdb import spec
 from rdbkit.rdb.shape import Shape
 from rdbkit.wire import listpack, lzf, ziplist, zipmap
-from rdbkit.wire.cursor import Cursor
+from rdbkit.wire.cursor import Cursor, digits
 
 # The numbers that the walk compares with, as machine words where it is compiled (the .pxd types them).
 _STRING = spec.STRING
@@ -386,17 +386,24 @@ class Body:
             if first > 20 and first < 0xC0:
                 self.text = self.elements
                 break
-            member = cursor.string()
-            if not listpack.is_integer(member):
-                self.text = self.elements
+            if first >= 0xC0 and first < 0xC3:
+                number = cursor.small()
+                size = digits(number)
+                self.elements += 1
+                self.length += size
+                if size > self.longest:
+                    self.longest = size
+            else:
+                member = cursor.string()
                 self._measure(member, self.set_limit)
-                break
-            self._measure(member, self.set_limit)
-            number = int(member)
-            if self.elements == 1:
-                self.low = self.high = number
-            self.low = min(self.low, number)
-            self.high = max(self.high, number)
+                if not listpack.is_integer(member):
+                    self.text = self.elements - 1
+                    break
+                number = int(member)
+            if self.elements == 1 or number < self.low:
+                self.low = number
+            if self.elements == 1 or number > self.high:
+                self.high = number
         return self._items(count - self.elements, 1, 0, self.set_limit)
 
     def _measure(self, item: bytes, limit: int) -> None:

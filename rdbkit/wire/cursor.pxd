@@ -28,7 +28,8 @@ cdef class Cursor:
     cpdef long long claim(self) except? -1
     @cython.locals(first=int, at=Py_ssize_t, packed="long long", size="long long")
     cpdef bytes string(self)
-    @cython.locals(form=int)
+    @cython.locals(width=int, i=int, number="long long", byte="long long")
+    cpdef long long small(self) except? -1
     cpdef bytes _integer(self)
     @cython.locals(packed="long long", size="long long")
     cpdef tuple packed(self)
@@ -36,3 +37,6 @@ cdef class Cursor:
     cpdef list strings(self, long long count)
     @cython.locals(first=int, size="long long", packed="long long")
     cpdef long long skip_string(self) except? -1
+
+@cython.locals(size=int)
+cpdef int digits(long long number) noexcept

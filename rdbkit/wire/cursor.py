@@ -241,9 +241,21 @@ class Cursor:
         packed, size = self.packed()
         return lzf.decompress(self.take(packed), size, start)
 
+    def small(self) -> int:
+        """Read a string in one of its integer forms: 8, 16 or 32 bits."""
+        width = 1 << (self.view[self.pos] - 0xC0)
+        self.need(1 + width)
+        number = self.view[self.pos + width]
+        if number > 0x7F:
+            number -= 0x100
+        for i in range(width - 1, 0, -1):
+            byte = self.view[self.pos + i]
+            number = number * 256 + byte
+        self.pos += 1 + width
+        return number
+
     def _integer(self) -> bytes:
-        form = self.u8() - 0xC0
-        return b"%d" % self.fixed_signed(1 << form)
+        return b"%d" % self.small()
 
     def packed(self) -> tuple[int, int]:
         """Read the head of an LZF string: stored and unpacked size in bytes."""
@@ -288,7 +300,7 @@ class Cursor:
                 self.skip(size)
             return size
         if first < 0xC3:
-            return len(self._integer())
+            return digits(self.small())
         packed, size = self.packed()
         self.skip(packed)
         return size
@@ -331,6 +343,18 @@ class Cursor:
             piece = self.take(min(size, self.end - self.pos))
             size -= len(piece)
             yield piece
+
+
+def digits(number: int) -> int:
+    """Return how many characters a number of at most 32 bits takes as decimal text."""
+    size = 1
+    if number < 0:
+        size = 2
+        number = -number
+    while number >= 10:
+        size += 1
+        number //= 10
+    return size
 
 
 class _Inside:
