@@ -24,6 +24,7 @@ HOT = (
     "rdbkit.wire.ziplist",
     "rdbkit.rdb.body",
     "rdbkit.rdb.walker",
+    "rdbkit.aof.resp",
 )
 _ROOT = Path(__file__).parent
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rdbkit.errors import RdbkitError
 from rdbkit.rdb import spec, walker
 from rdbkit.rdb.shape import ELEMENTS
-from rdbkit.rdb.values import Decoder, value
+from rdbkit.rdb.values import DECODERS, Decoder, Parts, value
 from rdbkit.wire.cursor import Cursor
 
 if TYPE_CHECKING:
@@ -42,6 +42,27 @@ class Record:
     memory_sd: int | None
     value: Any
     field_expires_at: dict[bytes, int] = field(default_factory=dict)
+
+
+class _Live(Decoder):
+    """Reads an open body from the file itself. What damages it hides all that follows, for nothing else knows its end."""
+
+    def __init__(self, kind: int, snapshot: Snapshot) -> None:
+        super().__init__(kind, snapshot.cursor, snapshot.templates)
+        self._snapshot = snapshot
+
+    def parts(self) -> Parts:
+        """Return the lists of parts; their damage also ends the snapshot's walk."""
+        if self._run is None:
+            self._run = self._watched()
+        return self._run
+
+    def _watched(self) -> Parts:
+        try:
+            yield from DECODERS[self.kind](self)
+        except RdbkitError as error:
+            self._snapshot.walker.error = error
+            raise
 
 
 class Entry:
@@ -173,7 +194,7 @@ class Entry:
             cursor = Cursor(body, base=start)
         elif self._snapshot.is_open(self) and not self._passed:
             self._passed = True
-            self._live = Decoder(row[walker.TYPE], self._snapshot.cursor, self._snapshot.templates)
+            self._live = _Live(row[walker.TYPE], self._snapshot)
             return self._live
         else:
             cursor = self._again()
@@ -252,8 +273,13 @@ class Entry:
         else:
             cursor = snapshot.cursor if here else self._again()
             self._passed = True
-        with self.located():
-            self._shape = snapshot.measure(cursor).shape(self._row[walker.TYPE])
+        try:
+            with self.located():
+                self._shape = snapshot.measure(cursor).shape(self._row[walker.TYPE])
+        except RdbkitError as error:
+            if here:
+                snapshot.walker.error = error
+            raise
         self._size = cursor.tell() - self.offset
         if here:
             snapshot.walker.is_open = False

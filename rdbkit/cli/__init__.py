@@ -5,7 +5,6 @@ Data goes to standard output, talk to standard error. What an exit status means 
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import signal
@@ -15,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -36,8 +35,26 @@ Examples:
 """
 
 
+class ReaderGone(BaseException):
+    """Nobody reads what we write any more. No OSError: of that click would make exit status 1."""
+
+
 class Commands(click.Group):
     """The group; commands are loaded by name, and a file in the place of one is recognised."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the arguments; --help and --version write here."""
+        try:
+            return super().make_context(*args, **extra)
+        except BrokenPipeError:
+            raise ReaderGone from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderGone from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, in the order in which one needs them."""
@@ -73,7 +90,8 @@ class Commands(click.Group):
 def _no_command(name: str) -> str:
     shown = path_text(name)
     if os.path.exists(name):  # noqa: PTH110
-        return f"{shown} is a file, not a command: did you mean `rdbkit {'report' if 'report' in COMMANDS else 'info'} {shown}`?"
+        likely = "report" if "report" in COMMANDS else "info"
+        return f"{shown} is a file, not a command: did you mean `rdbkit {likely} {shown}`?"
     near = get_close_matches(name, COMMANDS, 1)
     hint = f"did you mean `rdbkit {near[0]}`?" if near else f"there are {', '.join(COMMANDS)}."
     return f"no command '{shown}': {hint}"
@@ -126,17 +144,17 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
                 stream.flush()
     except (KeyboardInterrupt, click.Abort):
         _leave(130)
-    except BrokenPipeError:
+    except (ReaderGone, BrokenPipeError):
         _leave(141)
     except OSError as error:
         _tell(f"rdbkit: {path_text(error.filename or 'output')}: {error.strerror}")
         _leave(4)
-    except Exception as error:  # noqa: BLE001  the one place where a bug becomes a line
+    except Exception as error:
         if os.environ.get("RDBKIT_DEBUG"):
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        _tell(f"rdbkit: bug in rdbkit: {type(error).__name__}: {error} ({where}); RDBKIT_DEBUG=1 shows where it came from")
+        what = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
+        _tell(f"rdbkit: a bug of rdbkit, please report it: {what}; RDBKIT_DEBUG=1 shows more")
         _leave(70)
     sys.exit(status)
 
@@ -154,9 +172,6 @@ def _status(args: Sequence[str] | None) -> int:
         _tell(f"rdbkit: {error.format_message()}")
         return 2
     except SystemExit as error:
-        # click makes status 1 of a reader that went away.
-        if isinstance(error.__context__, BrokenPipeError):
-            raise error.__context__ from None
         return error.code if isinstance(error.code, int) else 0
     return status if isinstance(status, int) else 0
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import click
 
 from rdbkit.analysis.check import Check
 from rdbkit.cli.options import (
+    PRODUCTS,
     Examples,
     Reading,
     Run,
@@ -21,14 +22,17 @@ from rdbkit.cli.options import (
     say,
 )
 from rdbkit.rdb.check import Finding
-from rdbkit.report.rows import Column, RowWriter, row_writer
+from rdbkit.report.notes import Notes
+from rdbkit.report.output import Output
+from rdbkit.report.rows import Column, Row, RowWriter, row_writer
+from rdbkit.report.text import path_text
 from rdbkit.report.units import count, size
 
 COLUMNS = (
     Column("severity", "text"),
     Column("code", "text"),
-    Column("offset"),
     Column("file", "path"),
+    Column("offset"),
     Column("db"),
     Column("key", "bytes"),
     Column("message", "text"),
@@ -42,6 +46,7 @@ _FOREIGN = frozenset(
 
 @click.command(
     "check",
+    short_help="Is this file sound: the exit status tells.",
     cls=Examples,
     examples="""
 rdbkit check dump.rdb && cp dump.rdb /backup/
@@ -71,19 +76,40 @@ def command(
 
     Exit status 0: sound (warnings included) · 1: damaged · 3: not a known format, or newer · 4: cannot be read.
     """
-    with open_output(output) as out:
+    with open_output(output, paths) as out:
         run = Run(out, reading.quiet)
-        width = out.width if out.is_terminal else None
-        writer = row_writer(output_format, COLUMNS, out.text, form=form, width=width, color=out.color)
+        writer = _Counted(_writer(out, output_format, form))
         for path in paths:
             with run.input(path):
                 _check(reading, path, run, writer, strict, require_checksum)
-        if output_format != "table" or run.told:
+        if output_format != "table" or writer.rows:
             writer.finish()
         if exit_zero:
             run.statuses &= {4}
         # What is found wrong with the input does not make this result incomplete.
         run.end(complete=True)
+
+
+class _Counted:
+    """A writer that knows how many rows it was given."""
+
+    def __init__(self, writer: RowWriter) -> None:
+        self.rows = 0
+        self._writer = writer
+        self.finish = writer.finish
+
+    def write(self, batch: Sequence[Row]) -> None:
+        """Write rows."""
+        self.rows += len(batch)
+        self._writer.write(batch)
+
+
+def _writer(out: Output, output_format: str, form: str) -> RowWriter:
+    """Return the writer of findings; people get them as text, because a cell that is cut says nothing."""
+    if output_format == "table" and out.is_terminal:
+        return Notes(out.text, form, out.width, out.color)
+    width = out.width if out.is_terminal else None
+    return row_writer(output_format, COLUMNS, out.text, form=form, width=width, color=out.color)
 
 
 def _check(reading: Reading, path: str, run: Run, writer: RowWriter, strict: bool, require_checksum: bool) -> None:
@@ -100,13 +126,14 @@ def _check(reading: Reading, path: str, run: Run, writer: RowWriter, strict: boo
     codes: set[str] = set()
     findings = _recorded(check, codes)
     while batch := list(islice(findings, 64)):
-        run.told = True
-        writer.write([(f.severity, f.code, f.offset, path, f.db, f.key, f.message, f.hint or None) for f in batch])
+        writer.write([(f.severity, f.code, path, f.offset, f.db, f.key, f.message, f.hint or None) for f in batch])
     bad = check.counts["error"] + (check.counts["warning"] if strict else 0)
+    foreign = False
     if bad:
-        foreign = check.counts["error"] and codes <= _FOREIGN
+        foreign = bool(codes) and codes <= _FOREIGN
         run.statuses.add(3 if foreign else 4 if codes == {"missing-extra"} else 1)
-    say(f"{path}: {_verdict(check, bad)}", quiet=reading.quiet)
+    run.output.flush()
+    say(f"{path_text(path)}: {_verdict(check, bad, foreign)}", quiet=reading.quiet)
 
 
 def _recorded(check: Check, codes: set[str]) -> Iterator[Finding]:
@@ -116,18 +143,23 @@ def _recorded(check: Check, codes: set[str]) -> Iterator[Finding]:
         yield finding
 
 
-def _verdict(check: Check, bad: int) -> str:
+def _verdict(check: Check, bad: int, foreign: bool) -> str:
     snapshot = check.snapshot
     if snapshot is None:
-        return "not read"
-    what = f"{snapshot.product.upper()} RDB {snapshot.version}" + (
-        f" by {snapshot.producer}" if snapshot.producer else ""
-    )
-    keys = f"{count(check.keys)} keys in {size(check.offset)}"
+        return "NOT READ" if bad else "not read"
+    product = PRODUCTS.get(snapshot.product, snapshot.product)
+    what = f"{product} {snapshot.producer}" if snapshot.producer else product
+    what += f", RDB version {snapshot.version}"
+    keys = f"{count(check.keys)} key{'' if check.keys == 1 else 's'} in {size(check.offset)}"
     if not check.complete:
-        return f"DAMAGED: {keys} of {what} could be read; what follows is lost to this reader"
-    state = f"{what}, {keys}, checksum {check.checksum}"
+        state = "NOT READ TO THE END" if foreign else "DAMAGED"
+        return f"{state}: {what}: {keys} could be read, what follows could not"
+    state = f"{what}: {keys}, checksum {check.checksum}"
     if bad:
-        return f"DAMAGED: {state}, {bad} finding{'s' if bad > 1 else ''}"
+        return f"DAMAGED: {state}, {_counted(bad, 'finding')}"
     warnings = check.counts["warning"]
-    return f"sound: {state}" + (f", {warnings} warning{'s' if warnings > 1 else ''}" if warnings else "")
+    return f"sound: {state}" + (f", {_counted(warnings, 'warning')}" if warnings else "")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{count(number)} {what}{'' if number == 1 else 's'}"

@@ -25,11 +25,13 @@ from rdbkit.rdb.walker import Plan
 from rdbkit.report.entries import Exporter
 from rdbkit.report.export import export_writer
 from rdbkit.report.output import Output
+from rdbkit.report.text import path_text
 from rdbkit.snapshot import Snapshot
 
 
 @click.command(
     "export",
+    short_help="Every key with its value: JSON Lines, JSON, CSV or RESP.",
     cls=Examples,
     examples="""
 rdbkit export dump.rdb > dump.jsonl
@@ -52,8 +54,10 @@ def command(
     RESTORE if --target says who is to load them; else they are left out, counted, and the exit status is 5.
     """
     if restore and output_format != "resp":
-        raise click.UsageError("--restore goes with --format resp")
-    with open_output(output) as out:
+        raise click.UsageError("--restore goes with --format resp.")
+    with open_output(output, paths) as out:
+        if output_format == "resp" and out.is_terminal:
+            raise click.UsageError("RESP holds bytes as they are, and goes to no terminal: use a pipe, or -o FILE.")
         run = Run(out, reading.quiet)
         if output_format == "resp":
             _resp(reading, paths, run, out, restore)
@@ -102,7 +106,7 @@ def _resp(reading: Reading, paths: tuple[str, ...], run: Run, out: Output, resto
             if rewriter.lost:
                 run.statuses.add(5)
                 told = ", ".join(f"{count} {what}" for what, count in rewriter.lost.items())
-                say(f"{path}: left out, because {snapshot.target} cannot be given it as commands: {told}")
+                say(f"{path_text(path)}: left out, because {snapshot.target} cannot be given it as commands: {told}")
 
 
 def _functions(rewriter: Any, snapshot: Snapshot, written: int) -> int:

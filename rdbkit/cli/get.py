@@ -64,7 +64,7 @@ def command(
     """
     with open_output(output, [path]) as out:
         if raw and out.is_terminal:
-            raise click.UsageError("--raw writes bytes that no terminal should see: send them to a pipe, or to -o FILE.")
+            raise click.UsageError("--raw writes bytes as they are, and not to a terminal: use a pipe, or -o FILE.")
         run = Run(out, reading.quiet)
         with run.input(path):
             names = list(dict.fromkeys((key.encode("utf-8", "surrogateescape"), undo(key))))
@@ -117,5 +117,6 @@ def _show(entry: Entry, out: Output, raw: bool, output_format: str, form: str) -
         Exporter(writer).run([entry])
         writer.finish()
         return
-    write_value(ValueWriter(out.text if width is None else lambda text: out.text(json_safe(text)), form), entry.decoder())
+    write = out.text if width is None else lambda text: out.text(json_safe(text))
+    write_value(ValueWriter(write, form), entry.decoder())
     out.text("\n")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from rdbkit.cli.options import (
+    PRODUCTS,
     Examples,
     Reading,
     Run,
@@ -24,7 +25,7 @@ from rdbkit.rdb.modules import module_name
 from rdbkit.rdb.walker import Plan
 from rdbkit.report import units
 from rdbkit.report.output import Output
-from rdbkit.report.text import printable, terminal
+from rdbkit.report.text import json_safe, path_text, printable, terminal
 from rdbkit.snapshot import Snapshot, load_dump
 
 #: AUX fields that are numbers with a unit, for people.
@@ -34,6 +35,7 @@ _SHOWN = 100
 
 @click.command(
     "info",
+    short_help="What is this file: product, version, databases, checksum.",
     cls=Examples,
     examples="""
 rdbkit info dump.rdb
@@ -51,7 +53,7 @@ def command(
     reading: Reading, paths: tuple[str, ...], output_format: str, output: str | None, quick: bool, dump_payload: bool
 ) -> None:
     """Tell what a file is: product, version, producer, databases, functions, checksum."""
-    with open_output(output) as out:
+    with open_output(output, paths) as out:
         run = Run(out, reading.quiet)
         documents: list[dict[str, Any]] = []
         for path in paths:
@@ -69,19 +71,17 @@ def command(
 def _file(reading: Reading, path: str, quick: bool, facts: dict[str, Any]) -> None:
     with reading.open(path, Plan()) as snapshot, reading.progress_of(snapshot) as progress:
         try:
-            if not quick:
-                for _ in snapshot.batches():
-                    progress.update(snapshot.cursor.tell())
-            else:
-                # The first database's claim follows the fields that are read already.
-                snapshot.walker.batch()
-                snapshot.take_records()
+            for _ in snapshot.batches():
+                progress.update(snapshot.cursor.tell())
+                # With the first batch came the first database's claim.
+                if quick and not snapshot.walker.done:
+                    break
         finally:
             facts.update(_facts(snapshot, quick))
 
 
 def _facts(snapshot: Snapshot, quick: bool) -> dict[str, Any]:
-    claimed = quick and snapshot.checksum == "not reached"
+    claimed = quick and not snapshot.walker.done
     databases = [
         {
             "db": number,
@@ -91,7 +91,7 @@ def _facts(snapshot: Snapshot, quick: bool) -> dict[str, Any]:
         for number, database in sorted(snapshot.databases.items())
     ]
     return {
-        "file": snapshot.name,
+        "file": path_text(snapshot.name),
         "kind": snapshot.kind,
         "product": snapshot.product,
         "version": snapshot.version,
@@ -126,7 +126,7 @@ def _payload(reading: Reading, path: str, facts: dict[str, Any]) -> None:
     data = sys.stdin.buffer.read() if path == "-" else _read(path)
     payload = read_payload(data)
     facts.update(
-        file=path,
+        file=path_text(path),
         kind="dump-payload",
         product=payload.product,
         version=payload.version,
@@ -151,22 +151,23 @@ def _read(path: str) -> bytes:
 def _write(out: Output, documents: list[dict[str, Any]], output_format: str, several: bool) -> None:
     if output_format == "table":
         out.text("\n".join(map(_sheet, documents)))
-    elif output_format == "jsonl":
-        out.text("".join(f"{json.dumps(facts, ensure_ascii=False)}\n" for facts in documents))
+        return
+    if output_format == "jsonl":
+        text = "".join(f"{json.dumps(facts, ensure_ascii=False)}\n" for facts in documents)
+    elif several or documents:
+        text = json.dumps(documents if several else documents[0], ensure_ascii=False, indent=2) + "\n"
     else:
-        shown: Any = documents if several else documents[0] if documents else None
-        if shown is not None:
-            out.text(json.dumps(shown, ensure_ascii=False, indent=2) + "\n")
+        text = ""
+    out.text(json_safe(text) if out.is_terminal else text)
 
 
 def _sheet(facts: dict[str, Any]) -> str:
-    lines = [f"{name:<12}{value}" for name, value in _lines(facts) if value not in (None, "")]
-    return terminal("\n".join(lines)).replace("\\x0a", "\n") + "\n"
+    return "".join(f"{terminal(f'{name:<12}{value}')}\n" for name, value in _lines(facts) if value not in (None, ""))
 
 
 def _lines(facts: dict[str, Any]) -> Any:
     yield "file", facts["file"]
-    yield "kind", f"{facts['kind']}, {facts['product']}, RDB version {facts['version']}"
+    yield "kind", f"{facts['kind']}, {PRODUCTS.get(facts['product'], facts['product'])}, RDB version {facts['version']}"
     yield "producer", facts.get("producer") or ("-" if "aux" in facts else None)
     if "target" in facts:
         yield "target", f"{facts['target']} ({facts['target_origin']})"
@@ -192,8 +193,9 @@ def _lines(facts: dict[str, Any]) -> Any:
 def _aux(aux: dict[str, str]) -> Any:
     for name, text in aux.items():
         unit = _UNITS.get(name)
-        shown = f"{text}  ({unit(int(text))})" if unit and text.isdigit() and len(text) < 16 else text
-        yield f"{name} ", shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}… ({len(text):,} characters)"
+        numeric = text.isascii() and text.isdigit() and len(text) < 16
+        shown = f"{text}  ({unit(int(text))})" if unit and numeric else text
+        yield f"{name[:_SHOWN]:<9} ", shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}… ({len(text):,} characters)"
 
 
 def _databases(facts: dict[str, Any]) -> Any:

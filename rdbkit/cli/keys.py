@@ -67,6 +67,7 @@ class _Inputs:
         self.paths = paths
         self.run = run
         self.snapshot: Snapshot | None = None
+        """The one that is being read; None once all are."""
         self.unread = list(paths)
 
     def batches(self) -> Generator[list[Row], None, None]:
@@ -76,6 +77,7 @@ class _Inputs:
             with self.run.input(path), self.reading.open(path, Plan(level=walker.SHAPE)) as self.snapshot:
                 self.reading.tell_target(self.snapshot)
                 yield from self._watched(path, self.snapshot)
+            self.snapshot = None
 
     def _watched(self, path: str, snapshot: Snapshot) -> Iterator[list[Row]]:
         with self.reading.progress_of(snapshot) as progress:
@@ -134,7 +136,10 @@ zcat dump.rdb.gz | rdbkit keys - -f jsonl | jq .key
 @format_option("table", "json", "jsonl", "csv")
 @output_option
 @click.option(
-    "--sort", metavar="COLUMN", type=click.Choice(_NAMES), help=f"Text ascends, numbers descend. One of {', '.join(_NAMES)}."
+    "--sort",
+    metavar="COLUMN",
+    type=click.Choice(_NAMES),
+    help=f"Text ascends, numbers descend. One of {', '.join(_NAMES)}.",
 )
 @click.option("-n", "--limit", metavar="N", type=click.IntRange(0), help="At most so many rows in all.")
 @click.option("--verify", is_flag=True, help="With --limit, read on to the checksum.")
@@ -167,7 +172,7 @@ def command(
             at = [column.name for column in columns].index(sort)
             batches = _sorted(source, at, sort not in _ASCENDING, limit)
         count = _write(writer, batches)
-        if verify or inputs.snapshot is not None and not may_stop(inputs.snapshot):
+        if verify or (inputs.snapshot is not None and not may_stop(inputs.snapshot)):
             for _ in source:
                 pass
         inputs.leave()
@@ -188,7 +193,7 @@ def _write(writer: RowWriter, batches: Iterator[list[Row]]) -> int:
 
 def _finish(writer: RowWriter, output_format: str, run: Run, count: int) -> None:
     """End the document, unless rows may be missing in it; a table shows what there is."""
-    if output_format == "table" and (count or not run.statuses) or not run.statuses - {5}:
+    if (output_format == "table" and (count or not run.statuses)) or not run.statuses - {5}:
         writer.finish()
-    if isinstance(writer, Table) and writer.hidden:
-        say(f"too narrow for: {', '.join(writer.hidden)} (in a pipe, or with -f csv, nothing is left out)", quiet=run.quiet)
+    if count and isinstance(writer, Table) and writer.hidden:
+        say(f"too narrow for {', '.join(writer.hidden)} (-f csv, or a pipe, shows all columns)", quiet=run.quiet)

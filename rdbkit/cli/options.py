@@ -28,6 +28,9 @@ from rdbkit.snapshot import Snapshot
 from rdbkit.snapshot import open as open_snapshot
 from rdbkit.target import ALLOCATORS, Target
 
+#: How the products call themselves.
+PRODUCTS = {"redis": "Redis", "valkey": "Valkey", "keydb": "KeyDB", "dragonfly": "Dragonfly"}
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 # Of several files, the first of these that applies is the exit status (design.md §6).
@@ -98,6 +101,8 @@ class Run:
         except BrokenPipeError:
             raise
         except (RdbkitError, OSError) as error:
+            if isinstance(error, OSError) and error.filename == self.output.name:
+                raise
             self.fail(explain(file, error), status_of(error))
         except MemoryError:
             self.fail(f"{path_text(file)}: out of memory", 4)
@@ -141,7 +146,9 @@ def open_output(path: str | None, inputs: Sequence[str] = ()) -> Iterator[Output
     with output:
         try:
             yield output
-        except KeyboardInterrupt:
+        except BrokenPipeError:
+            raise
+        except (KeyboardInterrupt, OSError):
             _tell_partial(output)
             raise
 
@@ -213,9 +220,10 @@ class Reading:
 def may_stop(snapshot: Snapshot) -> bool:
     """Tell whether a command that has what it wants may leave the rest unread.
 
-    Not where the file calls itself the preamble of an AOF: commands may follow, and then this was not its state.
+    Not where the file calls itself the preamble of an AOF: commands may follow, and then this was not its state. And
+    not where the checksum is already known to be wrong: going on is what raises the error.
     """
-    return snapshot.aux.get("aof-preamble") != b"1"
+    return snapshot.aux.get("aof-preamble") != b"1" and snapshot.checksum != "wrong"
 
 
 def _target(ctx: click.Context, param: click.Parameter, value: str | None) -> Target | None:
@@ -294,16 +302,24 @@ def _min_memory(ctx: click.Context, param: click.Parameter, value: str | None) -
 PATH = click.Path(readable=False)
 
 _TARGET_OPTIONS = (
-    click.option("--target", metavar="SERVER", callback=_target, help="Server to answer for: redis:7.2.6, valkey:9.1.2."),
-    click.option("--set", "pairs", metavar="NAME=VALUE", multiple=True, help="A server setting, as in redis.conf; repeatable."),
+    click.option(
+        "--target", metavar="SERVER", callback=_target, help="Server to answer for: redis:7.2.6, valkey:9.1.2."
+    ),
+    click.option(
+        "--set", "pairs", metavar="NAME=VALUE", multiple=True, help="A server setting, as in redis.conf; repeatable."
+    ),
     click.option("--config", metavar="FILE", type=PATH, help="Take server settings from a redis.conf."),
     click.option("--allocator", type=click.Choice(ALLOCATORS), default="jemalloc", help="The server's allocator."),
-    click.option("--now", metavar="TIME", callback=_now, help="What expiry is measured from (default: the file's time)."),
+    click.option(
+        "--now", metavar="TIME", callback=_now, help="What expiry is measured from (default: the file's time)."
+    ),
 )
 _SELECTION_OPTIONS = (
     click.option("--db", metavar="N", type=click.IntRange(0), multiple=True, help="Only this database; repeatable."),
     click.option("--type", type=click.Choice(TYPES), multiple=True, help="Only this type; repeatable."),
-    click.option("--match", metavar="GLOB", multiple=True, help="Only keys that this glob matches, as KEYS; repeatable."),
+    click.option(
+        "--match", metavar="GLOB", multiple=True, help="Only keys that this glob matches, as KEYS; repeatable."
+    ),
     click.option("--regex", metavar="RE", multiple=True, help="Or keys in which this expression is found; repeatable."),
     click.option("--exclude", metavar="GLOB", multiple=True, help="Not the keys that this glob matches; repeatable."),
     click.option("--ttl", metavar="TTL", multiple=True, help="none, any, expired, under:7d or over:30d; repeatable."),

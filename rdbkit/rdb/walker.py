@@ -109,7 +109,7 @@ class Walker:
         self.key: bytes | None = None
         self.held = 0
         self.templates_held = 0
-        self.member = b""
+        self.member: bytes | None = None
         self.delivered = False
         self._forget()
 
@@ -294,9 +294,8 @@ class Walker:
     def _record(self, kind: int, at: int, out: list[Entry]) -> None:
         row = spec.BY_ID[kind]
         if row.status == "refused":
-            raise Unsupported(
-                f"{row.number} {row.name} ({row.server}) is known by name only", offset=at, code="unsupported-opcode"
-            )
+            code = "unsupported-type" if row.type else "unsupported-opcode"
+            raise Unsupported(f"{row.number} {row.name} ({row.server}) is known by name only", offset=at, code=code)
         handler = _RECORDS[kind]
         if kind in _ATTRIBUTES and self.first < 0:
             self.first = at
@@ -364,12 +363,13 @@ class Walker:
     def _subexpire(self, name: bytes, value: bytes, out: list[Entry]) -> bool:
         """Add a member's expiry to the entry before it (KeyDB: the pair of records follows its key).
 
-        False where that entry is gone: it was handed over open, or was not selected.
+        False where that entry is gone (it was handed over open, or was not selected), or no member was named before.
         """
         if name == b"keydb-subexpire-key":
             self.member = value
             return True
-        if not out or self.first >= 0 or not self.delivered:
+        member, self.member = self.member, None
+        if member is None or not out or self.first >= 0 or not self.delivered:
             return False
         try:
             when = int(value)
@@ -379,7 +379,7 @@ class Walker:
         entry = out[last]
         if entry[EXTRA] is None:
             entry = out[last] = (*entry[:EXTRA], {})
-        entry[EXTRA].setdefault("members", {})[self.member] = when
+        entry[EXTRA].setdefault("members", {})[member] = when
         return True
 
     def _on_function(self, out: list[Entry]) -> tuple[bytes, int]:

@@ -31,6 +31,8 @@ class Output:
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         self.partial: str | None = None
         """Where the unfinished result lies: while it is being written, and once abandoned if it holds anything."""
+        self.name = "standard output" if path is None or os.fspath(path) == "-" else os.fspath(path)
+        """What messages call it; errors of writing carry it as their filename."""
         self.bytes_written = 0
         self._pieces: list[bytes] = []
         self._waiting = 0
@@ -141,7 +143,11 @@ class Output:
         _sync_directory(target.parent)
 
     def _send(self, view: memoryview) -> int:
-        sent = self._raw.write(view)
+        try:
+            sent = self._raw.write(view)
+        except OSError as error:
+            error.filename = self.name
+            raise
         if sent is None:  # a terminal or pipe that someone has set to non-blocking
             from select import select
 

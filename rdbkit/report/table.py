@@ -1,8 +1,9 @@
 """Tables for people: widths from the first 1,000 rows, then row by row.
 
-In a pipe nothing is cut and nothing is left out; a cell wider than its column moves the rest of its line. On a
-terminal the table is fitted: columns that are null in all of those rows are hidden, then columns are dropped in the
-order that they themselves state, then text columns shrink and their cells are cut with "…". Numbers are never cut.
+In a pipe nothing is cut and nothing is left out; a cell wider than its column, as one key of 300 bytes among short
+ones, moves the rest of its line. On a terminal the table is fitted: columns that are null in all of those rows are
+hidden, then columns are dropped in the order that they themselves state, then text columns shrink and their cells are
+cut with "…". Numbers are never cut.
 
 Control characters are always escaped here: a table in a pipe ends up in a pager.
 """
@@ -21,6 +22,8 @@ _GAP = "  "
 _NARROW = 24  # a column is dropped before another must shrink below this
 _LEAST = 8
 _FLEXIBLE = frozenset(["text", "path", "bytes", "json"])
+_LONG = frozenset(["bytes", "json"])
+_SENSIBLE = 40  # in a pipe a longer cell moves its own line, and not the other lines of its column
 _LEFT = _FLEXIBLE | {"ms", "bool"}
 
 _MAKE: dict[str, Callable[[Any], str]] = {
@@ -54,6 +57,14 @@ def cut(text: str, width: int) -> str:
     while display_width(kept) > width - 1:
         kept = kept[:-1]
     return kept + "…"
+
+
+def _usual(column: Column, cells: Values, widest: int) -> int:
+    """Return the width of a column in a pipe: of bytes from a file, which may be giants, what 19 cells of 20 need."""
+    if column.kind not in _LONG or widest <= _SENSIBLE:
+        return widest
+    widths = sorted(map(display_width, cells))
+    return max(len(column.name), widths[(len(widths) - 1) * 19 // 20])
 
 
 def pad(text: str, width: int, left: bool) -> str:
@@ -129,7 +140,10 @@ class Table:
             max(map(display_width, [column.name, *cells])) for column, cells in zip(self._columns, texts_by_column)
         ]
         if self._room is None:
-            self._shown = dict(enumerate(widths))
+            self._shown = {
+                at: _usual(self._columns[at], texts_by_column[at], width)
+                for at, width in enumerate(widths)
+            }
         else:
             empty = [bool(first) and all(row[at] is None for row in first) for at in range(len(self._columns))]
             self._shown = fit(self._columns, widths, empty, self._room)

@@ -103,7 +103,7 @@ DOUBLES = [
     (1e7, "10000000", "10000000"),
     (1e8, "100000000", "1e+8"),
     (12345.6789123, "12345.6789123", "1.23456789123e+4"),
-    (0.00012345678, "0.00012345678", "1.2345678e-4"),
+    (0.00012345678, "0.00012345678000000001", "1.2345678e-4"),
     (0.00001, "1.0000000000000001e-05", "0.00001"),
     (math.inf, "inf", "inf"),
     (-math.inf, "-inf", "-inf"),
@@ -147,7 +147,7 @@ FORMS: list[tuple[int, Any, str, list[str]]] = [
     (spec.LIST, [b"a", b"b"], "2.4", ["RPUSH k a", "RPUSH k b"]),
     (spec.SET_INTSET, {b"1", b"300"}, "7.0", ["SADD k 1 300"]),
     (spec.ZSET_LISTPACK, [(b"x", 0.1), (b"y", 2.0)], "7.0", ["ZADD k 0.10000000000000001 x 2 y"]),
-    (spec.ZSET_2, [(b"x", 0.1), (b"y", math.inf)], "valkey:8.0", ["ZADD k 0.1 x inf y"]),
+    (spec.ZSET_2, [(b"x", 0.1), (b"y", math.inf)], "valkey:8.0", ["ZADD k inf y 0.1 x"]),
     (spec.HASH_LISTPACK, [(b"f", b"v", None), (b"g", b"", None)], "7.0", ["HMSET k f v g "]),
     (spec.HASH, [(b"f", b"v", None), (b"g", b"w", None)], "2.4", ["HSET k f v", "HSET k g w"]),
     (spec.HASH_METADATA, TTL, "7.4", ONE_BY_ONE),
@@ -524,7 +524,7 @@ def by_key(commands: list[Command]) -> dict[tuple[int, bytes], list[Any]]:
     for command in commands:
         if command[0] == b"SELECT":
             db = int(command[1])
-        else:
+        elif command[0] != b"FUNCTION":
             key = command[2] if command[0] == b"XGROUP" else command[1]
             keys.setdefault((db, key), []).extend(_timeless(command))
     return {key: _ordered(commands) for key, commands in keys.items()}
@@ -557,7 +557,7 @@ def test_same_commands_as_the_server(face, base):
     ours = by_key(Rewritten(face, _dump_of(base).read_bytes(), target).commands)
     theirs = by_key(parse(base.read_bytes()))
     # Times of their own; what the test did to the server afterwards; 5.0's way to make an empty stream.
-    apart = {b"stream:idmp", b"stream:idmp:cfg", b"after:rewrite", b"ttl:str", b"LOAD"}
+    apart = {b"stream:idmp", b"stream:idmp:cfg", b"after:rewrite", b"ttl:str"}
     apart |= {b"stream:empty", b"stream:mkstream"} if "redis:5" in target else set()
     assert ours.keys() - theirs.keys() == set()
     for (db, key), commands in theirs.items():
