@@ -21,7 +21,7 @@ import click
 from rdbkit.report.text import path_text, terminal
 
 #: Command: module under rdbkit.cli, imported only when it is called.
-COMMANDS = ("info", "check", "keys", "get", "export")
+COMMANDS = ("info", "check", "keys", "get", "export", "split")
 
 EPILOG = """
 \b

@@ -76,3 +76,6 @@ cdef class Body:
     @cython.locals(cursor=Cursor, start="long long", form="unsigned long long", count="long long")
     cpdef _template(self, int kind)
     cpdef tuple fields_of(self, object template, object offset)
+
+@cython.locals(number="long long")
+cdef long long _word(bytes data, Py_ssize_t at) noexcept

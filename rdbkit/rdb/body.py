@@ -495,7 +495,7 @@ class Body:
     def _listpack(self) -> int:
         """Step over a listpack; return how many items it holds."""
         head = self._open(7, "listpack")
-        total = head[0] | head[1] << 8 | head[2] << 16 | head[3] << 24
+        total = _word(head, 0)
         count = head[4] | head[5] << 8
         self._agree("listpack", total)
         self.listpack += total
@@ -507,7 +507,7 @@ class Body:
     def _ziplist(self) -> int:
         """Step over a ziplist; return how many items it holds."""
         head = self._open(11, "ziplist")
-        total = head[0] | head[1] << 8 | head[2] << 16 | head[3] << 24
+        total = _word(head, 0)
         count = head[8] | head[9] << 8
         self._agree("ziplist", total)
         if self.converts:
@@ -546,8 +546,8 @@ class Body:
 
     def _intset(self) -> None:
         head = self._open(8, "intset")
-        width = head[0] | head[1] << 8 | head[2] << 16 | head[3] << 24
-        count = head[4] | head[5] << 8 | head[6] << 16 | head[7] << 24
+        width = _word(head, 0)
+        count = _word(head, 4)
         if width not in (2, 4, 8) or self.size != 8 + width * count or not count:
             raise Corrupt(
                 f"an intset of {self.size} bytes says that it has {count} integers of {width}",
@@ -730,3 +730,9 @@ class Body:
         self._skip_items(cursor.claim(), 1, 0)
         self._skip_items(cursor.claim(), 1, 0)
         self.elements = -1
+
+
+def _word(data: bytes, at: int) -> int:
+    """Return the 32-bit number at data[at]. (Widened first: in C, a byte shifted by 24 reaches the sign.)"""
+    number = data[at + 3]
+    return number << 24 | data[at + 2] << 16 | data[at + 1] << 8 | data[at]

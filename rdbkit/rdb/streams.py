@@ -249,7 +249,9 @@ class _Node:
             more = self.reader.read(_BATCH)
             if not more:
                 self._bad("ends in the middle of an entry")
-            self.items = self.items[self.at :] + more
+            # In place: an entry can claim as many fields as its node has items.
+            del self.items[: self.at]
+            self.items += more
             self.at = 0
         at = self.at
         self.at = at + count
@@ -259,7 +261,7 @@ class _Node:
         raise Corrupt(f"a stream node {problem}", offset=self.start, code="bad-stream")
 
     def _number(self, item: bytes) -> int:
-        if not (item.isdigit() or (item[:1] == b"-" and item[1:].isdigit())):
+        if len(item) > 20 or not (item.isdigit() or (item[:1] == b"-" and item[1:].isdigit())):
             self._bad(f"has {item[:20]!r} for a number")
         return int(item)
 

@@ -197,6 +197,10 @@ def score(text: bytes, start: int) -> float:
         raise Corrupt(f"{text[:40]!r} where a score is due", offset=start, code="bad-score") from None
 
 
+#: What numbers are written with. float() takes more: blanks around them and underscores inside.
+_IN_SCORES = b"0123456789+-.einfaINFATYtyE"
+
+
 def decode_zset_2(decoder: Decoder) -> Parts:
     """ZSET_2: binary doubles; servers write the highest score first."""
     cursor = decoder.cursor
@@ -220,6 +224,8 @@ def _scored(decoder: Decoder, codec: Any, what: str) -> Parts:
     start = decoder.cursor.tell()
     for items in _items(decoder, codec, 2, what):
         try:
+            if b"".join(items[1::2]).translate(None, _IN_SCORES):
+                raise ValueError
             yield list(zip(items[::2], map(float, items[1::2])))
         except ValueError:
             yield [(member, score(text, start)) for member, text in zip(items[::2], items[1::2])]
@@ -318,7 +324,7 @@ def _triples(decoder: Decoder) -> Parts:
     start = decoder.cursor.tell()
     for items in _items(decoder, listpack, 3, "listpack"):
         dues = items[2::3]
-        if not all(map(bytes.isdigit, dues)) or any(int(due) > MAX_FIELD_EXPIRY for due in dues):
+        if any(len(due) > 15 or not due.isdigit() or int(due) > MAX_FIELD_EXPIRY for due in dues):
             raise decoder.bad("a field expiry that is no time", start, "bad-field-expiry")
         yield list(zip(items[::3], items[1::3], (int(due) or None for due in dues)))
 
@@ -335,14 +341,22 @@ def decode_hash_tmpl_lp(decoder: Decoder) -> Parts:
 
 def _templated(decoder: Decoder, fields: tuple[bytes, ...] | None) -> Parts:
     start = decoder.cursor.tell()
-    values = [item for items in _items(decoder, listpack, 1, "listpack") for item in items]
-    if not values or not values[0].isdigit():
+    batches = iter(_items(decoder, listpack, 1, "listpack"))
+    values = next(batches, [])
+    if not values or len(values[0]) > 20 or not values[0].isdigit():
         raise decoder.bad("a template hash without its template's id", start, "bad-template")
     if fields is None:
         fields = _fields(decoder, int(values[0]), start)
-    if len(values) != 1 + len(fields):
-        raise decoder.bad(f"{len(values) - 1} values for {len(fields)} fields", start, "bad-template")
-    yield list(zip(fields, values[1:], repeat(None)))
+    at = 0
+    batch: list[bytes] | None = values[1:]
+    while batch is not None:
+        # Looking one batch ahead tells too few values of a small hash before anything of it is given.
+        after = next(batches, None)
+        end = at + len(batch)
+        if end > len(fields) or (after is None and end < len(fields)):
+            raise decoder.bad(f"{end} values for {len(fields)} fields", start, "bad-template")
+        yield list(zip(fields[at:end], batch, repeat(None)))
+        at, batch = end, after
 
 
 def _fields(decoder: Decoder, template: int, start: int) -> tuple[bytes, ...]:

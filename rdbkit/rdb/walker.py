@@ -28,6 +28,7 @@ from rdbkit.errors import Corrupt, LimitExceeded, RdbkitError, Truncated, Unsupp
 from rdbkit.rdb import spec
 from rdbkit.rdb.body import Body
 from rdbkit.wire.cursor import Cursor, Overflow
+from rdbkit.wire.listpack import is_integer
 
 HEAD, SHAPE = 0, 1
 _SHAPE = SHAPE
@@ -371,10 +372,9 @@ class Walker:
         member, self.member = self.member, None
         if member is None or not out or self.first >= 0 or not self.delivered:
             return False
-        try:
-            when = int(value)
-        except ValueError:
-            raise Corrupt("a member's expiry that is no number", offset=self.cursor.tell(), code="bad-aux") from None
+        if not is_integer(value):
+            raise Corrupt("a member's expiry that is no number", offset=self.cursor.tell(), code="bad-aux")
+        when = int(value)
         last = len(out) - 1
         entry = out[last]
         if entry[EXTRA] is None:
