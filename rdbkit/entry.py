@@ -176,6 +176,13 @@ class Entry:
             _ = self.value
         return {**(self._fields or {}), **self.members()}
 
+    @property
+    def meta(self) -> tuple[int, ...]:
+        """Class specs of the key's metadata (KEY_META, Redis 8.6)."""
+        extra = self._row[walker.EXTRA]
+        found: tuple[int, ...] = extra.get("meta", ()) if extra else ()
+        return found
+
     def members(self) -> dict[bytes, int]:
         """Return the expiries that KeyDB's records give of the value's members."""
         extra = self._row[walker.EXTRA]
@@ -216,6 +223,8 @@ class Entry:
         if body is not None:
             out.write(body)
             return len(body)
+        # Passed comes first, while an open body is still there to be read otherwise.
+        self._again()
         size = self.offset + self.size - self._row[walker.BODY_OFFSET]
         for piece in self._again().pieces(size):
             out.write(piece)

@@ -189,7 +189,7 @@ class Snapshot:
                 self.functions.append(payload[0])
         elif kind == spec.MODULE_AUX and self._remember(16):
             self.modules_aux.append(payload)
-        elif kind == spec.SLOT_IMPORT and self._remember(16 * len(payload[1])):
+        elif kind == spec.SLOT_IMPORT and self._remember(128 * len(payload[1])):
             self.slot_imports.append(payload)
 
     def _note_aux(self, payload: tuple[bytes, bytes, int]) -> None:
@@ -210,6 +210,8 @@ class Snapshot:
     def batches(self) -> Iterator[list[walker.Entry]]:
         """Yield entries as the walker's tuples, some hundreds at a time: the quick way for those who fold over all.
 
+        A batch may be empty: then records came that are no keys (take_records).
+
         Raises Truncated, Corrupt or Unsupported at damage, after all that came before it was yielded.
         """
         while not self.walker.done:
@@ -218,7 +220,7 @@ class Snapshot:
             finally:
                 self._collect()
             self._count(batch)
-            if batch:
+            if batch or self._records:
                 yield batch
         self._finish()
 

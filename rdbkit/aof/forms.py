@@ -65,6 +65,10 @@ class Entry(Protocol):
     def copy_to(self, out: Any, /) -> int:
         """Write the body's bytes to `out`; Passed as above."""
 
+    @property
+    def meta(self) -> tuple[int, ...]:
+        """Class specs of the key's metadata."""
+
     def members(self) -> dict[bytes, int]:
         """Return the expiries of single members (KeyDB)."""
 

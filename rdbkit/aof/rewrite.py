@@ -90,6 +90,7 @@ class Rewriter:
             error.locate(entry.db, entry.key)
             raise
         self._lose("member expiry", len(entry.members()))
+        self._lose("key metadata", len(entry.meta))
         if entry.expires_at is not None:
             self._expiry(entry.key, entry.expires_at)
 

@@ -110,10 +110,12 @@ def _orphans(entry: Entry, stream: Stream) -> int:
     whole = entry.type_id != spec.STREAM_LISTPACKS and stream.entries_added == stream.length
     if whole or not owned:
         return 0
-    missing = set(owned)
+    missing, greatest = set(owned), max(owned)
     try:
         for batch in entry.decoder().parts():
             missing.difference_update([stream_id for stream_id, _ in batch])
+            if batch and batch[-1][0] >= greatest:
+                break
     except Passed:
         pass
     return sum(map(missing.__contains__, owned))

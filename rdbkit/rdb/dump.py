@@ -72,7 +72,10 @@ def _verify(data: bytes) -> str:
 def _value(cursor: Cursor, table: list[int], version: int, product: str, state: str) -> Payload:
     number = cursor.u8()
     if table[number] == spec.KEY_META:
-        for _ in range(min(cursor.length(), 8)):
+        classes = cursor.length()
+        if not 1 <= classes <= 7:
+            raise Corrupt(f"{classes} classes of key metadata", offset=1, code="bad-key-meta")
+        for _ in range(classes):
             cursor.skip(4)
             Body(cursor).module_parts()
         number = cursor.u8()

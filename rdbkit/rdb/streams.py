@@ -152,9 +152,10 @@ class StreamReader:
             stream.entries_added = cursor.length()
         names: set[bytes] = set()
         for _ in range(cursor.claim()):
+            start = cursor.tell()
             group = self._group()
             if group.name in names:
-                raise Corrupt("two groups of one name", offset=cursor.tell(), code="bad-stream")
+                raise Corrupt("two groups of one name", offset=start, code="bad-stream")
             names.add(group.name)
             stream.groups.append(group)
         if self.kind >= spec.STREAM_LISTPACKS_4:

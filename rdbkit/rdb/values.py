@@ -38,7 +38,7 @@ Parts = Iterator[list[Any]]
 class Array:
     """A sparse array (Redis 8.8): (index, value) ascending; a value is bytes, int or float.
 
-    `insert_index` is where ARINSERT goes on, None where it was never used.
+    `insert_index` is the index of the last ARINSERT, None where there was none.
     """
 
     elements: list[tuple[int, bytes | int | float]] = field(default_factory=list)

@@ -11,7 +11,7 @@ cdef class Walker:
     cdef public object plan, dbs, types, pattern, error, key, expires_at, idle, freq, extra
     cdef public str product, checksum
     cdef public int version, level, open_kind
-    cdef public bint verify, retain, selects, done, is_open, delivered
+    cdef public bint verify, retain, selects, done, is_open, delivered, settled
     cdef public tuple ttl
     cdef public list table, records
     cdef public unsigned long long stored, computed

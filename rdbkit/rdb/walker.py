@@ -53,9 +53,11 @@ EXTRA: Final = 11
 Entry = tuple[int, int, bytes, int, int | None, int | None, int | None, int, int, Any, bytes | None, Any]
 Record = tuple[int, int, Any]
 
-#: Entries in a batch, and bytes of retained bodies in it.
+#: Entries in a batch, and bytes of retained bodies and records in it.
 _BATCH = 256
 _BATCH_BYTES = 1 << 20
+#: Bytes of records that `prologue` leaves at once; further ones come with the first batches.
+_PROLOGUE_BYTES = 1 << 23
 #: AUX values are kept whole up to this size; of longer ones (Active-Active backlogs) the beginning.
 _AUX_KEPT = 1 << 16
 #: A function library is kept whole up to this size.
@@ -112,6 +114,7 @@ class Walker:
         self.templates_held = 0
         self.member: bytes | None = None
         self.delivered = False
+        self.settled = True
         self._forget()
 
     def _forget(self) -> None:
@@ -133,7 +136,7 @@ class Walker:
         Damage among them raises with the first batch.
         """
         try:
-            while not self.done and not self.cursor.at_end():
+            while not self.done and self.held < _PROLOGUE_BYTES and not self.cursor.at_end():
                 kind = self.table[self.cursor.view[self.cursor.pos]]
                 if kind not in _PROLOGUE:
                     return
@@ -181,8 +184,10 @@ class Walker:
             if cursor.pos >= cursor.end:
                 cursor.need(1)
             number = cursor.view[cursor.pos]
-            # A KeyDB entry is complete only when none of its members' expiries follows: no batch ends before AUX.
-            if number != _AUX and (len(out) >= _BATCH or self.held >= _BATCH_BYTES or len(self.records) >= _BATCH):
+            # A KeyDB entry is complete only when none of its members' expiries follows: no batch ends between the two.
+            if (number != _AUX or self.settled) and (
+                len(out) >= _BATCH or self.held >= _BATCH_BYTES or len(self.records) >= _BATCH
+            ):
                 return 0
             at = cursor.base + cursor.pos
             cursor.pos += 1
@@ -213,6 +218,7 @@ class Walker:
             self._forget()
             return 0
         self.delivered = True
+        self.settled = False
         if self.retain:
             cursor.pinned = cursor.pos
             try:
@@ -303,6 +309,7 @@ class Walker:
         payload = handler(self, out)
         if payload is not None:
             self.records.append((at, kind, payload))
+            self.settled = True
 
     def _time(self) -> int | None:
         cursor = self.cursor
@@ -353,6 +360,7 @@ class Walker:
         size, inside = self.cursor.open_string()
         text = inside.take(min(size, kept))
         inside.skip(size - len(text))
+        self.held += len(text)
         return text, size
 
     def _learn(self, product: str) -> None:
@@ -414,6 +422,7 @@ class Walker:
             pair = (self.cursor.length(), self.cursor.length())
             if len(ranges) < 0x4000:
                 ranges.append(pair)
+        self.held += 128 * len(ranges)
         return job, ranges
 
     def _on_template(self, out: list[Entry]) -> tuple[int, int]:

@@ -7,15 +7,19 @@ from itertools import chain
 from typing import Any
 
 from rdbkit.entry import Entry
+from rdbkit.rdb import spec
 from rdbkit.rdb.streams import Stream
 from rdbkit.rdb.values import Decoder, value
 from rdbkit.report.export import ExportWriter
 from rdbkit.report.values import Expiries, ValueWriter, stream_rest
+from rdbkit.wire import lzf
 
-#: A body up to this size is decoded whole; a longer one passes part by part.
-_WHOLE = 1 << 16
-#: Bytes of bodies, and rows, whose decoded values are held before they are written.
-_HELD, _ROWS = 1 << 17, 256
+#: A body that may come to so many bytes is decoded whole; a longer one passes part by part.
+_WHOLE = 1 << 19
+#: Bytes of that kind, and rows, whose decoded values are held before they are written.
+_HELD, _ROWS = 1 << 20, 256
+#: Hashes whose field names stand elsewhere in the file.
+_TEMPLATED = (spec.HASH_TMPL_LP_REF, spec.HASH_TMPL_ARRAY_REF)
 
 
 class Exporter:
@@ -43,7 +47,8 @@ class Exporter:
     def _entry(self, entry: Entry) -> None:
         body = entry.body
         self.count += 1
-        if body is None or len(body) > _WHOLE:
+        weight = 0 if body is None else _unpacked(body)
+        if body is None or weight > _WHOLE:
             self._flush()
             self._parts(entry)
             return
@@ -53,7 +58,7 @@ class Exporter:
         self._rows.append(
             (entry.db, entry.key, entry.type, entry.expires_at, found, {**due, **members} if members else due)
         )
-        self._held += len(body)
+        self._held += weight + (sum(map(len, found)) if entry.type_id in _TEMPLATED else 0)
         if self._held > _HELD or len(self._rows) >= _ROWS:
             self._flush()
 
@@ -66,6 +71,11 @@ class Exporter:
             cell = self.writer.head(entry.db, entry.key, entry.type, entry.expires_at)
             expiries = write_value(cell, decoder, chain([first], batches))
             self.writer.tail(expiries)
+
+
+def _unpacked(body: bytes) -> int:
+    """Return the most bytes that a body may come to: where there is an LZF string, there may be nothing else."""
+    return len(body) * lzf.RATIO if b"\xc3" in body else len(body)
 
 
 def write_value(cell: ValueWriter, decoder: Decoder, parts: Iterator[list[Any]] | None = None) -> Expiries | None:

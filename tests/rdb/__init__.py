@@ -221,9 +221,6 @@ def read(face: Any, what: Any, *, deep: bool = True, **options: Any) -> Reading:
 def shaped(type_id: int, found: Any, due: dict[bytes, int]) -> Any:
     """Return the reader's value in the shape that the writer takes."""
     kind = spec.BY_ID[type_id].type
-    if type_id == spec.CRON:
-        texts = [text for _, text in found.parts]
-        return (*texts[:3], texts[3:])
     if kind == "hash":
         return [(field, data, due.get(field)) for field, data in found.items()]
     if kind == "array":

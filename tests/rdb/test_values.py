@@ -57,7 +57,13 @@ def test_examples(face, name, value, options, wire):
     for dribble in (False, True):
         reader = decoder(face, type_id, unhex(wire) + b"next", dribble)
         found, due = face("rdb.values").value(reader)
-        assert normal(type_id, shaped(type_id, found, due)) == normal(type_id, value)
+        if type_id == spec.CRON:
+            assert [text for _, text in found.parts] == [*value[:3], *value[3], *value[4]]
+        elif isinstance(value, type(STREAM)):
+            # What a type does not hold of the value cannot come back: the bytes do.
+            assert default_writer.encode(type_id, found) == unhex(wire)
+        else:
+            assert normal(type_id, shaped(type_id, found, due)) == normal(type_id, value)
         assert reader.cursor.take(4) == b"next"
 
 
@@ -203,7 +209,6 @@ ID = b"\x10" + (1).to_bytes(8, "big") + (1).to_bytes(8, "big")
 RAW = ID[1:]
 AT = b"\x00" * 8
 ONE = node(1, 0, 1, b"f", 0, 2, 0, 0, b"v", 4)
-EMPTY_TAIL = b"\x00\x00\x00"
 #: What stands in front of a group in a stream without entries, of type 15; and a group's name and last id.
 HEAD = b"\x00\x00\x00\x00"
 GROUP = b"\x01g\x00\x00"
@@ -228,7 +233,7 @@ BAD: list[tuple[str, bytes, str, int]] = [
     ("ZSET_LISTPACK", lp(b"a", b""), "bad-score", 0),
     ("ZSET_ZIPLIST", body_of(spec.LIST_ZIPLIST, [b"a", b"x"]), "bad-score", 0),
     ("SET_LISTPACK", b"\x07\x08\x00\x00\x00\x00\x00\xff", "bad-listpack", 0),
-    ("SET_LISTPACK", b"\xc0\x01", "bad-listpack", 0),
+    ("SET_LISTPACK", b"\xc0\x01", "bad-length", 0),
     ("SET_LISTPACK", b"\x00", "bad-listpack", 0),
     ("LIST_ZIPLIST", b"\x00", "bad-ziplist", 0),
     ("SET_INTSET", b"\x08\x03\x00\x00\x00\x01\x00\x00\x00", "bad-intset", 0),
@@ -257,7 +262,7 @@ BAD: list[tuple[str, bytes, str, int]] = [
     ("HASH_TMPL_LP_REF", lp(b"-1", b"x", b"y"), "bad-template", 0),
     ("HASH_TMPL_ARRAY_REF", b"\x09\x01x\x01y", "bad-template", 0),
     ("HASH_TMPL_LP", b"\x02", "bad-template", 0),
-    ("HASH_TMPL_LP", b"\x00" + lp(b"a", b"bb") + lp(b"1", b"x"), "bad-template", 18),
+    ("HASH_TMPL_LP", b"\x00" + lp(b"a", b"bb") + lp(b"1", b"x"), "bad-template", 16),
     ("HASH_TMPL_ARRAY", b"\x05", "bad-template", 0),
     ("ARRAY", b"\x00\x00", "bad-array", 0),
     ("ARRAY", b"\x01\x02", "bad-array", 0),
@@ -279,7 +284,7 @@ BAD: list[tuple[str, bytes, str, int]] = [
     ("STREAM_LISTPACKS", b"\x01" + ID + node(1, 0, 1, b"f", 0, 2, 0, 0, b"v", 4, 9), "bad-stream", 18),
     ("STREAM_LISTPACKS", b"\x01" + ID + node(2, 0, 1, b"f", 0, *(2, 0, 0, b"v", 4) * 2), "bad-stream", 1),
     ("STREAM_LISTPACKS", b"\x01" + ID + node(2, 0, 1, b"f", 0, 2, 5, 0, b"v", 4, 2, 4, 0, b"v", 4), "bad-stream", 1),
-    ("STREAM_LISTPACKS", HEAD + b"\x02" + (GROUP + b"\x00\x00") * 2, "bad-stream", 15),
+    ("STREAM_LISTPACKS", HEAD + b"\x02" + (GROUP + b"\x00\x00") * 2, "bad-stream", 11),
     ("STREAM_LISTPACKS", HEAD + b"\x01" + GROUP + b"\x02" + (RAW + AT + b"\x01") * 2 + b"\x00", "bad-stream", 35),
     ("STREAM_LISTPACKS", HEAD + b"\x01" + GROUP + b"\x00\x01\x01c" + AT + b"\x01" + RAW, "bad-stream", 22),
     ("STREAM_LISTPACKS", HEAD + b"\x01" + GROUP + b"\x00\x02" + (b"\x01c" + AT + b"\x00") * 2, "bad-stream", 22),
@@ -336,7 +341,8 @@ def test_skip_and_shape_end_where_the_value_ends(face, type_id):
 @types
 def test_a_claimed_count_costs_nothing(face, type_id, count):
     """A body that claims to have that many elements, and has none."""
-    data = default_writer.encode_length(count)
+    ahead = AT if type_id in (spec.HASH_METADATA, spec.HASH_LISTPACK_EX) else b""
+    data = ahead + default_writer.encode_length(count)
     found = decode(face, type_id, data)
     assert isinstance(found, tuple)
     assert found[0] in ("Truncated", "Corrupt")

@@ -1,0 +1,279 @@
+"""Packed structures as the imitated tools validate them.
+
+The codecs of rdbkit/wire judge first: they are compiled, and what they accept the tools accept too. What they refuse is
+walked once more here, byte by byte, because the tools are laxer in a few places: a listpack's back-length may be read on
+into the entry's own zero bytes, a ziplist's 32-bit length has six bits that nobody looks at, a zipmap may go on behind its
+end mark. In one place they are stricter: each knows one generation of back-length widths.
+
+Blobs above `WHOLE` are read in batches, and there the codec's verdict stands.
+
+Everything refused is Corrupt, which the caller turns into the tool's own words. Source: BSD Valkey 7.2, listpack.c
+(lpValidateIntegrity), ziplist.c, zipmap.c, t_stream.c (streamValidateListpackIntegrity).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from types import ModuleType
+from typing import NoReturn
+
+from rdbkit.errors import Corrupt
+from rdbkit.wire import listpack, ziplist, zipmap
+from rdbkit.wire.cursor import Cursor
+
+#: Bytes of a blob that are unpacked and held at once.
+WHOLE = 1 << 22
+#: Items looked at in one go; even.
+BATCH = 1536
+
+Items = list[bytes]
+
+
+def _bad() -> NoReturn:
+    raise Corrupt("a packed structure contradicts itself", code="bad-blob")
+
+
+def batches(codec: ModuleType, blob: bytes | Cursor, size: int, new_widths: bool) -> Iterator[Items]:
+    """Yield the items of a blob: held whole, or read from a cursor over its inside."""
+    if not isinstance(blob, bytes):
+        yield from _judged(codec, blob, size, new_widths)
+        return
+    try:
+        yield list(chain.from_iterable(_judged(codec, Cursor(blob, blob=0), size, new_widths)))
+    except Corrupt:
+        if codec is listpack:
+            yield listpack_items(blob, new_widths)
+        else:
+            yield ziplist_items(blob) if codec is ziplist else zipmap_items(blob)
+
+
+def _judged(codec: ModuleType, cursor: Cursor, size: int, new_widths: bool) -> Iterator[Items]:
+    reader = codec.Reader(cursor, size)
+    while items := reader.read(BATCH):
+        yield items
+    if codec is listpack and (reader.old_widths if new_widths else reader.new_widths):
+        _bad()
+
+
+# -- listpack --------------------------------------------------------------------------------------------------------
+
+
+def listpack_items(data: bytes, new_widths: bool) -> Items:
+    """Return the entries of a listpack that lpValidateIntegrity accepts."""
+    items, end = _walk_listpack(data, new_widths)
+    if end != len(data) - 1 or int.from_bytes(data[4:6], "little") not in (listpack.UNKNOWN, len(items)):
+        _bad()
+    return items
+
+
+def _walk_listpack(data: bytes, new_widths: bool) -> tuple[Items, int]:
+    """Return the entries up to the first end mark, and where that is; the count in the header is not looked at."""
+    size = len(data)
+    if size < 7 or int.from_bytes(data[:4], "little") != size or data[-1] != 0xFF:
+        _bad()
+    items: Items = []
+    at = 6
+    while data[at] != 0xFF:
+        head = _head(data[at])
+        if at + head >= size:
+            _bad()
+        length = _length(data, at)
+        width = _width(length, new_widths)
+        after = at + length + width
+        if after >= size or _back(data, after - 1) != length:
+            _bad()
+        items.append(_item(data, at, length))
+        at = after
+    return items, at
+
+
+def _head(first: int) -> int:
+    """Return how many bytes say how long the entry is."""
+    if first < 0xE0 or 0xF0 < first < 0xF5:
+        return 1
+    if first > 0xF0:
+        _bad()
+    return 2 if first < 0xF0 else 5
+
+
+def _length(data: bytes, at: int) -> int:
+    first = data[at]
+    if first < 0xC0:
+        return 1 if first < 0x80 else 1 + (first & 0x3F)
+    if first < 0xF0:
+        return 2 if first < 0xE0 else 2 + ((first & 0xF) << 8 | data[at + 1])
+    if first == 0xF0:
+        return 5 + int.from_bytes(data[at + 1 : at + 5], "little")
+    return (3, 4, 5, 9)[first - 0xF1]
+
+
+def _item(data: bytes, at: int, length: int) -> bytes:
+    first = data[at]
+    if first < 0x80:
+        return b"%d" % first
+    if first < 0xC0:
+        return data[at + 1 : at + length]
+    if first < 0xE0:
+        number = (first & 0x1F) << 8 | data[at + 1]
+        return b"%d" % (number - 0x2000 if number > 0xFFF else number)
+    if first <= 0xF0:
+        return data[at + _head(first) : at + length]
+    return b"%d" % int.from_bytes(data[at + 1 : at + length], "little", signed=True)
+
+
+def _width(length: int, new: bool) -> int:
+    """Return the bytes of a back-length."""
+    if length < 0x80:
+        return 1
+    length += 0 if new else 1
+    return next((width for width in (2, 3, 4) if length < 1 << 7 * width), 5)
+
+
+def _back(data: bytes, at: int) -> int:
+    """Read a back-length from its last byte to its first, wherever that turns out to be; -1 if it has none."""
+    number = 0
+    for i in range(5):
+        number |= (data[at - i] & 0x7F) << 7 * i
+        if data[at - i] < 0x80:
+            return number
+    return -1
+
+
+# -- ziplist, zipmap ---------------------------------------------------------------------------------------------------
+
+
+def ziplist_items(data: bytes) -> Items:
+    """Return the entries of a ziplist that ziplistValidateIntegrity accepts."""
+    end = len(data) - 1
+    if end < 10 or data[-1] != 0xFF:
+        _bad()
+    total, tail, count = ziplist.header(data)
+    if total != end + 1 or tail > end:
+        _bad()
+    items: Items = []
+    at, last, previous = 10, -1, 0
+    while data[at] != 0xFF:
+        kind = at + (1 if data[at] < 0xFE else 5)
+        if kind > end:
+            _bad()
+        head, length = _ziplist_entry(data, kind, end)
+        stated = data[at] if kind == at + 1 else int.from_bytes(data[at + 1 : kind], "little")
+        after = kind + head + length
+        if after > end or stated != previous:
+            _bad()
+        items.append(_ziplist_item(data[kind], data[kind + head : after]))
+        at, last, previous = after, at, after - at
+    if at != end or last not in (-1, tail) or count not in (ziplist.UNKNOWN, len(items)):
+        _bad()
+    return items
+
+
+def _ziplist_entry(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """Return the sizes of an entry's encoding and of its data."""
+    kind = data[at]
+    head = (1, 2, 5, 1)[kind >> 6]
+    if at + head > end:
+        _bad()
+    if kind < 0x40:
+        return head, kind
+    if kind < 0x80:
+        return head, (kind & 0x3F) << 8 | data[at + 1]
+    if kind < 0xC0:
+        return head, int.from_bytes(data[at + 1 : at + 5])
+    if 0xF1 <= kind <= 0xFD:
+        return head, 0
+    width = {0xFE: 1, 0xC0: 2, 0xF0: 3, 0xD0: 4, 0xE0: 8}.get(kind, 0)
+    if not width:
+        _bad()
+    return head, width
+
+
+def _ziplist_item(kind: int, data: bytes) -> bytes:
+    if kind < 0xC0:
+        return data
+    return b"%d" % (int.from_bytes(data, "little", signed=True) if data else kind - 0xF1)
+
+
+def zipmap_items(data: bytes) -> Items:
+    """Return fields and values by turns, of a zipmap that zipmapValidateIntegrity accepts."""
+    size = len(data)
+    if size < 2 or data[-1] != 0xFF:
+        _bad()
+    items: Items = []
+    at = 1
+    while data[at] != 0xFF:
+        for free in (0, 1):
+            at, length = _zipmap_length(data, at)
+            skipped = data[at] if free else 0
+            at += free
+            items.append(data[at : at + length])
+            # The sum is one of 32 bits there.
+            at += length + skipped & 0xFFFFFFFF
+            if at >= size:
+                _bad()
+    if not items or data[0] not in (254, len(items) // 2):
+        _bad()
+    return items
+
+
+def _zipmap_length(data: bytes, at: int) -> tuple[int, int]:
+    """Read a length; return where it ends, and what it says."""
+    after = at + (1 if data[at] < 254 else 5)
+    if after >= len(data):
+        _bad()
+    return after, data[at] if after == at + 1 else int.from_bytes(data[at + 1 : after], "little")
+
+
+# -- a stream's node -----------------------------------------------------------------------------------------------------
+
+
+def stream_node(blob: bytes | Cursor, size: int, new_widths: bool) -> int:
+    """Check a stream's listpack; return how many live entries it claims.
+
+    Streams are validated item by item: neither the header's count nor anything behind the first end mark matters.
+    """
+    if isinstance(blob, bytes):
+        try:
+            return _node(chain.from_iterable(_judged(listpack, Cursor(blob, blob=0), size, new_widths)))
+        except Corrupt:
+            return _node(iter(_walk_listpack(blob, new_widths)[0]))
+    return _node(chain.from_iterable(_judged(listpack, blob, size, new_widths)))
+
+
+def _node(items: Iterator[bytes]) -> int:
+    live, deleted, width = _number(items), _number(items), _number(items)
+    _pass(items, width)
+    if _number(items) != 0:
+        _bad()
+    left = live + deleted
+    while left != 0:
+        left -= 1
+        flags = _number(items)
+        _number(items)
+        _number(items)
+        fields, others = width, 3
+        if not flags & 2:
+            fields = _number(items)
+            _pass(items, fields)
+            others += fields + 1
+        _pass(items, fields)
+        if _number(items) != fields + others:
+            _bad()
+    if next(items, None) is not None:
+        _bad()
+    return live
+
+
+def _pass(items: Iterator[bytes], count: int) -> None:
+    while count > 0:
+        if next(items, None) is None:
+            _bad()
+        count -= 1
+
+
+def _number(items: Iterator[bytes]) -> int:
+    item = next(items, None)
+    if item is None or not listpack.is_integer(item):
+        _bad()
+    return int(item)

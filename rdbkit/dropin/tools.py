@@ -1,0 +1,164 @@
+"""The imitated tools, as data: what each release of redis-check-rdb and redis-check-aof knows, and how it talks.
+
+A tool is named by product and version: "redis-7.0.15". A version that has no row of its own behaves as the newest row
+that is not newer than it. Rows marked recorded were compared with runs of that very program; the others stand between
+two recorded ones. What a row does not say follows from the version, in the properties below.
+
+Source: aof-and-check.md §2.1 and §3.1; names of types up to Redis 7.2 and Valkey 8.0 from their BSD sources, later ones
+from recorded runs.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+Version = tuple[int, ...]
+
+#: What the tools call the types, by number: Redis 4.0 to 7.0 (each knows a longer or shorter part), and since 7.2.
+_OLD_NAMES = (
+    "string list-linked set-hashtable zset-v1 hash-hashtable zset-v2 module-value - - hash-zipmap list-ziplist set-intset "
+    "zset-ziplist hash-ziplist quicklist stream hash-listpack zset-listpack quicklist-v2"
+)
+_NAMES = (
+    _OLD_NAMES.replace("module-value -", "module-pre-release module-value") + " stream-v2 set-listpack stream-v3 "
+    "hash-hashtable-md-pre-release hash-listpack-md-pre-release hash-hashtable-md hash-listpack-md stream-v4 "
+    "stream-v5 array hash-tmpl-lp hash-tmpl-lp-ref hash-tmpl-array hash-tmpl-array-ref"
+)
+
+
+def _types(last: int, old: bool = False) -> tuple[str, ...]:
+    names = (_OLD_NAMES if old else _NAMES).split()
+    return tuple("" if name == "-" else name for name in names[: last + 1])
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One release: `rdb` is the highest RDB version it reads, `last` the highest type number, `types` their names."""
+
+    product: str
+    version: Version
+    rdb: int
+    last: int
+    types: tuple[str, ...]
+    recorded: bool = False
+
+    @property
+    def name(self) -> str:
+        """As `--as` takes it."""
+        return f"{self.product}-{self.number}"
+
+    @property
+    def number(self) -> str:
+        """The version as text."""
+        return ".".join(map(str, self.version))
+
+    def since(self, redis: Version | None, valkey: Version | None = (0,)) -> bool:
+        """Tell whether the tool is at least this release of its product; None: no release of it."""
+        first = valkey if self.product == "valkey" else redis
+        return first is not None and self.version >= first
+
+    @property
+    def role(self) -> str:
+        """The letter in its log lines."""
+        return "M" if self.since(None, (8, 1)) else "C"
+
+    @property
+    def year(self) -> bool:
+        """Log lines carry the year."""
+        return self.since((5,))
+
+    @property
+    def version_option(self) -> bool:
+        """Takes `-v` and `--version` for an RDB check."""
+        return self.since((7,)) and not self.foreign
+
+    @property
+    def foreign(self) -> bool:
+        """Tells Redis' own RDB versions, 12 to 79, from Valkey's, and reads both magics."""
+        return self.since(None, (9,))
+
+    @property
+    def deep(self) -> bool:
+        """Looks into packed structures, and for names that occur twice."""
+        return self.since((6, 2))
+
+    @property
+    def strict(self) -> bool:
+        """Refuses what 6.2 only crashed on, or let pass: NaN scores, consumers twice, empty nodes."""
+        return self.since((7,))
+
+    @property
+    def words64(self) -> bool:
+        """Knows lengths of 64 bits, binary scores and modules."""
+        return self.since((4,))
+
+    @property
+    def new_widths(self) -> bool:
+        """Takes back-lengths of listpacks in the newer generation's widths, and only those."""
+        return self.since((8, 8), (9, 1))
+
+    @property
+    def opcodes(self) -> frozenset[int]:
+        """The bytes that open a record other than a key."""
+        found = set(range(250, 256)) - ({250} if not self.since((3, 2)) else set())
+        for opcode, redis, valkey in _OPCODES:
+            if self.since(redis, valkey):
+                found.add(opcode)
+        return frozenset(found)
+
+
+#: Opcode, and the first release of Redis and Valkey whose check knows it.
+_OPCODES: tuple[tuple[int, Version | None, Version | None], ...] = (
+    (242, (8, 10), None),
+    (243, (8, 6), (9,)),
+    (244, (7, 4), (8, 2)),
+    (245, (7,), (0,)),
+    (246, (7,), (0,)),
+    (247, (5,), (0,)),
+    (248, (5,), (0,)),
+    (249, (5,), (0,)),
+)
+
+#: Ascending within a product.
+TOOLS = (
+    Tool("redis", (3, 2, 13), 7, 14, _types(14, old=True), recorded=True),
+    Tool("redis", (4, 0, 14), 8, 14, _types(14, old=True)),
+    Tool("redis", (5, 0, 14), 9, 15, _types(15, old=True)),
+    Tool("redis", (6, 2, 16), 9, 15, _types(15, old=True), recorded=True),
+    Tool("redis", (7, 0, 15), 10, 19, _types(18, old=True), recorded=True),
+    Tool("redis", (7, 2, 6), 11, 21, _types(21), recorded=True),
+    Tool("redis", (7, 4, 1), 12, 25, _types(25), recorded=True),
+    Tool("redis", (8, 0, 6), 12, 25, _types(25)),
+    Tool("redis", (8, 2, 3), 12, 25, _types(25)),
+    Tool("redis", (8, 6, 3), 13, 26, _types(26), recorded=True),
+    Tool("redis", (8, 8, 0), 14, 28, _types(28)),
+    Tool("redis", (8, 10, 2), 15, 32, _types(32), recorded=True),
+    Tool("valkey", (7, 2, 7), 11, 21, _types(21)),
+    Tool("valkey", (8, 0, 1), 11, 21, _types(21)),
+    Tool("valkey", (8, 1, 1), 11, 21, _types(21), recorded=True),
+    Tool("valkey", (9, 0, 0), 80, 22, (*_types(21), "hash-hashtable-with-expiry")),
+    Tool("valkey", (9, 1, 2), 80, 22, (*_types(21), "hash-hashtable-with-expiry"), recorded=True),
+)
+DEFAULT = "redis-8.10.2"
+_NAME = re.compile(r"(redis|valkey)-(\d{1,4}(?:\.\d{1,4}){0,2})")
+
+
+def names() -> str:
+    """Return the names of the recorded tools, for messages."""
+    return ", ".join(tool.name for tool in TOOLS if tool.recorded)
+
+
+def find(name: str) -> Tool:
+    """Return the tool of that name, as its nearest older row behaves; ValueError (a sentence) where there is none."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise ValueError(f"'{name}' names no tool: there are {names()}")
+    product, version = match[1], tuple(map(int, match[2].split(".")))
+    rows = [tool for tool in TOOLS if tool.product == product]
+    # "redis-7.0" and "redis-7.0.4" are both of the release whose row is 7.0.15.
+    fitting = [tool for tool in rows if tool.version <= version or tool.version[: min(2, len(version))] == version[:2]]
+    if not fitting:
+        raise ValueError(f"'{name}' is older than any tool that is imitated: there are {names()}")
+    row = fitting[-1]
+    return replace(row, version=version) if len(version) == 3 else row
