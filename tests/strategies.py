@@ -116,7 +116,7 @@ def _groups(draw: Any, name: bytes, type_id: int, added: int) -> Group:
     consumers = []
     for consumer in draw(st.lists(strings, max_size=2, unique=True)):
         seen = draw(times)
-        active = draw(st.one_of(st.none(), times)) if type_id >= spec.STREAM_LISTPACKS_3 else None
+        active = draw(st.one_of(st.just(-1), times)) if type_id >= spec.STREAM_LISTPACKS_3 else None
         consumers.append(Consumer(consumer, seen, active))
     owners: list[bytes | None] = [consumer.name for consumer in consumers]
     if type_id >= spec.STREAM_LISTPACKS_5:

@@ -24,6 +24,8 @@ from rdbkit.snapshot import Snapshot
 #: The greatest database number that a server can be configured to have.
 _MAX_DB = (1 << 31) - 1
 _SLOTS = 16384
+#: Module types that no module has to be loaded for: Redis 8 has one of its own, and KeyDB's CRON only looks like one here.
+_BUILT_IN = ("vectorset", "CRON")
 #: Of a finding that repeats, this many are told one by one.
 _REPEATS = 100
 
@@ -161,7 +163,7 @@ class Check:
             yield Finding("warning", "odd-expiry", f"expiry {entry.expires_at} ms", *where)
 
     def _module(self, name: str, where: tuple[int, int, bytes]) -> Iterator[Finding]:
-        if name not in self._modules and name != "vectorset":
+        if name not in self._modules and name not in _BUILT_IN:
             self._modules.add(name)
             message = f"values of module type {name}: a server without it refuses them"
             yield Finding("note", "module-needed", message, *where)

@@ -20,6 +20,7 @@ import re
 import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from rdbkit.aof.manifest import looks_like_manifest
 from rdbkit.aof.sets import (
@@ -46,6 +47,11 @@ _COMMENTS = 1 << 16
 _RDB = re.compile(rb"(?:REDIS[0-9]{4}|VALKEY[0-9]{3})")
 # Stricter than what a server takes: a redis.conf, too, begins with "#".
 _AOF = re.compile(rb"\*[0-9]+\r?\n|#TS:[0-9]")
+# A server that writes an AOF's preamble says so in it; a file in which `aof-preamble` is 0 is a plain RDB.
+_PREAMBLE = re.compile(rb"aof-(?:preamble|base)(?:\xc0\x01|\x011)")
+_SCANNED = 512
+
+_Choice = TypeVar("_Choice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,179 @@ def _old_aofs(found: DataDir) -> tuple[AofFile, ...]:
     return (*found.aofs, *(replace(file, role="single", seq=0) for file in taken_in))
 
 
-def _only[T](choices: tuple[T, ...], what: str, setting: str) -> tuple[T, ...]:
+def _only(choices: tuple[_Choice, ...], what: str, setting: str) -> tuple[_Choice, ...]:
     if len(choices) > 1:
         raise Unsupported(f"{len(choices)} {what}: which one is loaded depends on {setting}", code="ambiguous")
     return choices
+
+
+# -- a file ------------------------------------------------------------------------------------------------------------
+
+
+def _base(path: str) -> bytes:
+    return os.fsencode(os.path.basename(path))  # noqa: PTH119  as above
+
+
+def _join(directory: str, name: bytes) -> str:
+    return os.path.join(directory, os.fsdecode(name))  # noqa: PTH118  as above
+
+
+def _file(path: str, keep_errors: bool) -> Found:
+    if _is_manifest(path):
+        directory = os.path.dirname(path)  # noqa: PTH120  as above
+        names = _scan(directory or os.curdir)[0]
+        return load_set(directory, names, manifest_path=path, keep_error=keep_errors)
+    with open_source(path) as source:
+        return AofFile(path, _base(path), 0, "single", format_of(source.peek), source.file_size, source.packing)
+
+
+def _is_manifest(path: str) -> bool:
+    """Tell whether a file is one by what it holds; by its name where it holds no more than comments or nothing else."""
+    head = head_of(path)
+    if head.startswith(b"#"):
+        head = head_of(path, _COMMENTS)
+    return looks_like_manifest(head) or (path.endswith(os.fsdecode(SUFFIX)) and not _is_data(head))
+
+
+def _is_data(head: bytes) -> bool:
+    return bool(_RDB.match(head) or _AOF.match(head))
+
+
+# -- a directory -------------------------------------------------------------------------------------------------------
+
+
+def _scan(directory: str) -> tuple[list[bytes], list[bytes]]:
+    """Return the names of the regular files in a directory, and of the directories; links are followed."""
+    files, directories = [], []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_file():
+                files.append(os.fsencode(entry.name))
+            elif entry.is_dir():
+                directories.append(os.fsencode(entry.name))
+    return sorted(files), sorted(directories)
+
+
+def _directory(path: str, keep_errors: bool) -> Found:
+    names, directories = _scan(path)
+    own = list(_sets(path, names, keep_errors))
+    claimed = set[bytes]().union(*(_claimed(one, names) for one in own))
+    loose = [name for name in names if name not in claimed]
+    rdbs, aofs = _singles(path, loose)
+    below: list[AofSet] = []
+    shut: dict[bytes, PermissionError] = {}
+    for name in directories:
+        inner = _join(path, name)
+        try:
+            below += _sets(inner, _scan(inner)[0], keep_errors, path)
+        except PermissionError as error:
+            if error.filename != inner:
+                raise
+            shut[name] = error
+    if len(own) == 1 and not (rdbs or aofs or below):
+        return own[0]
+    if not (own or rdbs or aofs or below):
+        if shut:
+            raise next(iter(shut.values()))
+        raise Unsupported("no RDB, AOF or AOF set in this directory", code="nothing-found")
+    sets = (*own, *below)
+    taken_in = {file.path for one in sets for file in one.files}
+    kept = tuple(file for file in aofs if file.path not in taken_in)
+    temporary = tuple(name for name in loose if TEMPORARY.fullmatch(name))
+    remarks = [Remark("warning", "unreadable", f"no permission to look into {text(name)}", name) for name in shut]
+    found = DataDir(path, tuple(rdbs), kept, sets, temporary, ())
+    return replace(found, warnings=(*remarks, *_remarks(found)))
+
+
+def _claimed(one: AofSet, names: Collection[bytes]) -> set[bytes]:
+    """Return which of the names in a set's directory belong to the set."""
+    prefix = one.prefix
+    own = {prefix, prefix + SUFFIX, b"temp-" + prefix + SUFFIX, b"temp-" + prefix + b".incr"}
+    if one.manifest is not None:
+        own.update(entry.name for entry in one.manifest.entries)
+    matches = filter(None, map(MEMBER.fullmatch, names))
+    return own.intersection(names).union(match[0] for match in matches if match["prefix"] == prefix)
+
+
+def _sets(directory: str, names: list[bytes], keep_errors: bool, parent: str | None = None) -> Iterator[AofSet]:
+    """Yield the sets that lie directly in a directory: those with a manifest, then those that lost theirs."""
+    found: list[AofSet] = []
+    for name in names:
+        prefix = name[: -len(SUFFIX)]
+        if name.endswith(SUFFIX) and prefix and not TEMPORARY.fullmatch(name) and _is_set(directory, names, prefix):
+            found.append(_set(directory, names, prefix, _join(directory, name), keep_errors, parent))
+    claimed = set[bytes]().union(*(_claimed(one, names) for one in found))
+    matches = filter(None, map(MEMBER.fullmatch, (name for name in names if name not in claimed)))
+    prefixes = sorted({match["prefix"] for match in matches if not TEMPORARY.fullmatch(match[0])})
+    found += [_set(directory, names, prefix, None, keep_errors, parent) for prefix in prefixes]
+    if len(found) > 1:
+        found = [_without_others(one, found, names) for one in found]
+    yield from found
+
+
+def _without_others(one: AofSet, sets: list[AofSet], names: list[bytes]) -> AofSet:
+    """Return a set less the stray files that are those of another set in its directory."""
+    theirs = set[bytes]().union(*(_claimed(other, names) for other in sets if other is not one))
+    return replace(one, stray=tuple(name for name in one.stray if name not in theirs))
+
+
+def _set(
+    directory: str, names: list[bytes], prefix: bytes, manifest: str | None, keep_errors: bool, parent: str | None
+) -> AofSet:
+    path = None if parent is None else _join(parent, prefix)
+    old = look(path, prefix) if path is not None and is_file(path) else None
+    return load_set(directory, names, manifest_path=manifest, prefix=prefix, old=old, keep_error=keep_errors)
+
+
+def _is_set(directory: str, names: Collection[bytes], prefix: bytes) -> bool:
+    """Tell whether P.manifest is that of a set: by what it holds, by what lies beside it, or because nothing does."""
+    if looks_like_manifest(head_of(_join(directory, prefix + SUFFIX), _COMMENTS)):
+        return True
+    members = filter(None, map(MEMBER.fullmatch, names))
+    return (
+        prefix in names
+        or any(match["prefix"] == prefix for match in members)
+        or all(name.endswith(SUFFIX) or TEMPORARY.fullmatch(name) for name in names)
+    )
+
+
+def _singles(directory: str, names: list[bytes]) -> tuple[list[AofFile], list[AofFile]]:
+    """Return the RDBs and the old AOFs among the files of a data directory."""
+    rdbs: list[AofFile] = []
+    aofs: list[AofFile] = []
+    for name in names:
+        named = name.rpartition(b".")[2].lower()
+        path = _join(directory, name)
+        try:
+            head = head_of(path, _SCANNED)
+        except PermissionError:
+            if named not in (b"rdb", b"aof"):
+                continue
+            raise
+        is_rdb = bool(_RDB.match(head)) or (named == b"rdb" and not _AOF.match(head))
+        is_aof = bool(_AOF.match(head)) or named == b"aof" or bool(is_rdb and _PREAMBLE.search(head))
+        if (is_rdb or is_aof) and not TEMPORARY.fullmatch(name):
+            (aofs if is_aof else rdbs).append(look(path, name))
+    return rdbs, aofs
+
+
+def _remarks(found: DataDir) -> Iterator[Remark]:
+    if found.rdbs and (found.sets or found.aofs):
+        names = ", ".join(text(file.name) for file in found.rdbs)
+        yield Remark("note", "rdb-no-fallback", f"with appendonly yes a server loads the AOF; {names} is no fallback")
+    elif found.rdbs:
+        message = "no AOF: with appendonly yes a server starts empty, the RDB is no fallback"
+        yield Remark("note", "rdb-only", message)
+    for what, count, setting in (
+        ("RDB files", len(found.rdbs), "dbfilename"),
+        ("AOF sets", len(found.sets), "appenddirname and appendfilename"),
+        ("single AOFs", len(found.aofs), "appendfilename"),
+    ):
+        if count > 1:
+            yield Remark("note", "several", f"{count} {what}: which one a server loads depends on {setting}")
+    # Those of the prefix of a set have been told of there.
+    prefixes = {one.prefix for one in found.sets}
+    for file in found.aofs:
+        if found.sets and file.name not in prefixes:
+            message = f"{text(file.name)}: Redis 7.0 and newer ignores it while an AOF set of its name is there"
+            yield Remark("note", "old-aof", message, file.name)

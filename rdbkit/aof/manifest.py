@@ -45,17 +45,19 @@ class ManifestError(Corrupt):
 
     `number` counts lines from 1 as a server does (a chunk of 1024 bytes is one). `line` is the trimmed line that it
     shows, None where it shows none: an empty file, a line that is too long, lacks its LF or holds a NUL.
+    `path` is that of the manifest where it was read from a directory.
     """
 
     code = "bad-manifest"
 
     def __init__(self, reason: str, *, number: int, line: bytes | None, offset: int) -> None:
         shown = f", line {number}" if number else ""
-        shown += "" if line is None else f": {_text(line[:80])!r}"
+        shown += "" if line is None else f": '{_text(line[:80])}'"
         super().__init__(f"{reason} (manifest{shown})", offset=offset)
         self.reason = reason
         self.number = number
         self.line = line
+        self.path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

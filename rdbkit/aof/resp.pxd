@@ -15,6 +15,11 @@ cdef class Resp:
 
     @cython.locals(status=int)
     cpdef int scan(self, bint annotations=*) except -1
+    @cython.locals(
+        cursor=Cursor, view="const unsigned char*", end=Py_ssize_t, safe=Py_ssize_t, pos=Py_ssize_t, at=Py_ssize_t,
+        mark=Py_ssize_t, digit=int, argc="long long", size="long long", left="long long",
+    )
+    cpdef _plain(self)
     @cython.locals(cursor=Cursor, held="long long", status=int)
     cpdef int batch(self, long long limit, long long keep, list out) except -1
     @cython.locals(cursor=Cursor, first=int, argc="long long", index="long long")

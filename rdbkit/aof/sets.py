@@ -16,6 +16,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from rdbkit.aof.manifest import Manifest, ManifestEntry, ManifestError, incr_name, read
@@ -44,8 +45,8 @@ class Remark:
 class AofFile:
     """One file. `role`: "base", "incr", "history" or "single"; `seq` is 0 for a single file.
 
-    `format` by its first bytes: "rdb" (commands may follow), "aof", "empty", "unknown", "missing", or "special" for what
-    is no regular file. `size` in bytes, None where there is no telling. `packing`: as Source.packing.
+    `format` by its first bytes: "rdb" (commands may follow), "aof", "empty", "unknown", "missing", or "special": not a
+    regular file. `size` in bytes, None where there is no telling. `packing`: as Source.packing.
     """
 
     path: str
@@ -88,9 +89,19 @@ def text(name: bytes) -> str:
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def named(path: str) -> Iterator[None]:
+    """Give an OSError the file's name where it has none, as one of a read has not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or path
+        raise
+
+
 def head_of(path: str, size: int = HEAD) -> bytes:
     """Return a regular file's first bytes."""
-    with open(path, "rb", buffering=0) as file:
+    with named(path), open(path, "rb", buffering=0) as file:
         return file.read(size)
 
 
@@ -142,18 +153,20 @@ def prefix_of(path: str, manifest: Manifest | None) -> bytes:
 
 
 def read_manifest(path: str) -> tuple[Manifest, tuple[Remark, ...]]:
-    """Read a manifest from a file as the laxest server does. Raises ManifestError."""
-    with open(path, "rb") as file:
+    """Read a manifest from a file as the laxest server does. Raises ManifestError with the path, OSError."""
+    with named(path), open(path, "rb") as file:
         try:
             return read(file), ()
         except ManifestError as error:
-            file.seek(0)
-            try:
-                manifest = read(file, joined=True)
-            except ManifestError:
-                raise error from None
-    remark = Remark("warning", "quotes-joined", f"only Valkey 9.0 and newer reads this manifest: {error.message}")
-    return manifest, (remark,)
+            strict = error
+            strict.path = path
+        file.seek(0)
+        try:
+            manifest = read(file, joined=True)
+        except ManifestError:
+            raise strict from None
+    message = f"only Valkey 9.0 and newer reads this manifest: {strict.message}"
+    return manifest, (Remark("warning", "quotes-joined", message),)
 
 
 def load_set(
@@ -167,47 +180,50 @@ def load_set(
 ) -> AofSet:
     """Put a set together from a directory's file names and, where there is one, a manifest.
 
-    `old` is the file of the set's prefix beside the directory, if there is one: a server of 7.0 or newer may take it in.
+    `old` is the file of the set's prefix beside the directory, if there is one: Redis 7.0 and newer may take it in.
     Raises ManifestError, or with `keep_error` keeps it in the set; OSError.
     """
     manifest: Manifest | None = None
-    error: ManifestError | None = None
     remarks: tuple[Remark, ...] = ()
+    error: ManifestError | None = None
     if manifest_path is not None:
         try:
             manifest, remarks = read_manifest(manifest_path)
-        except ManifestError as found:
+        except ManifestError as refused:
             if not keep_error:
                 raise
-            error = found
-            remarks = (Remark("error", found.code, f"no server starts with this manifest: {found.message}"),)
-    if prefix is None:
-        prefix = prefix_of(manifest_path or "", manifest)
-    entries = manifest.loaded if manifest else ()
-    files = tuple(_listed(directory, entries))
-    history = tuple(_listed(directory, manifest.history if manifest else ()))
-    last_seq = manifest.last_seq if manifest else 0
-    next_name = incr_name(prefix, last_seq + 1)
-    known = {entry.name for entry in manifest.entries} if manifest else set()
+            error = refused
+            remarks = (Remark("error", error.code, f"no server starts with this manifest: {error.message}"),)
+    prefix = prefix or prefix_of(manifest_path or "", manifest)
+    found = _collect(directory, names, manifest_path, manifest, prefix)
+    found = replace(found, warnings=remarks, error=error)
+    if error is None:
+        found = _with_old(found, old)
+    return replace(found, warnings=(*found.warnings, *_remarks(found)))
+
+
+def _collect(
+    directory: str, names: Collection[bytes], manifest_path: str | None, manifest: Manifest | None, prefix: bytes
+) -> AofSet:
+    """Return the set without remarks."""
+    listed = manifest or Manifest()
+    known = {entry.name for entry in listed.entries}
     known.add(os.fsencode(os.path.basename(manifest_path or "")))  # noqa: PTH119  as above
     loose = sorted(name for name in names if name not in known)
-    found_set = AofSet(
-        directory,
-        prefix,
-        manifest_path,
-        manifest,
-        files,
-        history,
-        tuple(name for name in loose if not TEMPORARY.fullmatch(name)),
-        tuple(name for name in loose if TEMPORARY.fullmatch(name)),
-        manifest.incrs[-1].name if manifest and manifest.incrs else next_name,
-        next_name,
-        remarks,
-        error,
+    next_name = incr_name(prefix, listed.last_seq + 1)
+    return AofSet(
+        directory=directory,
+        prefix=prefix,
+        manifest_path=manifest_path,
+        manifest=manifest,
+        files=tuple(_listed(directory, listed.loaded)),
+        history=tuple(_listed(directory, listed.history)),
+        stray=tuple(name for name in loose if not TEMPORARY.fullmatch(name)),
+        temporary=tuple(name for name in loose if TEMPORARY.fullmatch(name)),
+        append_name=listed.incrs[-1].name if listed.incrs else next_name,
+        next_incr_name=next_name,
+        warnings=(),
     )
-    if error is None:
-        found_set = _with_old(found_set, old)
-    return replace(found_set, warnings=(*found_set.warnings, *_remarks(found_set)))
 
 
 def _listed(directory: str, entries: Iterable[ManifestEntry]) -> Iterator[AofFile]:
@@ -221,7 +237,11 @@ def _with_old(found: AofSet, old: AofFile | None) -> AofSet:
     if old is None:
         return found
     base = found.manifest.base if found.manifest else None
-    pending = len(found.files) == 1 and base is not None and base.name == old.name and found.files[0].format == "missing"
+    pending = (
+        base is not None
+        and base.name == old.name
+        and [file.format in ("missing", "special") for file in found.files] == [True]
+    )
     if found.files and not pending:
         message = f"{text(old.name)} is ignored: the AOF set {text(found.prefix)} is loaded instead"
         remark = Remark("warning", "old-aof-ignored", message, old.name)

@@ -21,7 +21,7 @@ import click
 from rdbkit.report.text import path_text, terminal
 
 #: Command: module under rdbkit.cli, imported only when it is called.
-COMMANDS = ("info", "check", "keys", "get", "export", "split")
+COMMANDS = ("info", "check", "keys", "get", "export", "split", "check-aof", "check-rdb")
 
 EPILOG = """
 \b
@@ -64,7 +64,7 @@ class Commands(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"rdbkit.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"rdbkit.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(
@@ -137,6 +137,8 @@ def cli(ctx: click.Context) -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
+    if sys.stderr is None:  # closed by the caller: nobody is to hear us
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         status = _status(args)
         for stream in (sys.stdout, sys.stderr):

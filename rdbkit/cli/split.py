@@ -7,9 +7,10 @@ import sys
 import click
 
 from rdbkit.aof.reader import has_preamble, skip_preamble
-from rdbkit.cli.options import Examples, explain, open_output, path_argument, say, status_of
+from rdbkit.cli.options import PATH, Examples, explain, open_output, path_argument, say, status_of
 from rdbkit.errors import RdbkitError, Unsupported
 from rdbkit.report.output import Output
+from rdbkit.report.text import path_text
 from rdbkit.report.units import size
 from rdbkit.source import open_source
 from rdbkit.wire import crc64
@@ -18,21 +19,24 @@ from rdbkit.wire.cursor import WINDOW, Cursor
 
 @click.command(
     "split",
+    short_help="A mixed AOF into its RDB and its AOF part.",
     cls=Examples,
     examples="""
 rdbkit split appendonly.aof --rdb head.rdb --aof tail.aof
 """,
 )
 @path_argument
-@click.option("--rdb", required=True, metavar="FILE", help="Where the RDB part goes.")
-@click.option("--aof", required=True, metavar="FILE", help="Where the commands go.")
+@click.option("--rdb", required=True, metavar="FILE", type=PATH, help="Where the RDB part goes.")
+@click.option("--aof", required=True, metavar="FILE", type=PATH, help="Where the commands go.")
 @click.option("-q", "--quiet", is_flag=True, help="No talk on standard error, errors excepted.")
 def command(path: str, rdb: str, aof: str, quiet: bool) -> None:
     """Write the two parts of an AOF with an RDB preamble to two files, byte by byte.
 
     The RDB part is verified on the way. Both files appear only when both are complete.
     """
-    with open_output(rdb) as head, open_output(aof) as tail:
+    if rdb == aof:
+        raise click.UsageError("--rdb and --aof name the same file.")
+    with open_output(rdb, [path]) as head, open_output(aof, [path, rdb]) as tail:
         try:
             end, rest = split(path, head, tail)
             head.finish()
@@ -44,9 +48,10 @@ def command(path: str, rdb: str, aof: str, quiet: bool) -> None:
             for out in (head, tail):
                 partial = out.abandon()
                 if partial:
-                    say(f"what was delivered is in {partial}")
+                    say(f"what was delivered is in {path_text(partial)}")
             sys.exit(status_of(error))
-    say(f"{path}: {size(end)} of RDB to {rdb}, {size(rest)} of commands to {aof}", quiet=quiet)
+    told = f"{size(end)} of RDB to {path_text(rdb)}, {size(rest)} of commands to {path_text(aof)}"
+    say(f"{path_text(path)}: {told}", quiet=quiet)
 
 
 def split(path: str, head: Output, tail: Output) -> tuple[int, int]:

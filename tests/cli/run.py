@@ -37,7 +37,7 @@ class Ran(NamedTuple):
     @property
     def rows(self) -> list[Any]:
         """The output as JSON Lines."""
-        return [json.loads(line) for line in self.out.splitlines()]
+        return [json.loads(line) for line in self.out.split("\n")[:-1]]
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -40,7 +40,9 @@ def test_version_says_which_face_runs() -> None:
 def test_a_file_in_the_place_of_a_command(dump: Path, files: Path) -> None:
     ran = rdbkit(dump)
     assert ran.status == 2
-    assert re.search(rf"{re.escape(str(dump))} is a file.*did you mean `rdbkit (info|report) {re.escape(str(dump))}`", ran.err)
+    assert re.search(
+        rf"{re.escape(str(dump))} is a file.*did you mean `rdbkit (info|report) {re.escape(str(dump))}`", ran.err
+    )
     assert len(ran.err.splitlines()) == 1
 
 

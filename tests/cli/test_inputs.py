@@ -61,7 +61,9 @@ def test_truncated_names_offset_db_key_and_what_to_do(files: Path, command: str)
 def test_what_came_before_damage_is_delivered(files: Path) -> None:
     first = ["list:plain", "str:len:127", "list:plain:threshold"]
     assert [row["key"] for row in rdbkit("keys", files / "cut.rdb", "-f", "jsonl").rows] == first
-    assert [row["key"] for row in rdbkit("keys", files / "cut.rdb", "-f", "jsonl", "--sort", "key").rows] == sorted(first)
+    assert [row["key"] for row in rdbkit("keys", files / "cut.rdb", "-f", "jsonl", "--sort", "key").rows] == sorted(
+        first
+    )
     assert [row["key"] for row in rdbkit("export", files / "cut.rdb").rows] == first
     facts = rdbkit("info", files / "cut.rdb", "-f", "jsonl").rows[0]
     assert facts["databases"] == [{"db": 0, "keys": 3, "expires": 0}]

@@ -20,6 +20,7 @@ from rdb import (
     VERSIONS,
     Slices,
     Trickle,
+    body,
     entry,
     error_of,
     everything,
@@ -741,3 +742,22 @@ def test_a_claimed_length_is_not_believed(face, type_id, claim):
             assert type_id in (spec.HASH_METADATA, spec.HASH_LISTPACK_EX)
         else:
             assert reading.end[0] in ("Truncated", "Corrupt")
+
+
+BLOBS = [
+    (spec.LIST_ZIPLIST, 0, 8), (spec.SET_LISTPACK, 0, 4), (spec.SET_INTSET, 0, 4), (spec.LIST_QUICKLIST, 1, 9),
+    (spec.LIST_QUICKLIST_2, 2, 6), (spec.HASH_LISTPACK_EX, 8, 12),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("type_id", "blob", "count"), BLOBS, ids=[spec.BY_ID[row[0]].name for row in BLOBS])
+def test_numbers_in_the_heads_of_blobs_are_unsigned(faces, type_id, blob, count):
+    """Sizes and counts with their highest bit set, which a narrow signed number would make negative."""
+    data = body(type_id, compress=False)
+    for at in (blob + 1 + 3, count + 1, count + 2):
+        for byte in (0x80, 0xFF):
+            changed = data[:at] + bytes((byte,)) + data[at + 1 :]
+            file = made(("entry", type_id, b"k", changed), version=15)
+            pure, compiled = (read(face, file) for face in faces)
+            assert pure == compiled
+            assert " -" not in repr(compiled.end)

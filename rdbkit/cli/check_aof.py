@@ -1,0 +1,72 @@
+"""`rdbkit check-aof`: what redis-check-aof does, in its words.
+
+The arguments are the tool's own, odd ones included, so they are handed on as they are. Only `--as` in front is ours.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import BinaryIO, NoReturn
+
+import click
+
+from rdbkit.dropin import check_aof
+from rdbkit.dropin.tools import DEFAULT, find
+
+
+class Handed(click.Command):
+    """A command that leaves its arguments alone, but for a lone --help."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the arguments for the imitated tool."""
+        if args == ["--help"]:
+            click.echo(ctx.get_help())
+            ctx.exit()
+        ctx.params["arguments"] = list(args)
+        return []
+
+
+@click.command(
+    "check-aof",
+    short_help="Check an AOF in the words of redis-check-aof.",
+    cls=Handed,
+    options_metavar="[--as TOOL] [--fix | --truncate-to-timestamp TIME]",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="FILE")
+def command(arguments: list[str]) -> int:
+    """Check an AOF or a manifest's whole set exactly as redis-check-aof does: arguments, words, prompt, exit status.
+
+    FILE needs write permission. --fix cuts it where it stops being sound, after asking; there is no copy: see
+    `rdbkit check` and `rdbkit repair` for the safer way. --as TOOL imitates another release than redis-8.10.2, such as
+    redis-7.0.15 or valkey-9.1.2, also in what it destroys.
+    """
+    named, rest = _tool(arguments)
+    try:
+        tool = find(named or DEFAULT)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    status = check_aof.main(rest, tool, sys.stdout.buffer, _answers(), guard=named is None)
+    sys.stdout.flush()
+    return status
+
+
+def _tool(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """Take our own option off the front."""
+    if arguments and arguments[0].startswith("--as="):
+        return arguments[0][5:], arguments[1:]
+    if arguments[:1] == ["--as"]:
+        if len(arguments) < 2:
+            raise click.UsageError("--as needs the name of a tool, such as redis-7.0.15.")
+        return arguments[1], arguments[2:]
+    return None, arguments
+
+
+def _answers() -> BinaryIO | None:
+    return getattr(sys.stdin, "buffer", None)
+
+
+def main() -> NoReturn:
+    """Run as `rdbkit-check-aof`."""
+    from rdbkit import cli
+
+    cli.main(["check-aof", *sys.argv[1:]])

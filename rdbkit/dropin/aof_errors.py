@@ -1,0 +1,81 @@
+r"""What redis-check-aof says of a record that makes no sense: aof/resp.py's findings in its words.
+
+    0x              5d: Expected to read 5 bytes, got 2 bytes
+    ↑ offset of the element, filled up with blanks
+
+Bytes are shown as C shows them: a char is signed, so that %02x of one above 127 has eight digits, and the text ends at
+a NUL. Where the tool shows memory that it did not write, a 0 stands; where it cannot have the memory, OutOfMemory.
+"""
+
+from __future__ import annotations
+
+from rdbkit.aof.resp import Problem, Resp, strtol
+from rdbkit.dropin.tools import Tool
+
+#: What the tools' buffers hold of an error, and of a line of their log.
+TEXT = 1023
+#: No process has more memory: x86-64 has addresses of 47 bits.
+_ADDRESSES = 1 << 47
+_LONG = 1 << 63
+
+
+class OutOfMemory(Exception):
+    """The tool asks for `size` bytes, in vain, and crashes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+def error_line(offset: int, text: bytes) -> bytes:
+    """Return an error as it comes out of the tool's buffers."""
+    return (b"0x%16x: %b" % (offset, text[:TEXT])).partition(b"\0")[0]
+
+
+def described(tool: Tool, problem: Problem, resp: Resp) -> tuple[int, bytes]:
+    """Return the offset and text of a problem; no text where the tool says nothing. Raises OutOfMemory."""
+    what, offset, first, second = problem
+    if what == "range":
+        return _range(tool, resp, offset, first)
+    if what == "bytes" and first >= _ADDRESSES:
+        raise OutOfMemory(first)
+    if what == "prefix" or what == "format":
+        wanted, got = (first, second) if what == "prefix" else (ord("*"), first)
+        # Up to 3.2 it names them the wrong way round.
+        shown = (wanted, got) if tool.since((4,)) else (got, wanted)
+        return offset, b"Expected prefix '%c', got: '%c'" % shown
+    if what == "newline":
+        return offset, _no_newline(first, max(second, 0))
+    if what == "bytes":
+        return offset, b"Expected to read %d bytes, got %d bytes" % (first, second)
+    return offset, {"multi": b"Unexpected MULTI", "exec": b"Unexpected EXEC"}.get(what, b"")
+
+
+def _range(tool: Tool, resp: Resp, offset: int, size: int) -> tuple[int, bytes]:
+    """Describe a length that cannot be; before 7.0 the value is read all the same, with two bytes for its CR LF."""
+    if tool.since((7,)):
+        return offset, b"Expected to read string of %d bytes, which is not in the suitable range" % size
+    start = resp.cursor.tell()
+    if size not in (-1, -2):
+        raise OutOfMemory((size + 2) % (2 * _LONG))
+    if size == -2:
+        return start, _no_newline(0, 0)
+    if resp.cursor.at_end():
+        return start, b"Expected to read 1 bytes, got 0 bytes"
+    return start, _no_newline(0, resp.cursor.u8())
+
+
+def _no_newline(first: int, second: int) -> bytes:
+    return b"Expected \\r\\n, got: " + _hex(first) + _hex(second)
+
+
+def _hex(byte: int) -> bytes:
+    return b"%02x" % (byte if byte < 0x80 else byte | 0xFFFFFF00)
+
+
+def to_long(text: bytes) -> tuple[int, int, bool]:
+    """Return what strtol makes of a text: the number, where it stopped, and whether it fits a long."""
+    number, end = strtol(text)
+    if -_LONG < number < _LONG - 1:
+        return number, end, True
+    return number, end, text[:end].lstrip(b" \t\n\v\f\r+-0") == b"%d" % abs(number)

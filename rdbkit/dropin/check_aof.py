@@ -1,0 +1,402 @@
+"""redis-check-aof, imitated: its arguments, words, prompts and exit codes, and the bytes that it leaves.
+
+    arguments ─► what is the file ─► manifest: base, then each increment ─┐
+                                   └─ else: one file ─────────────────────┴─► [RDB check] ─► records ─► verdict, cut
+
+Two generations: OldChecker up to 6.2, for a single file; Checker from 7.0 on, with sets and annotations. What reads
+records is aof/resp.py in its dialect of the checker.
+
+Files are opened for writing even where nothing will be written, are cut in place and without a copy, and stay as they
+are where the tool leaves them. Where the tool crashes, its error line ends the run with status 1. Where it destroys what
+a server would load, `guard` keeps it from doing so.
+
+Sources: aof-and-check.md §2; valkey-check-aof.c of the BSD-licensed Valkey 8; recorded runs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import BinaryIO, NoReturn
+
+from rdbkit.aof import manifest
+from rdbkit.aof.resp import ANNOTATION, CHECKER, ERROR, Resp
+from rdbkit.dropin import check_rdb
+from rdbkit.dropin.aof_errors import TEXT, OutOfMemory, described, error_line, to_long
+from rdbkit.dropin.aof_files import File, beside, is_valkey_rdb, mentions_file
+from rdbkit.dropin.tools import Tool
+from rdbkit.errors import RdbkitError
+from rdbkit.wire.cursor import Cursor
+
+#: How this program names itself in the usage line.
+PROGRAM = b"rdbkit check-aof"
+#: A path may have as many bytes (PATH_MAX).
+_PATH_MAX = 4096
+#: Larger files are no manifests that `guard` would look at.
+_MANIFEST = 1 << 20
+
+# What came of a file.
+_OK, _EMPTY, _CUT, _CUT_AT_TIME = b"is valid", b"is empty", b"cut", b"cut at time"
+
+
+class _Exit(Exception):
+    """The tool ends here, with this status."""
+
+
+def main(
+    arguments: Sequence[str], tool: Tool, out: BinaryIO, answers: BinaryIO | None = None, *, guard: bool = False
+) -> int:
+    """Do what the tool does with these arguments; return its exit status.
+
+    `answers` is what it takes the answer to its question from. `guard`: nobody asked for this very tool, so good data is
+    not destroyed the way it does that.
+    """
+    checker = (Checker if tool.since((7,)) else OldChecker)(tool, out, answers, guard)
+    try:
+        checker.run([os.fsencode(argument) for argument in arguments])
+    except _Exit as end:
+        return int(end.args[0])
+    except RdbkitError as error:
+        out.write(os.fsencode(f"{error}\n"))
+        return 1
+    return 0
+
+
+class _Common:
+    """What the generations share: a voice, reading on, the question, the cut."""
+
+    def __init__(self, tool: Tool, out: BinaryIO, answers: BinaryIO | None, guard: bool) -> None:
+        self.tool = tool
+        self.out = out
+        self.answers = answers
+        self.guard = guard
+        self.fix = False
+        # Runs on from file to file, as the tool's own does.
+        self.line = 1
+
+    def say(self, line: bytes) -> None:
+        self.out.write(line + b"\n")
+
+    def end(self, line: bytes, status: int = 1) -> NoReturn:
+        self.say(line)
+        raise _Exit(status)
+
+    def log(self, text: bytes) -> None:
+        self.say(check_rdb.log_line(self.tool, "#", "")[:-1] + text[:TEXT])
+
+    def preamble(self, file: File, shown: bytes) -> int:
+        """Check the RDB at the file's start; return where it ends."""
+        try:
+            end = check_rdb.check_preamble(self.tool, file, shown, self.out)
+        except check_rdb.Exited:
+            raise _Exit(1) from None
+        if end is None:
+            self.end(b"RDB preamble of AOF file is not sane, aborting.")
+        self.say(b"RDB preamble is OK, proceeding with AOF tail...")
+        return end
+
+    def reader(self, file: File, start: int) -> Resp:
+        os.lseek(file.fd, start, os.SEEK_SET)
+        return Resp(Cursor(source=file, base=start), CHECKER, lines=self.line)
+
+    def scan(self, resp: Resp, name: bytes, annotations: bool) -> int:
+        """Read on, to the next annotation where they matter."""
+        try:
+            status = resp.scan(annotations)
+        except OSError:
+            self.end(b"Failed to read from AOF %b, aborting..." % name)
+        self.line = resp.lines
+        return status
+
+    def said(self, resp: Resp, status: int) -> tuple[int, bytes]:
+        """Return the offset and text of what ended the reading, if anything is to be said of it."""
+        try:
+            return described(self.tool, resp.problem, resp) if status == ERROR and resp.problem else (0, b"")
+        except OutOfMemory as error:
+            self.log(b"Out Of Memory allocating %d bytes!" % error.size)
+            raise _Exit(1) from None
+
+    def cut(self, file: File, good: int, name: bytes) -> None:
+        """Ask, look at the first byte of the answer, and shorten the file."""
+        self.out.write(b"Continue? [y/N]: ")
+        self.out.flush()
+        answer = self.answers.read(1) if self.answers else b""
+        if answer not in (b"y", b"Y"):
+            self.end(b"Aborting...")
+        try:
+            os.ftruncate(file.fd, good)
+        except OSError:
+            self.end(b"Failed to truncate AOF" + name)
+
+
+class Checker(_Common):
+    """One run of the tool, from 7.0 on. `until`: the time up to which commands stay, 0: all of them."""
+
+    until = 0
+
+    def run(self, args: list[bytes]) -> None:
+        """Do what the arguments say."""
+        if len(args) == 1:
+            if self.tool.since((7, 4), (8,)) and args[0] in (b"-v", b"--version"):
+                self.end(b"%b-check-aof v=%b" % (self.tool.product.encode(), self.tool.number.encode()), 0)
+        elif len(args) == 2 and args[0] == b"--fix":
+            self.fix = True
+        elif len(args) == 3 and args[0] == b"--truncate-to-timestamp":
+            self.until, end, fits = to_long(args[1])
+            if end != len(args[1]) or not fits:
+                self.end(b"Invalid timestamp, aborting...")
+        else:
+            self._usage()
+        if len(args[-1]) > _PATH_MAX:
+            self.say(b"Error: filepath is too long (exceeds PATH_MAX)")
+            self._usage()
+        self._check(args[-1])
+
+    def _usage(self) -> NoReturn:
+        self.end(b"Usage: %b [--fix|--truncate-to-timestamp $timestamp] <file.manifest|file.aof>" % PROGRAM)
+
+    def _check(self, path: bytes) -> None:
+        is_set = self._is_manifest(path)
+        is_rdb = not is_set and self._is_rdb(path)
+        if self.guard and not is_rdb:
+            self._protect(path, is_set)
+        if is_set:
+            self._check_set(path)
+        else:
+            self.say(b"Start checking Old-Style AOF")
+            self._verdict(b"AOF", path, self._check_file(path, path, True, is_rdb))
+
+    # -- what a file is --------------------------------------------------------------------------------------------
+
+    def _open(self, path: bytes) -> File:
+        try:
+            return File(path)
+        except OSError as error:
+            self.end(b"Cannot open file %b: %b" % (path, _reason(error)))
+
+    def _is_manifest(self, path: bytes) -> bool:
+        with self._open(path) as file:
+            try:
+                if not self.tool.since((7, 2, 5), (7, 2, 6)):
+                    return file.length > 0 and mentions_file(file)
+                with os.fdopen(file.fd, "rb", closefd=False) as lines:
+                    return file.length > 0 and manifest.is_manifest(lines)
+            except OSError:
+                self.end(b"Cannot read file: %b" % path)
+
+    def _is_rdb(self, path: bytes) -> bool:
+        with self._open(path) as file:
+            return file.length >= 8 and _magic(file) == b"REDIS"
+
+    # -- what the tool would destroy -------------------------------------------------------------------------------
+
+    def _protect(self, path: bytes, is_set: bool) -> None:
+        """End here where the tool takes good data for damage."""
+        paths = [path]
+        if is_set:
+            with suppress(OSError, RdbkitError):
+                paths = [beside(path, entry.name) for entry in self._read_manifest(path).loaded]
+        for part in filter(is_valkey_rdb, paths):
+            self._refuse(part, b"an RDB file in the format of Valkey 9")
+        if self.fix and not is_set and self._loads_as_manifest(path):
+            self._refuse(path, b"a manifest")
+
+    def _refuse(self, path: bytes, what: bytes) -> NoReturn:
+        name = b"%b-check-aof" % self.tool.product.encode()
+        said = (path, what, name, self.tool.name.encode())
+        self.end(b"%b is %b, which %b takes for a damaged AOF: not touched (--as %b does as it does)" % said)
+
+    def _loads_as_manifest(self, path: bytes) -> bool:
+        with self._open(path) as file:
+            if not 0 < file.length <= _MANIFEST:
+                return False
+        try:
+            return bool(self._read_manifest(path).entries)
+        except (OSError, RdbkitError):
+            return False
+
+    # -- a set -----------------------------------------------------------------------------------------------------
+
+    def _read_manifest(self, path: bytes) -> manifest.Manifest:
+        with open(path, "rb") as file:
+            return manifest.read(file, joined=self.tool.since(None, (9,)))
+
+    def _manifest(self, path: bytes) -> manifest.Manifest:
+        try:
+            return self._read_manifest(path)
+        except OSError as error:
+            self.log(b"Fatal error: can't open the AOF manifest file %b for reading: %b" % (path, _reason(error)))
+        except manifest.ManifestError as error:
+            self.log(b"\n*** FATAL AOF MANIFEST FILE ERROR ***\n")
+            if error.line is not None:
+                self.log(b"Reading the manifest file, at line %d\n" % error.number)
+                self.log(b">>> '%b'\n" % error.line)
+            self.log(b"%b\n" % error.reason.encode())
+        raise _Exit(1)
+
+    def _check_set(self, path: bytes) -> None:
+        self.say(b"Start checking Multi Part AOF")
+        found = self._manifest(path)
+        if found.base:
+            name, part = found.base.name, beside(path, found.base.name)
+            is_rdb = self._is_rdb(part)
+            self.say(b"Start to check BASE AOF (%b format)." % (b"RDB" if is_rdb else b"RESP"))
+            self._verdict(b"BASE AOF", name, self._check_file(name, part, not found.incrs, is_rdb))
+        if found.incrs:
+            self.say(b"Start to check INCR files.")
+        for entry in found.incrs:
+            came = self._check_file(entry.name, beside(path, entry.name), entry is found.incrs[-1], False)
+            self._verdict(b"INCR AOF", entry.name, came)
+        self.say(b"All AOF files and manifest are valid")
+
+    def _verdict(self, kind: bytes, name: bytes, came: bytes) -> None:
+        if came == _CUT:
+            self.say(b"Successfully truncated AOF %b" % name)
+        elif came == _CUT_AT_TIME:
+            self.say(b"Successfully truncated AOF %b to timestamp %d" % (name, self.until))
+        else:
+            self.say(b"%b %b %b" % (kind, name, came))
+
+    # -- one file --------------------------------------------------------------------------------------------------
+
+    def _check_file(self, name: bytes, path: bytes, last: bool, is_rdb: bool) -> bytes:
+        """Check a file of any kind; `last`: no file follows it. Return what came of it."""
+        try:
+            file = File(path, os.O_RDWR)
+        except OSError as error:
+            self.end(b"Cannot open file %b: %b, aborting..." % (path, _reason(error)))
+        with file:
+            if not file.length:
+                return _EMPTY
+            start = self.preamble(file, path if self.tool.since((7, 2)) else name) if is_rdb else 0
+            resp = self.reader(file, start)
+            while (status := self.scan(resp, name, bool(self.until))) == ANNOTATION:
+                if self._is_newer(resp, path, last):
+                    return self._cut_at_time(file, path, resp.start)
+            self._say_error(resp, status, name, path)
+            if resp.good == file.length and self.until:
+                self.say(b"Truncate nothing in AOF %b to timestamp %d" % (name, self.until))
+                return _OK
+            return self._analyzed(file, name, resp.good, last)
+
+    def _say_error(self, resp: Resp, status: int, name: bytes, path: bytes) -> None:
+        offset, text = self.said(resp, status)
+        what = resp.problem[0] if status == ERROR and resp.problem else ""
+        if what == "format":
+            self.say(b"AOF %b format error" % name)
+        elif text:
+            self.say(error_line(offset, text + b" in AOF " + path if what in ("multi", "exec") else text))
+        elif resp.multi:
+            self.say(error_line(resp.element, b"Reached EOF before reading EXEC for MULTI"))
+
+    def _is_newer(self, resp: Resp, path: bytes, last: bool) -> bool:
+        """Tell whether an annotation, and so what follows it, is newer than what is to stay."""
+        text = resp.line_text
+        if not text.startswith(b"#TS:"):
+            return False
+        stamp, end, fits = to_long(text[4:])
+        if not fits or text[4 + end : 5 + end] != b"\r":
+            self.end(b"Invalid timestamp annotation")
+        if stamp <= self.until:
+            return False
+        if resp.start == 0:
+            self.end(b"AOF %b has nothing before timestamp %d, aborting..." % (path, self.until))
+        if not last:
+            why = b"to offset %d because it is not the last file." % resp.start
+            self.say(b"Failed to truncate AOF %b to timestamp %d %b" % (path, self.until, why))
+            self.end(
+                b"If you insist, please delete all files after this file according to the manifest file and delete the "
+                b"corresponding records in manifest file manually. "
+                b"Then re-run %b-check-aof." % self.tool.product.encode()
+            )
+        return True
+
+    def _cut_at_time(self, file: File, path: bytes, where: int) -> bytes:
+        try:
+            os.ftruncate(file.fd, where)
+        except OSError:
+            self.end(b"Failed to truncate AOF %b to timestamp %d" % (path, self.until))
+        return _CUT_AT_TIME
+
+    def _analyzed(self, file: File, name: bytes, good: int, last: bool) -> bytes:
+        """Say how far a file is sound, and cut it there where that is wanted."""
+        size, lost = file.length, file.length - good
+        measures = b"size=%d, ok_up_to=%d, ok_up_to_line=%d, diff=%d" % (size, good, self.line, lost)
+        self.say(b"AOF analyzed: filename=%b, %b" % (name, measures))
+        if lost <= 0:
+            return _OK
+        if not self.fix:
+            self.end(b"AOF %b is not valid. Use the --fix option to try fixing it." % name)
+        if not last:
+            self.end(b"Failed to truncate AOF %b because it is not the last file" % name)
+        self.say(b"This will shrink the AOF %b from %d bytes, with %d bytes, to %d bytes" % (name, size, lost, good))
+        self.cut(file, good, b" " + name)
+        return _CUT
+
+
+class OldChecker(_Common):
+    """One run of the tool, up to 6.2: one file, be it a manifest, and no annotations."""
+
+    def run(self, args: list[bytes]) -> None:
+        """Do what the arguments say."""
+        if not args:
+            self.end(b"Usage: %b [--fix] <file.aof>" % PROGRAM)
+        if len(args) > 2:
+            self.end(b"Invalid arguments")
+        if len(args) == 2 and args[0] != b"--fix":
+            self.end(b"Invalid argument: " + args[0])
+        self.fix = len(args) == 2
+        path = args[-1]
+        try:
+            file = File(path, os.O_RDWR)
+        except OSError:
+            self.end(b"Cannot open file: " + path)
+        with file:
+            if not file.length:
+                self.end(b"Empty file: " + path)
+            # It is the first argument that it takes for the file's name here.
+            resp = self.reader(file, self._preamble(file, args[0]))
+            self._say_error(resp, self.scan(resp, path, annotations=True))
+            self._analyzed(file, resp.good)
+
+    def _preamble(self, file: File, shown: bytes) -> int:
+        if not self.tool.since((4,)) or file.length < 8 or _magic(file) != b"REDIS":
+            return 0
+        self.say(b"The AOF appears to start with an RDB preamble.\nChecking the RDB preamble to start:")
+        return self.preamble(file, shown)
+
+    def _say_error(self, resp: Resp, status: int) -> None:
+        if status == ANNOTATION:
+            status = ERROR
+            resp.problem = ("format", resp.start, ord("#"), 0)
+        offset, text = self.said(resp, status)
+        if text:
+            self.say(error_line(offset, text))
+        elif resp.multi:
+            self.say(error_line(resp.cursor.tell(), b"Reached EOF before reading EXEC for MULTI"))
+
+    def _analyzed(self, file: File, good: int) -> None:
+        size, lost = file.length, file.length - good
+        line = b"ok_up_to_line=%d, " % self.line if self.tool.since((6, 2)) else b""
+        self.say(b"AOF analyzed: size=%d, ok_up_to=%d, %bdiff=%d" % (size, good, line, lost))
+        if lost <= 0:
+            self.say(b"AOF is valid")
+        elif self.fix:
+            self.say(b"This will shrink the AOF from %d bytes, with %d bytes, to %d bytes" % (size, lost, good))
+            self.cut(file, good, b"")
+            self.say(b"Successfully truncated AOF")
+        else:
+            hint = b". Use the --fix option to try fixing it." if self.tool.since((4,)) else b""
+            self.end(b"AOF is not valid" + hint)
+
+
+def _magic(file: File) -> bytes:
+    with suppress(OSError):
+        return file.head(5)
+    return b""
+
+
+def _reason(error: OSError) -> bytes:
+    return os.strerror(error.errno or errno.EIO).encode()

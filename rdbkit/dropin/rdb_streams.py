@@ -1,0 +1,164 @@
+"""Streams, checked in the order in which rdb.c loads them; each step has its own sentence.
+
+    nodes: (key of 16 bytes, listpack)*   length, last id [, first id, deleted id, added]
+    groups: (name, id [, read], pending: (id, time, count)*, consumers: (name, seen [, active], ids*)* [, unowned ids*])*
+    [IDMP, from Redis 8.6]
+
+The ids of one group's pending entries are held while it is read, so that consumers can be compared with them.
+
+Source: BSD Valkey 7.2, rdb.c; what Redis 8.6 and later added is read as rdb-format.md §8 has it, and its damage is told as
+a mere end of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rdbkit.dropin.packed import stream_node
+from rdbkit.dropin.reader import Ended, Reader, Reported
+from rdbkit.rdb import spec
+
+if TYPE_CHECKING:
+    from rdbkit.dropin.rdb_values import Values
+
+
+@contextmanager
+def _or(text: str) -> Iterator[None]:
+    """Say this where the loader returned nothing."""
+    try:
+        yield
+    except Ended:
+        raise Reported(text) from None
+
+
+def load(values: Values, kind: int) -> None:
+    """Step over a stream's body, or raise a Failure."""
+    reader = values.reader
+    with _or("Stream listpacks len loading failed."):
+        nodes = reader.length()
+    live = _nodes(values, nodes)
+    with _or("Stream object metadata loading failed."):
+        length = reader.number()
+        for _ in range(2 if kind == spec.STREAM_LISTPACKS else 7):
+            reader.number()
+    tool = values.tool
+    if tool.strict and length and not nodes or tool.since((8, 8), None) and length != live:
+        raise Reported("Stream length inconsistent with rax entries")
+    with _or("Stream cgroup count loading failed."):
+        groups = reader.length()
+    names: set[bytes] = set()
+    while groups > 0:
+        groups -= 1
+        _group(values, kind, names)
+    if kind >= spec.STREAM_LISTPACKS_4:
+        _idmp(reader)
+
+
+def _nodes(values: Values, count: int) -> int:
+    """Step over the nodes; return how many live entries they claim."""
+    reader, new_widths = values.reader, values.tool.new_widths
+    keys = values.new_names()
+    live = 0
+    while count > 0:
+        count -= 1
+        with _or("Stream master ID loading failed: invalid encoding or I/O error."):
+            key = reader.string()
+        if len(key) != 16:
+            raise Reported("Stream node key entry is not the size of a stream ID")
+        with _or("Stream listpacks loading failed."):
+            _, found = reader.blob(lambda inside, size: stream_node(inside, size, new_widths))
+        if found is None:
+            raise Reported("Stream listpack integrity check failed.")
+        live += found
+        if keys.add(key):
+            raise Reported("Listpack re-added with existing key")
+    return live
+
+
+def _group(values: Values, kind: int, names: set[bytes]) -> None:
+    reader = values.reader
+    with _or("Error reading the consumer group name from Stream"):
+        name = reader.string()
+    with _or("Stream cgroup ID loading failed."):
+        reader.number()
+        reader.number()
+    if kind != spec.STREAM_LISTPACKS:
+        with _or("Stream cgroup offset loading failed."):
+            reader.number()
+    if name in names:
+        raise Reported("Duplicated consumer group name " + name.split(b"\0", 1)[0].decode("latin-1"))
+    names.add(name)
+    pending = _pending(reader)
+    with _or("Stream consumers num loading failed."):
+        consumers = reader.length()
+    known: dict[bytes, set[bytes]] = {}
+    while consumers > 0:
+        consumers -= 1
+        _consumer(values, kind, pending, known)
+    if kind >= spec.STREAM_LISTPACKS_5:
+        for _ in _counted(reader.length()):
+            pending[reader.take(16)] = True
+    if not all(pending.values()):
+        raise Reported("Stream CG PEL entry without consumer")
+
+
+def _pending(reader: Reader) -> dict[bytes, bool]:
+    """Return the ids of a group's pending entries; none has an owner yet."""
+    with _or("Stream PEL size loading failed."):
+        count = reader.length()
+    pending: dict[bytes, bool] = {}
+    for _ in _counted(count):
+        with _or("Stream PEL ID loading failed."):
+            entry = reader.take(16)
+        with _or("Stream PEL NACK loading failed."):
+            reader.take(8)
+            reader.number()
+        if entry in pending:
+            raise Reported("Duplicated global PEL entry loading stream consumer group")
+        pending[entry] = False
+    return pending
+
+
+def _consumer(values: Values, kind: int, pending: dict[bytes, bool], known: dict[bytes, set[bytes]]) -> None:
+    reader = values.reader
+    with _or("Error reading the consumer name from Stream group."):
+        name = reader.string()
+    if name in known and values.tool.strict:
+        raise Reported("Duplicate stream consumer detected.")
+    own = known.setdefault(name, set())
+    with _or("Stream short read reading seen time."):
+        reader.take(8)
+    if kind >= spec.STREAM_LISTPACKS_3:
+        with _or("Stream short read reading active time."):
+            reader.take(8)
+    with _or("Stream consumer PEL num loading failed."):
+        count = reader.length()
+    for _ in _counted(count):
+        with _or("Stream short read reading PEL streamID."):
+            entry = reader.take(16)
+        if entry not in pending:
+            raise Reported("Consumer entry not found in group global PEL")
+        pending[entry] = True
+        if entry in own:
+            raise Reported("Duplicated consumer PEL entry  loading a stream consumer group")
+        own.add(entry)
+
+
+def _idmp(reader: Reader) -> None:
+    """Duration, limit, producers with their ids, two counters."""
+    reader.number()
+    reader.number()
+    for _ in _counted(reader.length()):
+        reader.skip_string()
+        for _ in _counted(reader.length()):
+            reader.skip_string()
+            reader.number()
+            reader.number()
+    reader.number()
+    reader.number()
+
+
+def _counted(count: int) -> range:
+    return range(min(count, 1 << 62))

@@ -1,0 +1,410 @@
+"""Values of an RDB, checked in the order in which rdb.c loads them: one function per layout.
+
+Nothing is built. What fires first, and how much was consumed by then, is what the imitated tools print, so every loader
+follows the original's steps; structures inside of strings are judged by dropin/packed.py. Values that only Redis after 7.2
+writes are read by rdbkit's own decoders, with sentences after the pattern of those that were recorded.
+
+A value that is empty is "Unexpected EOF" there, from 6.2 on, although a server skips it.
+
+Source: BSD Valkey 7.2, rdb.c (rdbLoadObject), and recorded runs of later tools.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Callable
+from types import ModuleType
+
+from rdbkit.dropin import rdb_streams
+from rdbkit.dropin.names import Names
+from rdbkit.dropin.packed import batches
+from rdbkit.dropin.reader import ALLOCATABLE, Ended, Reader, Reported
+from rdbkit.errors import Corrupt, Truncated
+from rdbkit.rdb import spec
+from rdbkit.rdb.modules import module_name
+from rdbkit.rdb.values import MAX_FIELD_EXPIRY, Decoder
+from rdbkit.wire import intset, listpack, ziplist, zipmap
+from rdbkit.wire.cursor import Cursor
+
+#: Up to here a hash is loaded into a compact form first, whose duplicates are told in other words.
+_COMPACT_PAIRS, _COMPACT_BYTES = 512, 64
+#: From here on a set or sorted set is given its table at once.
+_INTSET = 512
+#: What sscanf("%lg") takes for a number, from the start of a text.
+_NUMBER = re.compile(
+    rb"[ \t-\r]*[+-]?(?:(?P<nan>nan)|inf|0x(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)(?:p[+-]?[0-9]+)?"
+    rb"|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+|(?!e)))",
+    re.IGNORECASE,
+)
+
+
+class Values:
+    """Checks values of one file. `names` is replaced for a second reading, which looks for suspects only."""
+
+    def __init__(self, reader: Reader, names: Names, templates: dict[int, tuple[bytes, ...]]) -> None:
+        self.reader = reader
+        self.tool = reader.tool
+        self.names = names
+        self.templates = templates
+        #: Whether the last hash had fields that expire.
+        self.expiring = False
+
+    def load(self, kind: int) -> None:
+        """Step over a value of this type (rdb.spec's id), or raise a Failure."""
+        self.expiring = False
+        _LOADERS[kind](self, kind)
+
+    # -- helpers -----------------------------------------------------------------------------------------------------
+
+    def nonzero(self, count: int) -> int:
+        """Return the count; Ended for none, where the tool sees that as an error."""
+        if count == 0 and self.tool.deep:
+            raise Ended
+        return count
+
+    def new_names(self) -> Names:
+        """Return the collector of names, for another list of them."""
+        self.names.clear()
+        return self.names
+
+    def table(self, count: int) -> None:
+        """Ask for a hash table of that many entries, as the original does before it reads the first."""
+        size = 1 << max(2, (count - 1).bit_length())
+        # Beyond 2^61 the size of the table overflows, and so nothing is asked for.
+        if self.tool.deep and ALLOCATABLE <= size * 8 < 1 << 64:
+            raise Reported(f"OOM in dictTryExpand {count}")
+
+    def items(self, codec: ModuleType, complaint: str, step: int = 0) -> int:
+        """Check a blob; return how many items it has. Every `step`-th item is a name; odd ends and repetitions count."""
+
+        def judge(inside: bytes | Cursor, size: int) -> int:
+            names = self.new_names()
+            total = 0
+            for batch in batches(codec, inside, size, self.tool.new_widths):
+                total += len(batch)
+                if step and any(map(names.add, batch[::step])):
+                    raise Corrupt("names twice", code="bad-blob")
+            if step and total % step:
+                raise Corrupt("a name without its value", code="bad-blob")
+            return total
+
+        return self.judged(judge, complaint)
+
+    def judged(self, judge: Callable[[bytes | Cursor, int], int], complaint: str) -> int:
+        """Read a string and have it judged; Reported where it is found bad, None of it looked at before 6.2."""
+        if not self.tool.deep:
+            self.reader.skip_string()
+            return 1
+        _, found = self.reader.blob(judge)
+        if found is None:
+            raise Reported(complaint)
+        return found
+
+    # -- strings, lists, sets ------------------------------------------------------------------------------------------
+
+    def string(self, kind: int) -> None:
+        """STRING."""
+        self.reader.skip_string()
+
+    def list_(self, kind: int) -> None:
+        """LIST."""
+        for _ in _times(self.nonzero(self.reader.length())):
+            self.reader.skip_string()
+
+    def set_(self, kind: int) -> None:
+        """SET: the table is asked for at once, or at the first member that is no integer (from 7.2: see below)."""
+        reader = self.reader
+        count = self.nonzero(reader.length())
+        if count > _INTSET:
+            self.table(count)
+        names = self.new_names()
+        for _ in _times(count):
+            if names.add(reader.string()) and self.tool.deep:
+                raise Reported("Duplicate set members detected")
+
+    def set_intset(self, kind: int) -> None:
+        """SET_INTSET."""
+
+        def judge(inside: bytes | Cursor, size: int) -> int:
+            found = intset.Reader(Cursor(inside, blob=0) if isinstance(inside, bytes) else inside, size)
+            while found.read(4096):
+                pass
+            return found.count
+
+        self.judged(judge, "Intset integrity check failed.")
+
+    def list_ziplist(self, kind: int) -> None:
+        """LIST_ZIPLIST."""
+        self.nonzero(self.items(ziplist, "List ziplist integrity check failed."))
+
+    def set_listpack(self, kind: int) -> None:
+        """SET_LISTPACK."""
+        self.nonzero(self.items(listpack, "Set listpack integrity check failed.", 1))
+
+    def quicklist(self, kind: int) -> None:
+        """LIST_QUICKLIST and LIST_QUICKLIST_2: empty nodes are skipped, unless all are."""
+        reader = self.reader
+        left = self.nonzero(reader.length())
+        total = 0
+        for _ in _times(left):
+            packed = True
+            if kind == spec.LIST_QUICKLIST_2:
+                container = reader.length()
+                if container not in (spec.PLAIN, spec.PACKED):
+                    raise Reported("Quicklist integrity check failed.")
+                packed = container == spec.PACKED
+            total += self._node(kind, packed)
+        self.nonzero(total)
+
+    def _node(self, kind: int, packed: bool) -> int:
+        if not self.tool.deep:
+            self.reader.skip_string()
+            return 1
+        if not packed:
+            return self.filled(self.reader.skip_string())
+        codec, what = (listpack, "Listpack") if kind == spec.LIST_QUICKLIST_2 else (ziplist, "Ziplist")
+
+        def judge(inside: bytes | Cursor, size: int) -> int:
+            return sum(map(len, batches(codec, inside, size, self.tool.new_widths)))
+
+        size, found = self.reader.blob(judge)
+        self.filled(size)
+        if found is None:
+            raise Reported(f"{what} integrity check failed.")
+        return found
+
+    def filled(self, size: int) -> int:
+        """Return 1; Ended for a node without a byte."""
+        if size == 0 and self.tool.strict:
+            raise Ended
+        return 1
+
+    # -- sorted sets ---------------------------------------------------------------------------------------------------
+
+    def zset(self, kind: int) -> None:
+        """ZSET and ZSET_2."""
+        reader = self.reader
+        count = self.nonzero(reader.length())
+        self.table(count)
+        names = self.new_names()
+        for _ in _times(count):
+            name = reader.string()
+            nan = self._text_score() if kind == spec.ZSET else math.isnan(struct.unpack("<d", reader.take(8))[0])
+            if not self.tool.deep:
+                continue
+            # 6.2 aborts on it. Its own words are a crash report, so it gets those of its successors.
+            if nan:
+                raise Reported("Zset with NAN score detected")
+            if names.add(name):
+                raise Reported("Duplicate zset fields detected")
+
+    def _text_score(self) -> bool:
+        """Read an old score; tell whether it is NaN."""
+        size = self.reader.u8()
+        if size >= 253:
+            return size == 253
+        text = self.reader.take(size).split(b"\0", 1)[0]
+        match = _NUMBER.match(text)
+        if match is None:
+            raise Ended
+        return match["nan"] is not None
+
+    def zset_ziplist(self, kind: int) -> None:
+        """ZSET_ZIPLIST: scores are not looked at."""
+        self.nonzero(self.items(ziplist, "Zset ziplist integrity check failed.", 2))
+
+    def zset_listpack(self, kind: int) -> None:
+        """ZSET_LISTPACK."""
+        self.nonzero(self.items(listpack, "Zset listpack integrity check failed.", 2))
+
+    # -- hashes ----------------------------------------------------------------------------------------------------------
+
+    def hash_(self, kind: int) -> None:
+        """HASH, and Valkey's with expiries: duplicates have two names, by the form that the hash has by then."""
+        reader = self.reader
+        count = self.nonzero(reader.length())
+        compact = count <= _COMPACT_PAIRS
+        if not compact:
+            self.table(count)
+        names = self.new_names()
+        for _ in _times(count):
+            name = reader.string()
+            value_size = reader.skip_string()
+            if kind == spec.HASH_2 and reader.signed(8) != -1:
+                self.expiring = True
+            if names.add(name):
+                self._twice(compact)
+            if len(name) > _COMPACT_BYTES or value_size > _COMPACT_BYTES:
+                compact = False
+
+    def _twice(self, compact: bool) -> None:
+        if self.tool.deep:
+            raise Reported("Hash with dup elements" if compact else "Duplicate hash fields detected")
+        if not compact:
+            raise Reported("Duplicate keys detected")
+
+    def hash_zipmap(self, kind: int) -> None:
+        """HASH_ZIPMAP: repeated fields are looked for when the structure was found sound."""
+        twice: list[int] = []
+
+        def judge(inside: bytes | Cursor, size: int) -> int:
+            names = self.new_names()
+            for batch in batches(zipmap, inside, size, self.tool.new_widths):
+                twice.extend(len(name) for name in batch[::2] if names.add(name))
+            return 1
+
+        self.judged(judge, "Zipmap integrity check failed.")
+        if twice:
+            raise Reported(f"Hash zipmap with dup elements, or big length ({twice[0]})")
+
+    def hash_ziplist(self, kind: int) -> None:
+        """HASH_ZIPLIST."""
+        self.nonzero(self.items(ziplist, "Hash ziplist integrity check failed.", 2))
+
+    def hash_listpack(self, kind: int) -> None:
+        """HASH_LISTPACK, and those with expiries: the smallest one in front is not looked at."""
+        expiring = kind != spec.HASH_LISTPACK
+        if kind == spec.HASH_LISTPACK_EX:
+            self.reader.take(8)
+        count = self.items(listpack, "Hash listpack integrity check failed.", 3 if expiring else 2)
+        self.expiring = expiring
+        self.nonzero(count)
+
+    def hash_metadata(self, kind: int) -> None:
+        """HASH_METADATA and its forerunner: expiry, field, value."""
+        reader = self.reader
+        if kind == spec.HASH_METADATA and not 0 <= reader.signed(8) <= MAX_FIELD_EXPIRY + 1:
+            raise Reported("Hash read invalid minExpire value")
+        count = self.nonzero(reader.length())
+        if count > _COMPACT_PAIRS:
+            self.table(count)
+        compact = count <= _COMPACT_PAIRS
+        names = self.new_names()
+        for _ in _times(count):
+            self.expiring |= reader.length() != 0
+            name = reader.string()
+            value_size = reader.skip_string()
+            if names.add(name):
+                self._twice(compact)
+            if len(name) > _COMPACT_BYTES or value_size > _COMPACT_BYTES:
+                compact = False
+
+    def hash_template_listpack(self, kind: int) -> None:
+        """HASH_TMPL_LP_REF: the template's id, then a value for each field."""
+
+        def judge(inside: bytes | Cursor, size: int) -> int:
+            first: list[bytes] = []
+            total = 0
+            for batch in batches(listpack, inside, size, self.tool.new_widths):
+                first = first or batch[:1]
+                total += len(batch)
+            known = first and listpack.is_integer(first[0]) and self.templates.get(int(first[0]))
+            if not known or len(known) != total - 1:
+                raise Corrupt("no such template", code="bad-template")
+            return total
+
+        self.judged(judge, "template-listpack integrity check failed.")
+
+    # -- modules, and what came after 7.2 --------------------------------------------------------------------------------
+
+    def module(self, kind: int) -> None:
+        """MODULE_2: typed parts, up to the end mark."""
+        self.parts(self._module_id())
+
+    def _module_id(self) -> str:
+        try:
+            return module_name(self.reader.number())[0]
+        except Ended:
+            raise Reported("Short read module id") from None
+
+    def parts(self, name: str) -> None:
+        """Step over a module's parts. Up to Redis 8.6 a part of unknown kind is a part without contents."""
+        reader = self.reader
+        while part := self._part_kind(name):
+            if part in (spec.MODULE_SINT, spec.MODULE_UINT):
+                self._part(reader.number, "integer", name)
+            elif part == spec.MODULE_STRING:
+                self._part(reader.skip_string, "string", name)
+            elif part == spec.MODULE_FLOAT:
+                self._part(lambda: reader.take(4), "float", name)
+            elif part == spec.MODULE_DOUBLE:
+                self._part(lambda: reader.take(8), "double", name)
+            elif self.tool.since((8, 8), None):
+                raise Reported(f"Unknown module opcode {part} reading module {name} value")
+
+    def _part_kind(self, name: str) -> int:
+        try:
+            return self.reader.number()
+        except Ended:
+            # Up to 8.6 the end of the file is one more unknown kind, and the loop never ends.
+            if self.tool.since((8, 8), None):
+                raise Reported(f"Unknown module opcode {(1 << 64) - 1} reading module {name} value") from None
+            raise
+
+    def _part(self, read: Callable[[], object], what: str, name: str) -> None:
+        try:
+            read()
+        except Ended:
+            raise Reported(f"Error reading {what} from module {name} value") from None
+
+    def module_pre_ga(self, kind: int) -> None:
+        """MODULE_PRE_GA: opaque."""
+        if self.tool.since((7, 2)):
+            raise Reported("Pre-release module format not supported")
+        name = self._module_id()
+        raise Reported(f"The RDB file contains module data I can't load: no matching module type '{name}'")
+
+    def decoded(self, kind: int) -> None:
+        """Everything else: as rdbkit itself reads it."""
+        decoder = Decoder(kind, self.reader.cursor, self.templates)
+        try:
+            for _ in decoder.parts():
+                pass
+        except Truncated:
+            raise Ended from None
+        except Corrupt:
+            raise Reported(f"{decoder.type.capitalize()} integrity check failed.") from None
+
+
+def _times(count: int) -> range:
+    # A machine word holds the loop; a file holds less.
+    return range(min(count, 1 << 62))
+
+
+_LOADERS: dict[int, Callable[[Values, int], None]] = {
+    spec.STRING: Values.string,
+    spec.LIST: Values.list_,
+    spec.SET: Values.set_,
+    spec.ZSET: Values.zset,
+    spec.HASH: Values.hash_,
+    spec.ZSET_2: Values.zset,
+    spec.MODULE_PRE_GA: Values.module_pre_ga,
+    spec.MODULE_2: Values.module,
+    spec.HASH_ZIPMAP: Values.hash_zipmap,
+    spec.LIST_ZIPLIST: Values.list_ziplist,
+    spec.SET_INTSET: Values.set_intset,
+    spec.ZSET_ZIPLIST: Values.zset_ziplist,
+    spec.HASH_ZIPLIST: Values.hash_ziplist,
+    spec.LIST_QUICKLIST: Values.quicklist,
+    spec.STREAM_LISTPACKS: rdb_streams.load,
+    spec.HASH_LISTPACK: Values.hash_listpack,
+    spec.ZSET_LISTPACK: Values.zset_listpack,
+    spec.LIST_QUICKLIST_2: Values.quicklist,
+    spec.STREAM_LISTPACKS_2: rdb_streams.load,
+    spec.SET_LISTPACK: Values.set_listpack,
+    spec.STREAM_LISTPACKS_3: rdb_streams.load,
+    spec.HASH_METADATA_PRE_GA: Values.hash_metadata,
+    spec.HASH_LISTPACK_EX_PRE_GA: Values.hash_listpack,
+    spec.HASH_METADATA: Values.hash_metadata,
+    spec.HASH_LISTPACK_EX: Values.hash_listpack,
+    spec.STREAM_LISTPACKS_4: rdb_streams.load,
+    spec.STREAM_LISTPACKS_5: rdb_streams.load,
+    spec.ARRAY: Values.decoded,
+    spec.HASH_TMPL_LP: Values.decoded,
+    spec.HASH_TMPL_LP_REF: Values.hash_template_listpack,
+    spec.HASH_TMPL_ARRAY: Values.decoded,
+    spec.HASH_TMPL_ARRAY_REF: Values.decoded,
+    spec.HASH_2: Values.hash_,
+}

@@ -1,0 +1,289 @@
+"""The primitives of an RDB, read in the steps and with the offsets of the imitated tools.
+
+The tools report how many bytes they had consumed when something went wrong, and a read that cannot be satisfied consumes
+nothing. So each primitive here takes the same steps: a length's first byte, then the rest of it; a packed string's two
+lengths, then all of its bytes, and only then a look at what they unpack to.
+
+Three ways to fail, as in the original:
+
+    Ended       rdb.c returned nothing: "Unexpected EOF", also for what is not an end of file
+    Reported    rdb.c gave a reason, and the tool exits on the spot
+    Refused     the check itself has a sentence for it
+
+None of them leaves this package. Source: BSD Valkey 7.2, rdb.c (rdbLoadLenByRef, rdbGenericLoadStringObject, …).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from typing import TypeVar
+
+from rdbkit.dropin.packed import WHOLE
+from rdbkit.dropin.tools import Tool
+from rdbkit.errors import Corrupt, Truncated
+from rdbkit.wire import lzf
+from rdbkit.wire.crc64 import update
+from rdbkit.wire.cursor import WINDOW, Cursor
+
+#: The tools ask for memory first, and get as much as there are addresses: 47 bits of them.
+ALLOCATABLE = 1 << 47
+_LENERR = (1 << 64) - 1
+
+Verdict = TypeVar("Verdict")
+
+
+class Failure(Exception):
+    """What ends a check; `text` is the tool's sentence."""
+
+    def __init__(self, text: str = "Unexpected EOF reading RDB file") -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class Ended(Failure):
+    """The loader returned nothing."""
+
+
+class Reported(Failure):
+    """The loader gave a reason and exits."""
+
+
+class Refused(Failure):
+    """The check gave a reason."""
+
+
+class Input:
+    """A file as the tools open it: by its path, never unpacked; what cannot be read is at its end."""
+
+    def __init__(self, path: bytes | str | int, position: int = 0, origin: int = 0) -> None:
+        """Raise OSError where it cannot be opened. `origin` is where offset 0 of the check lies in the file."""
+        self._file = os.dup(path) if isinstance(path, int) else os.open(path, os.O_RDONLY)
+        status = os.fstat(self._file)
+        self.seekable = stat.S_ISREG(status.st_mode)
+        self._origin = origin
+        self._position = origin + position
+        self.size = status.st_size - origin if self.seekable else -1
+
+    def read(self, n: int, /) -> bytes:
+        """Return up to n bytes, b"" at the end."""
+        try:
+            if not self.seekable:
+                return os.read(self._file, n)
+            piece = os.pread(self._file, n, self._position)
+        except OSError:
+            return b""
+        self._position += len(piece)
+        return piece
+
+    def again(self, offset: int) -> Input:
+        """Return another reader of the same file, which starts at `offset`."""
+        return Input(self._file, offset, self._origin)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+class Reader:
+    """Reads primitives of one file, for one tool."""
+
+    def __init__(self, source: Input, tool: Tool, base: int = 0) -> None:
+        self.source = source
+        self.tool = tool
+        self.cursor = Cursor(source=source, base=base, update=None if base else update())
+        self._failed = -1
+
+    @property
+    def offset(self) -> int:
+        """Bytes consumed so far, as the original counts them."""
+        return self.cursor.tell() if self._failed < 0 else self._failed
+
+    def again(self, offset: int) -> Reader:
+        """Return a second reader of the same file, from `offset` on; it does not sum."""
+        return Reader(self.source.again(offset), self.tool, offset)
+
+    # -- bytes -----------------------------------------------------------------------------------------------------
+
+    def take(self, n: int) -> bytes:
+        """Read n bytes, or consume nothing."""
+        try:
+            return self.cursor.take(n)
+        except Truncated:
+            raise Ended from None
+
+    def skip(self, n: int) -> None:
+        """Step over n bytes."""
+        start = self.cursor.tell()
+        try:
+            self.cursor.skip(n)
+        except Truncated:
+            self._failed = start
+            raise Ended from None
+
+    def u8(self) -> int:
+        """Read a byte."""
+        try:
+            return self.cursor.u8()
+        except Truncated:
+            raise Ended from None
+
+    def signed(self, width: int) -> int:
+        """Read a little-endian number of `width` bytes."""
+        return int.from_bytes(self.take(width), "little", signed=True)
+
+    # -- lengths ---------------------------------------------------------------------------------------------------
+
+    def number(self) -> int:
+        """Read a length whose every value means something."""
+        return self._coded()[0]
+
+    def length(self) -> int:
+        """Read a length where the greatest number stands for an error. A marked form gives its six bits, unasked."""
+        return self._sane(self._coded()[0])
+
+    def _sane(self, number: int) -> int:
+        if number == _LENERR or (not self.tool.words64 and number == 0xFFFFFFFF):
+            raise Ended
+        return number
+
+    def _coded(self) -> tuple[int, bool]:
+        """Return a length, and whether it is a mark: that of a string's special form."""
+        first = self.u8()
+        if first < 0x40:
+            return first, False
+        if first < 0x80:
+            return (first & 0x3F) << 8 | self.u8(), False
+        if first >= 0xC0:
+            return first & 0x3F, True
+        if first == 0x80 or not self.tool.words64:
+            return int.from_bytes(self.take(4)), False
+        if first == 0x81:
+            return int.from_bytes(self.take(8)), False
+        raise Reported("Unknown length encoding 2 in rdbLoadLen()")
+
+    # -- strings ---------------------------------------------------------------------------------------------------
+
+    def string(self) -> bytes:
+        """Read a string in any form."""
+        cursor = self.cursor
+        at = cursor.pos
+        if at < cursor.end:
+            size = cursor.data[at]
+            if size < 0x40 and size < cursor.end - at:
+                cursor.pos = at + 1 + size
+                return cursor.data[at + 1 : at + 1 + size]
+        size, marked = self._coded()
+        if not marked:
+            return self.take(_allowed(self._sane(size)))
+        if size < 3:
+            return b"%d" % self.signed(1 << size)
+        packed, size = self._packed(size)
+        return self._unpack(self.take(packed), size)
+
+    def skip_string(self) -> int:
+        """Step over a string, holding no more than WHOLE bytes of it; return its size."""
+        cursor = self.cursor
+        at = cursor.pos
+        if at < cursor.end:
+            size = cursor.data[at]
+            if size < 0x40 and size < cursor.end - at:
+                cursor.pos = at + 1 + size
+                return size
+        return self.blob(_unseen)[0]
+
+    def blob(self, judge: Callable[[bytes | Cursor, int], Verdict]) -> tuple[int, Verdict | None]:
+        """Read a string and have its inside judged: bytes, or a cursor over what is too long to be held.
+
+        Returns its size and the verdict; None where the judge raised Corrupt. Whatever the judge finds, a string that is
+        not there whole, or does not unpack, comes first.
+        """
+        size, marked = self._coded()
+        packed = -1
+        if not marked:
+            _allowed(self._sane(size))
+        elif size < 3:
+            text = b"%d" % self.signed(1 << size)
+            return len(text), _judge(judge, text, len(text))
+        else:
+            packed, size = self._packed(size)
+        if size <= WHOLE and packed <= WHOLE:
+            data = self.take(size) if packed < 0 else self._unpack(self.take(packed), size)
+            return len(data), _judge(judge, data, len(data))
+        return size, self._long(judge, size, packed)
+
+    def _long(self, judge: Callable[[bytes | Cursor, int], Verdict], size: int, packed: int) -> Verdict | None:
+        cursor = self.cursor
+        start = cursor.tell()
+        end = start + (size if packed < 0 else packed)
+        inside = cursor.inner(size, packed, start)
+        found = None
+        broken = ""
+        try:
+            if 0 <= cursor.size < end:
+                raise Ended
+            found = judge(inside, size)
+        except Corrupt as error:
+            broken = error.code
+        except Truncated:
+            self._failed = start
+            raise Ended from None
+        try:
+            while packed >= 0 and broken != "bad-lzf" and inside.source.read(WINDOW):
+                pass
+        except Corrupt as error:
+            found, broken = None, error.code
+        except Truncated:
+            # _finish will find the same end.
+            pass
+        self._finish(start, end)
+        if broken == "bad-lzf":
+            self._bad_lzf()
+        return found
+
+    def _finish(self, start: int, end: int) -> None:
+        """Have consumed up to `end`, or from `start` nothing."""
+        try:
+            self.skip(end - self.cursor.tell())
+        except Ended:
+            self._failed = start
+            raise
+
+    def _packed(self, form: int) -> tuple[int, int]:
+        """Read the head of a packed string: its stored and its unpacked size."""
+        if form != 3:
+            raise Reported(f"Unknown RDB string encoding type {form}")
+        packed, size = self.length(), self.length()
+        return _allowed(packed), _allowed(size)
+
+    def _unpack(self, data: bytes, size: int) -> bytes:
+        # Nothing unpacked is what both an empty string and any damage give there.
+        if size == 0 and self.tool.words64:
+            return b""
+        try:
+            return lzf.decompress(data, size)
+        except Corrupt:
+            self._bad_lzf()
+            raise AssertionError from None
+
+    def _bad_lzf(self) -> None:
+        text = "Invalid LZF compressed string"
+        raise Reported(text) if self.tool.words64 else Refused(text)
+
+
+def _allowed(size: int) -> int:
+    if size >= ALLOCATABLE:
+        raise Ended
+    return size
+
+
+def _unseen(inside: bytes | Cursor, size: int) -> None:
+    """Judge nothing."""
+
+
+def _judge(judge: Callable[[bytes | Cursor, int], Verdict], data: bytes, size: int) -> Verdict | None:
+    try:
+        return judge(data, size)
+    except Corrupt:
+        return None

@@ -1,0 +1,314 @@
+r"""Reading on behind damage: where the next record that can be trusted begins.
+
+    … record record ██████████ record record record …
+                    ↑ start    ↑ end: the first record of a run that is trusted
+
+A run is trusted when four records in a row, or all up to the end of the file, are strict and look like commands; fewer
+when each is a known command of the right number of arguments. What lies inside of a value is never taken for records:
+
+* a value's header, still there, tells where the value ends: records that end just there too are its contents;
+* a run that ends at a CR LF, with a record or an argument behind that, was a value, and is skipped as a whole;
+* behind a record that claims more bytes than the file has (a torn tail, most often), only a run that goes on to the
+  very end of the file is trusted.
+
+Damage can show late. A count of arguments that became smaller, or a length that now ends inside of a later record, is
+noticed only where the next record should start: then the record before is the damaged one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rdbkit.aof.resp import END, ERROR, RECORD, Item, Problem, Resp
+from rdbkit.aof.table import COMMANDS, CONTAINERS, arity_fits, spec_of
+from rdbkit.repair.file import CHUNK, File
+
+#: Bytes kept of each argument: names of commands, and enough of a key to tell which.
+KEEP = 64
+#: Records in a row that make a run trusted.
+TRUST = 4
+#: The least bytes of a record: *1 CR LF $1 CR LF x CR LF.
+LEAST = 11
+_BATCH = 512
+_SHORT = ("eof", "bytes")
+
+PLAIN, CONTROL, UNKNOWN, BAD = range(4)
+_CONTROL = frozenset((b"multi", b"exec", b"select"))
+_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9._|-]*")
+#: The header of a value; the begin of a record with a name; an annotation before a record.
+_MARK = re.compile(
+    rb"\$([0-9]{1,18})\r\n|\*[1-9][0-9]{0,8}\r\n(?=\$[1-9][0-9]?\r\n[A-Za-z])|#TS:[0-9]{1,15}\r\n(?=\*[1-9])"
+)
+#: Longer than anything that _MARK matches or looks ahead to.
+_OVERLAP = 64
+_FOLLOWS = re.compile(rb"\*[1-9][0-9]{0,8}\r\n|\$[0-9]{1,18}\r\n|#TS:")
+_ARGUMENT = re.compile(rb"\$([0-9]{1,18})\r\n")
+_START = re.compile(rb"\*[1-9][0-9]{0,8}\r\n\$|#TS:")
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes that are no records, from `start` to `end`; records given before that begin at `start` or later are void."""
+
+    start: int
+    end: int
+    problem: Problem
+
+
+def judge(args: list[bytes]) -> int:
+    """Tell what a command is: PLAIN, CONTROL (of the database or a transaction), UNKNOWN, or BAD: no server's writing."""
+    if not args or not _NAME.fullmatch(args[0]):
+        return BAD
+    spec = spec_of(args)
+    if spec is None:
+        name = args[0].lower()
+        known = name in COMMANDS or (name in CONTAINERS and len(args) > 1)
+        return BAD if known else UNKNOWN
+    if not arity_fits(spec, len(args)):
+        return BAD
+    return CONTROL if args[0].lower() in _CONTROL else PLAIN
+
+
+class Reader:
+    """Gives the records of a range; MULTI and EXEC where they do not belong are no damage to it.
+
+    `start` is the offset of the record that was begun last; `problem` tells what ended the reading.
+    """
+
+    def __init__(self, file: File, start: int, end: int | None = None) -> None:
+        self.file = file
+        self.end = end
+        self.resp = Resp(file.cursor(start, end))
+
+    @property
+    def start(self) -> int:
+        """Offset of the record or annotation begun last."""
+        return self.resp.start
+
+    def batch(self, limit: int, out: list[Item], keep: int = KEEP) -> int:
+        """Append records and annotations; RECORD when there may be more, END or ERROR."""
+        status: int = self.resp.batch(limit, keep, out)
+        if status == ERROR and self.problem[0] in ("multi", "exec"):
+            self._again()
+            return RECORD
+        return status
+
+    def next(self) -> int:
+        """Step over one record or annotation."""
+        status: int = self.resp.next(0)
+        if status == ERROR and self.problem[0] in ("multi", "exec"):
+            self._again()
+            status = self.resp.next(0)
+        return status
+
+    @property
+    def problem(self) -> Problem:
+        """What was wrong, after ERROR."""
+        assert self.resp.problem is not None
+        return self.resp.problem
+
+    def _again(self) -> None:
+        """Go back before a MULTI or EXEC that the checker does not expect, and let it be expected."""
+        start, cursor = self.resp.start, self.resp.cursor
+        expected = 1 if self.problem[0] == "exec" else 0
+        if start >= cursor.base:
+            cursor.pos = start - cursor.base
+        else:
+            self.resp = Resp(self.file.cursor(start, self.end))
+        self.resp.multi = expected
+
+
+def read(file: File, start: int) -> Iterator[list[Item] | Damage]:
+    """Yield the records from an offset to the file's end, some hundreds at a time, and what lies damaged between them."""
+    damage: Damage | None = None
+    while True:
+        reader = Reader(file, start)
+        status, last = RECORD, None
+        while status == RECORD:
+            items: list[Item] = []
+            status = reader.batch(_BATCH, items)
+            if items:
+                last = items[-1]
+                yield items
+        if status == END:
+            return
+        damage = _damage(file, reader, last, damage)
+        yield damage
+        if damage.end >= file.end:
+            return
+        start = damage.end
+
+
+def _damage(file: File, reader: Reader, last: Item | None, before: Damage | None) -> Damage:
+    """Tell which bytes are damaged, after an error; `before`: the damage that this run came after."""
+    start, problem = reader.start, reader.problem
+    if before is not None and is_break(file, start):
+        # The whole run was the inside of a value of the damaged record.
+        return Damage(before.start, _resume(file, start + 2), before.problem)
+    if problem[0] == "format" and last is not None and last[1] == start and _blamed(file, last, start):
+        start = last[0]
+    suspect = problem[1] if problem[0] == "prefix" else -1
+    found = resync(file, start + 1, whole=problem[0] in _SHORT, suspect=suspect, floor=start)
+    return Damage(start, found, problem)
+
+
+def _resume(file: File, at: int) -> int:
+    """Return where records begin at or after an offset behind a value."""
+    if _START.match(file.at(at, 16)):
+        return at if _trusted(file, at) else resync(file, at)
+    return resync(file, at)
+
+
+def is_break(file: File, at: int) -> bool:
+    """Tell whether a value seems to end here: CR LF, and a record, an argument or the end of the file behind."""
+    return file.at(at, 2) == b"\r\n" and follows(file, at + 2)
+
+
+def follows(file: File, at: int) -> bool:
+    """Tell whether a record, an annotation or an argument seems to begin here, or the file ends."""
+    return at == file.end or _FOLLOWS.match(file.at(at, 24)) is not None
+
+
+def _blamed(file: File, last: Item, at: int) -> bool:
+    """Tell whether the record before an offset, where no record starts, is the damaged one."""
+    if _arguments(file, at):
+        return True
+    found = resync(file, last[0] + 1, limit=last[1], whole=False, floor=last[0])
+    return found < last[1]
+
+
+def _arguments(file: File, at: int) -> bool:
+    """Tell whether arguments without a count begin here, and a record or the end of the file behind them."""
+    some = False
+    while match := _ARGUMENT.match(file.at(at, 24)):
+        at += match.end() + int(match[1])
+        if file.at(at, 2) != b"\r\n":
+            return False
+        at += 2
+        some = True
+    return some and (at == file.end or _START.match(file.at(at, 16)) is not None)
+
+
+# -- looking for the next record ---------------------------------------------------------------------------------------
+
+
+class _Claims:
+    """Values whose headers were passed, and where they end, as long as that is ahead."""
+
+    def __init__(self, file: File, suspect: int) -> None:
+        self._file = file
+        self._suspect = suspect
+        self._ends: list[int] = []
+        self.last = (-1, -1)
+
+    def add(self, header: int, start: int, size: int) -> None:
+        """Note a header that begins and ends at these offsets, if its value ends as values do."""
+        end = start + size
+        self.last = (start, end)
+        if size >= LEAST and end + 2 <= self._file.end and is_break(self._file, end):
+            self._ends.append(end)
+
+    def around(self, at: int) -> list[int]:
+        """Return where those end in which an offset lies, the nearest first."""
+        self._ends = sorted({end for end in self._ends if end > at})[:64]
+        return self._ends
+
+    def nested(self, at: int, end: int) -> bool:
+        """Tell whether the records from an offset are the contents of a value that ends at `end`."""
+        # A length that was damaged may by chance end with a record's last argument: it is not believed.
+        borders = (end,) if end + 2 == self._suspect else (end, end + 2)
+        reader = Reader(self._file, at)
+        while True:
+            if reader.next() in (END, ERROR):
+                return reader.start <= end
+            border = reader.resp.cursor.tell()
+            if border in borders:
+                return True
+            if border > end + 2:
+                return False
+
+
+def resync(
+    file: File, start: int, *, limit: int | None = None, whole: bool = False, suspect: int = -1, floor: int = -1
+) -> int:
+    """Return where the first trusted run at or after an offset begins; where there is none, the file's end.
+
+    `limit`: it must begin before that. `whole`: it must go on to the file's end. `suspect`: the element at this offset
+    was not as the value before it promised. `floor`: headers of values are believed from here on.
+    """
+    claims = _Claims(file, suspect)
+    stop = file.end if limit is None else limit
+    at = start if floor < 0 else min(floor, start)
+    while at < stop:
+        found, at = _look(file, at, start, stop, claims, whole)
+        if found >= 0:
+            return found
+    return file.end
+
+
+def _look(file: File, at: int, start: int, stop: int, claims: _Claims, whole: bool) -> tuple[int, int]:
+    """Look through one chunk; return the run's offset (-1: none yet) and where to look on."""
+    data = file.chunk(at, CHUNK + _OVERLAP)
+    for match in _MARK.finditer(data):
+        place = at + match.start()
+        if match.start() >= CHUNK or place >= stop:
+            break
+        if match[1] is not None:
+            claims.add(place, at + match.end(), int(match[1]))
+        elif place >= start:
+            skip = _inside(file, place, claims, whole)
+            if skip < 0:
+                return place, place
+            if skip > place:
+                return -1, skip
+    return -1, at + CHUNK
+
+
+def _inside(file: File, place: int, claims: _Claims, whole: bool) -> int:
+    """Return -1 for a place where a trusted run begins, else where to go on looking (no further: the next mark)."""
+    for end in claims.around(place):
+        if claims.nested(place, end):
+            return end
+    head, end = claims.last
+    if whole or (head == place and end - head >= LEAST):
+        return _to_its_end(file, place, whole)
+    if not _trusted(file, place):
+        return place
+    return -1
+
+
+def _to_its_end(file: File, place: int, whole: bool) -> int:
+    """Follow a run; -1 if it may be trusted, judged by how it ends."""
+    reader = Reader(file, place)
+    status = reader.next()
+    while status not in (END, ERROR):
+        status = reader.next()
+    if status == END:
+        return -1 if _trusted(file, place) else place
+    stopped = reader.start
+    if whole or reader.problem[0] in _SHORT or is_break(file, stopped):
+        return max(stopped, place)
+    return -1 if _trusted(file, place) else place
+
+
+def _trusted(file: File, place: int) -> bool:
+    """Tell whether enough records in a row begin here."""
+    reader = Reader(file, place)
+    items: list[Item] = []
+    status = RECORD
+    while status == RECORD and len(items) <= TRUST:
+        status = reader.batch(TRUST + 1 - len(items), items)
+    verdicts = [judge(args) for _, _, args, _ in items if isinstance(args, list)]
+    good = next((n for n, verdict in enumerate(verdicts) if verdict == BAD), len(verdicts))
+    if good >= TRUST:
+        return True
+    if good == 0:
+        return False
+    if good == len(verdicts):
+        if status == END or reader.problem[0] in _SHORT:
+            return True
+        if is_break(file, reader.start):
+            return False
+    return all(verdict in (PLAIN, CONTROL) for verdict in verdicts[:good])

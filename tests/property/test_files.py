@@ -1,0 +1,139 @@
+"""Whole files, drawn at random: written and read back; damaged, and then refused or right; the same on both faces.
+
+Everything is written by the default face, so that the faces read the same bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rdb import MS, Reading, Slices, read, shaped, shown
+from strategies import Damage, File, Key, Written, damages, files, normal, write
+
+#: The fixture `face` is not made anew for each example, and need not be.
+quick = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+# Between 1990 and 2200, in ms.
+_EARLY, _LATE = 631152000000, 7258118400000
+
+
+def due(file: File, key: Key) -> int | None:
+    """Before RDB 9 a time may be in either byte order: of those that make sense in the other one only, that one is meant."""
+    time = key.expires_at
+    if time is None or not 3 <= file.version < 9 or _EARLY <= time <= _LATE:
+        return time
+    swapped = int.from_bytes(time.to_bytes(8, "little"), "big", signed=True)
+    return swapped if _EARLY <= swapped <= _LATE else time
+
+
+@quick
+@given(file=files())
+def test_written_is_read(face, file):
+    """Keys, values, attributes, aux and functions come back, in file order, each where it was written."""
+    written = write(file)
+    with face.rdbkit.open(written.data, now=MS) as snapshot:
+        for key, start, entry in zip(file.keys, written.starts, snapshot, strict=True):
+            assert (entry.offset, entry.db, entry.key, entry.type_id) == (start, key.db, key.key, key.type_id)
+            assert (entry.expires_at, entry.idle, entry.freq) == (due(file, key), key.idle, key.freq)
+            found = shaped(key.type_id, entry.value, entry.field_expires_at)
+            assert normal(key.type_id, found) == normal(key.type_id, key.value)
+            assert entry.elements is None or entry.elements == count(entry)
+        assert snapshot.functions == list(file.functions)
+        first = {name.decode("utf-8", "backslashreplace"): value for name, value in reversed(file.aux)}
+        assert snapshot.aux == first
+        assert snapshot.checksum == ("absent" if file.version < 5 else "good" if file.checksum else "disabled")
+        assert (snapshot.product, snapshot.version) == (snapshot.product, file.version)
+        kept = {db: (d.keys, d.expires) for db, d in snapshot.databases.items()}
+    assert kept == {
+        db: (
+            sum(key.db == db for key in file.keys),
+            sum(key.db == db and key.expires_at is not None for key in file.keys),
+        )
+        for db in {key.db for key in file.keys}
+    }
+
+
+def count(entry: Any) -> int:
+    value = entry.value
+    if entry.type == "string":
+        return 1
+    return len(value.entries if entry.type == "stream" else value.elements if entry.type == "array" else value)
+
+
+@quick
+@given(file=files(), seed=st.integers(0, 99))
+def test_any_slicing_is_the_same(face, file, seed):
+    data = write(file).data
+    assert read(face, Slices(data, seed)) == read(face, data)
+
+
+@quick
+@given(file=files())
+def test_what_is_written_is_sound(face, file):
+    """`check` has no error for what the writer writes (functions' engines, values' consistency and all)."""
+    result = face.rdbkit.check(write(file).data)
+    assert [finding for finding in result.findings if finding.severity == "error"] == []
+    assert result.complete
+    assert result.keys == len(file.keys)
+
+
+@st.composite
+def broken(draw: Any) -> tuple[File, Written, Damage]:
+    file = draw(files(max_keys=4))
+    written = write(file)
+    return file, written, draw(damages(written.data))
+
+
+def whole_before(reading: Reading, at: int) -> list[Any]:
+    """Return the entries that end at or before an offset."""
+    return [row for row in reading.rows if row[0] + row[9] <= at]
+
+
+@quick
+@given(case=broken(), sliced=st.booleans())
+def test_damage(face, case, sliced):
+    """An error of ours or a right answer: never a clean end under a sum that the bytes do not have; what was before stays."""
+    file, written, damage = case
+    sound = read(face, written.data)
+    reading = read(face, Slices(damage.data, 1) if sliced else damage.data)
+    before = whole_before(sound, damage.at)
+    assert reading.rows[: len(before)] == before
+    if file.checksum and file.version >= 5 and damage.data != written.data:
+        # The sum itself overwritten with zeros says that there is none.
+        assert reading.end[0] != "end" or reading.end[1] == "disabled"
+    if reading.end[0] != "end":
+        assert 0 <= reading.end[2] <= len(damage.data)
+    if damage.how == "truncate":
+        assert reading.end[0] == "Truncated"
+        assert reading.end[2] == damage.at
+        assert reading.rows == before
+
+
+@quick
+@given(case=broken())
+def test_damage_on_both_faces(faces, case):
+    _, _, damage = case
+    pure, compiled = (read(face, damage.data) for face in faces)
+    assert pure == compiled
+
+
+@quick
+@given(case=broken())
+def test_damage_is_found(face, case):
+    """`check` never raises, and calls no changed file sound that has a sum."""
+    file, written, damage = case
+    result = face.rdbkit.check(damage.data)
+    if file.checksum and file.version >= 5 and damage.data != written.data and result.checksum != "disabled":
+        assert not result.sound
+    if result.sound:
+        assert result.complete
+    assert shown(result.findings) is not None
+
+
+@quick
+@given(data=st.binary(max_size=200), head=st.sampled_from([b"", b"REDIS0009", b"REDIS0015", b"VALKEY080", b"REDIS0002"]))
+def test_any_bytes(faces, head, data):
+    """Bytes of any origin give entries or an error, and the faces agree about which."""
+    pure, compiled = (read(face, head + data) for face in faces)
+    assert pure == compiled
