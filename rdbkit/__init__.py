@@ -9,7 +9,7 @@ What stands in `__all__` is the promised door; modules behind it may move.
 
 from rdbkit import _face  # first: it decides which face the other modules show
 
-from rdbkit.analysis.check import check  # isort: skip
+from rdbkit.analysis.checking import check  # isort: skip
 from rdbkit.entry import Entry, Record
 from rdbkit.errors import Corrupt, LimitExceeded, Passed, RdbkitError, Truncated, Unsupported
 from rdbkit.rdb.check import Finding

@@ -45,7 +45,7 @@ class Record:
 
 
 class _Live(Decoder):
-    """Reads an open body from the file itself. What damages it hides all that follows, for nothing else knows its end."""
+    """Reads an open body from the file itself. Its damage hides all that follows: nothing else knows where it ends."""
 
     def __init__(self, kind: int, snapshot: Snapshot) -> None:
         super().__init__(kind, snapshot.cursor, snapshot.templates)

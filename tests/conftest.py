@@ -1,8 +1,9 @@
 """Both faces in one process, and the few things that every test needs.
 
-An extension module loads once in a process: importing it again gives the same module, bound to the error classes and tables
-of the package that imported it first. So the compiled face is loaded once: it is what `import rdbkit` gives in this process
-(the ambient face), or, where that is the pure one, the single load made here. Sources can be loaded as often as one likes.
+An extension module loads once in a process: importing it again gives the same module, bound to the error classes and
+tables of the package that imported it first. So the compiled face is loaded once: it is what `import rdbkit` gives in
+this process (the ambient face), or, where that is the pure one, the single load made here. Sources can be loaded as
+often as one likes.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 class Face:
     """One face of the package: `face("wire.lzf")` is the module rdbkit.wire.lzf, compiled or interpreted.
 
-    Classes differ between the faces, so errors are caught as `face.errors.Corrupt`. `modules` are those of a face that was
-    loaded apart; None: the ambient one.
+    Classes differ between the faces, so errors are caught as `face.errors.Corrupt`. `modules` are those of a face that
+    was loaded apart; None: the ambient one.
     """
 
     def __init__(self, name: str, modules: dict[str, ModuleType] | None = None) -> None:

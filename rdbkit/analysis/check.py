@@ -7,8 +7,7 @@ framing hides everything after it: the walk stops there, and says how much was r
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from rdbkit import snapshot as snapshots
@@ -24,14 +23,27 @@ from rdbkit.snapshot import Snapshot
 #: The greatest database number that a server can be configured to have.
 _MAX_DB = (1 << 31) - 1
 _SLOTS = 16384
-#: Module types that no module has to be loaded for: Redis 8 has one of its own, and KeyDB's CRON only looks like one here.
+#: Types that look like a module's and need none: one that Redis 8 brings along, and KeyDB's CRON.
 _BUILT_IN = ("vectorset", "CRON")
 #: Of a finding that repeats, this many are told one by one.
 _REPEATS = 100
 
 
+def limited(findings: Iterable[Finding], counts: Counter[str]) -> Iterator[Finding]:
+    """Yield findings, of one code that repeats the first hundred and then a count; count all by severity."""
+    told: Counter[str] = Counter()
+    for finding in findings:
+        counts[finding.severity] += 1
+        told[finding.code] += 1
+        if told[finding.code] <= _REPEATS:
+            yield finding
+    for code, count in told.items():
+        if count > _REPEATS:
+            yield Finding("note", "more-of-the-same", f"{count - _REPEATS} more findings of code {code}")
+
+
 class Check:
-    """One file being checked: go through `findings()`, then read the sums.
+    """One RDB being checked: go through `findings()`, then read the sums.
 
     `keys`, `expires`: read so far; `offset`: how far the file was read; `complete`: nothing hides behind damage.
     """
@@ -57,7 +69,6 @@ class Check:
         self.offset = 0
         self.complete = False
         self.counts: Counter[str] = Counter()
-        self._told: Counter[str] = Counter()
         self._libraries: set[bytes] = set()
         self._seen_dbs: set[int] = set()
         self._modules: set[str] = set()
@@ -69,18 +80,11 @@ class Check:
 
     def findings(self) -> Iterator[Finding]:
         """Yield findings as they are met; of one code that repeats, the first hundred and then a count."""
-        for finding in self._all():
-            self.counts[finding.severity] += 1
-            self._told[finding.code] += 1
-            if self._told[finding.code] <= _REPEATS:
-                yield finding
-        for code, count in self._told.items():
-            if count > _REPEATS:
-                yield Finding("note", "more-of-the-same", f"{count - _REPEATS} more findings of code {code}")
+        yield from limited(self._all(), self.counts)
 
     def _all(self) -> Iterator[Finding]:
         try:
-            self.snapshot = snapshots.open(self.what, plan=Plan(retain=True), **self.options)
+            self.snapshot = self._open()
         except RdbkitError as error:
             yield Finding.of(error)
             return
@@ -96,7 +100,15 @@ class Check:
             self.offset = self.snapshot.cursor.tell()
             yield from self._duplicates(unique)
             yield from self._sums()
+            yield from self._behind(self.snapshot)
             yield from self._changes(self.snapshot)
+
+    def _open(self) -> Snapshot:
+        return snapshots.open(self.what, plan=Plan(retain=True), **self.options)
+
+    def _behind(self, snapshot: Snapshot) -> Iterator[Finding]:
+        """Yield what is wrong behind the RDB: nothing of it is looked at here."""
+        return iter(())
 
     # -- the walk --------------------------------------------------------------------------------------------------
 
@@ -300,33 +312,3 @@ _RECORDS: dict[int, Callable[[Check, Any], Iterator[tuple[str, str, str]]]] = {
     spec.SLOT_IMPORT: Check._slots,
     spec.HASH_TEMPLATE: Check._template,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """The result of `check`: `sound` if no finding is an error; keys and bytes read, and whether that was all."""
-
-    sound: bool
-    findings: tuple[Finding, ...]
-    keys: int
-    expires: int
-    offset: int
-    complete: bool
-    checksum: str
-
-
-def check(
-    what: snapshots.Openable,
-    *,
-    settings: dict[str, str] | None = None,
-    require_checksum: bool = False,
-    strict: bool = False,
-) -> Checked:
-    """Check a file as `rdbkit check` does; `strict` counts warnings as errors.
-
-    Damage is a finding, not an exception; raises OSError where the file cannot be read.
-    """
-    run = Check(what, settings=settings, require_checksum=require_checksum)
-    findings = tuple(run.findings())
-    bad = run.counts["error"] + (run.counts["warning"] if strict else 0)
-    return Checked(not bad, findings, run.keys, run.expires, run.offset, run.complete, run.checksum)

@@ -251,6 +251,7 @@ class Resp:
         if self.dialect == _LOADER:
             if len(text) == 1 and prefix == 0x2A:
                 return self._fail_number("short", self.element, 0, 0)
+            self.lines += 1
             return number
         rest = text[1 + end : 3 + end]
         if rest != b"\r\n":

@@ -45,8 +45,8 @@ object|idletime:3:2:2:1 object|refcount:3:2:2:1 persist:2:1:1:1 pexpire:-3:1:1:1
 pexpiretime:2:1:1:1 pfadd:-2:1:1:1 pfcount:-2:1:-1:1 pfdebug:3:2:2:1 pfmerge:-2:1:-1:1 pfselftest:1 ping:-1
 psetex:4:1:1:1 psubscribe:-2 psync:-3 pttl:2:1:1:1 publish:3 pubsub|channels:-2 pubsub|help:2 pubsub|numpat:2
 pubsub|numsub:-2 pubsub|shardchannels:-2 pubsub|shardnumsub:-2 punsubscribe:-1 quit:-1 randomkey:1 readonly:1
-readwrite:1 rename:3:1:2:1 renamenx:3:1:2:1 replconf:-1 replicaof:3 reset:1 restore:-4:1:1:1 restore-
-asking:-4:1:1:1 role:1 rpop:-2:1:1:1 rpoplpush:3:1:2:1 rpush:-3:1:1:1 rpushx:-3:1:1:1 sadd:-3:1:1:1 save:1
+readwrite:1 rename:3:1:2:1 renamenx:3:1:2:1 replconf:-1 replicaof:3 reset:1 restore:-4:1:1:1
+restore-asking:-4:1:1:1 role:1 rpop:-2:1:1:1 rpoplpush:3:1:2:1 rpush:-3:1:1:1 rpushx:-3:1:1:1 sadd:-3:1:1:1 save:1
 scan:-2 scard:2:1:1:1 script|debug:3 script|exists:-3 script|flush:-2 script|help:2 script|kill:2 script|load:3
 sdiff:-2:1:-1:1 sdiffstore:-3:1:-1:1 select:2 set:-3:1:1:1 setbit:4:1:1:1 setex:4:1:1:1 setnx:3:1:1:1
 setrange:4:1:1:1 shutdown:-1 sinter:-2:1:-1:1 sintercard:-3 sinterstore:-3:1:-1:1 sismember:3:1:1:1 slaveof:3

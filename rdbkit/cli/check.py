@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 import click
 
-from rdbkit.analysis.check import Check
+from rdbkit.analysis.checking import Checking, Listing, Part
 from rdbkit.cli.options import (
     PRODUCTS,
     Examples,
@@ -46,12 +46,13 @@ _FOREIGN = frozenset(
 
 @click.command(
     "check",
-    short_help="Is this file sound: the exit status tells.",
+    short_help="Is this file, AOF set or data directory sound: the exit status tells.",
     cls=Examples,
     examples="""
 rdbkit check dump.rdb && cp dump.rdb /backup/
 rdbkit check dump.rdb -f jsonl
 rdbkit check *.rdb --strict --require-checksum
+rdbkit check /var/lib/redis
 """,
 )
 @paths_argument
@@ -73,6 +74,9 @@ def command(
     form: str,
 ) -> None:
     """Read every structure of a file; say what is wrong, where, and how much of it is certain.
+
+    Of an AOF it says where a server would cut it at start, where redis-check-aof --fix would, and what each loses. A
+    manifest or a directory is checked as a whole. Nothing is written.
 
     Exit status 0: sound (warnings included) · 1: damaged · 3: not a known format, or newer · 4: cannot be read.
     """
@@ -113,7 +117,7 @@ def _writer(out: Output, output_format: str, form: str) -> RowWriter:
 
 
 def _check(reading: Reading, path: str, run: Run, writer: RowWriter, strict: bool, require_checksum: bool) -> None:
-    check = Check(
+    checking = Checking(
         path,
         settings=reading.settings,
         target=reading.target,
@@ -123,42 +127,99 @@ def _check(reading: Reading, path: str, run: Run, writer: RowWriter, strict: boo
         verify=reading.verify,
         progress=reading.progress_of,
     )
-    codes: set[str] = set()
-    findings = _recorded(check, codes)
-    while batch := list(islice(findings, 64)):
-        writer.write([(f.severity, f.code, path, f.offset, f.db, f.key, f.message, f.hint or None) for f in batch])
-    bad = check.counts["error"] + (check.counts["warning"] if strict else 0)
-    foreign = False
-    if bad:
-        foreign = bool(codes) and codes <= _FOREIGN
-        run.statuses.add(3 if foreign else 4 if codes == {"missing-extra"} else 1)
-    run.output.flush()
-    say(f"{path_text(path)}: {_verdict(check, bad, foreign)}", quiet=reading.quiet)
+    whole = _Whole(strict)
+    for part in checking.parts():
+        with run.input(part.name if whole.several else path):
+            file = path if isinstance(part, Part) and part.role == "single" and not whole.several else part.name
+            findings = part.findings()
+            while batch := list(islice(findings, 64)):
+                writer.write([_row(finding, file) for finding in batch])
+            run.output.flush()
+            status = whole.add(part)
+            if status:
+                run.statuses.add(status)
+            if isinstance(part, Part):
+                say(f"{path_text(file)}: {_verdict(part, whole.bad(part), status == 3)}", quiet=reading.quiet)
+    if whole.several:
+        failed = bool(run.statuses & {3, 4}) and not whole.errors
+        say(f"{path_text(path)}: {whole.verdict(failed)}", quiet=reading.quiet)
 
 
-def _recorded(check: Check, codes: set[str]) -> Iterator[Finding]:
-    for finding in check.findings():
-        if finding.severity == "error":
-            codes.add(finding.code)
-        yield finding
+def _row(finding: Finding, file: str) -> Row:
+    f = finding
+    return (f.severity, f.code, f.file or file, f.offset, f.db, f.key, f.message, f.hint or None)
 
 
-def _verdict(check: Check, bad: int, foreign: bool) -> str:
-    snapshot = check.snapshot
-    if snapshot is None:
+class _Whole:
+    """What the parts at one path come to."""
+
+    def __init__(self, strict: bool) -> None:
+        self.several = False
+        self.errors = 0
+        self.warnings = 0
+        self.files = 0
+        self._strict = strict
+
+    def bad(self, part: Part | Listing) -> int:
+        """Return how many findings count against a part."""
+        return part.counts["error"] + (part.counts["warning"] if self._strict else 0)
+
+    def add(self, part: Part | Listing) -> int:
+        """Take a part into account; return the exit status that it means."""
+        self.several |= isinstance(part, Listing)
+        self.files += isinstance(part, Part)
+        self.warnings += part.counts["warning"]
+        bad = self.bad(part)
+        self.errors += bad
+        if not bad:
+            return 0
+        foreign = bool(part.codes) and part.codes <= _FOREIGN
+        return 3 if foreign else 4 if part.codes == {"missing-extra"} else 1
+
+    def verdict(self, failed: bool) -> str:
+        """Return the last line for a set or a directory."""
+        files = _counted(self.files, "file")
+        if self.errors:
+            return f"DAMAGED as a whole: {files}, {_counted(self.errors, 'finding')}"
+        if failed:
+            return f"NOT READ as a whole: {files}"
+        warned = f", {_counted(self.warnings, 'warning')}" if self.warnings else ""
+        return f"sound as a whole: {files}{warned}"
+
+
+def _verdict(part: Part, bad: int, foreign: bool) -> str:
+    aof = part.aof
+    if part.is_empty:
+        return "sound: empty"
+    if part.snapshot is None and aof is None:
         return "NOT READ" if bad else "not read"
+    what, contents = _described(part)
+    if not part.complete:
+        state = "NOT READ TO THE END" if foreign else "DAMAGED"
+        return f"{state}: {what}: {contents} could be read, what follows could not"
+    if part.snapshot is not None:
+        contents += f", checksum {part.checksum}"
+    if bad:
+        return f"DAMAGED: {what}: {contents}, {_counted(bad, 'finding')}"
+    warnings = part.counts["warning"]
+    return f"sound: {what}: {contents}" + (f", {_counted(warnings, 'warning')}" if warnings else "")
+
+
+def _described(part: Part) -> tuple[str, str]:
+    """Return what a file is, and how much of it was read."""
+    aof, snapshot = part.aof, part.snapshot
+    total = size(part.offset)
+    commands = "" if aof is None else _counted(aof.commands, "command")
+    if snapshot is None:
+        assert aof is not None
+        return f"AOF, for {aof.target} ({aof.target.origin})", f"{commands} in {total}"
     product = PRODUCTS.get(snapshot.product, snapshot.product)
     what = f"{product} {snapshot.producer}" if snapshot.producer else product
     what += f", RDB version {snapshot.version}"
-    keys = f"{count(check.keys)} key{'' if check.keys == 1 else 's'} in {size(check.offset)}"
-    if not check.complete:
-        state = "NOT READ TO THE END" if foreign else "DAMAGED"
-        return f"{state}: {what}: {keys} could be read, what follows could not"
-    state = f"{what}: {keys}, checksum {check.checksum}"
-    if bad:
-        return f"DAMAGED: {state}, {_counted(bad, 'finding')}"
-    warnings = check.counts["warning"]
-    return f"sound: {state}" + (f", {_counted(warnings, 'warning')}" if warnings else "")
+    keys = _counted(part.keys, "key")
+    if aof is None or (part.in_set and not aof.commands and aof.problem is None):
+        return what, f"{keys} in {total}"
+    return f"{what} and commands", f"{keys} and {commands} in {total}"
 
 
 def _counted(number: int, what: str) -> str:

@@ -5,13 +5,15 @@ The arguments are the tool's own, odd ones included, so they are handed on as th
 
 from __future__ import annotations
 
+import io
 import sys
-from typing import BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn, TextIO, cast
 
 import click
 
 from rdbkit.dropin import check_aof
 from rdbkit.dropin.tools import DEFAULT, find
+from rdbkit.report.text import printable, terminal
 
 
 class Handed(click.Command):
@@ -45,7 +47,7 @@ def command(arguments: list[str]) -> int:
         tool = find(named or DEFAULT)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    status = check_aof.main(rest, tool, sys.stdout.buffer, _answers(), guard=named is None)
+    status = check_aof.main(rest, tool, _output(sys.stdout), _answers(), guard=named is None)
     sys.stdout.flush()
     return status
 
@@ -59,6 +61,27 @@ def _tool(arguments: list[str]) -> tuple[str | None, list[str]]:
             raise click.UsageError("--as needs the name of a tool, such as redis-7.0.15.")
         return arguments[1], arguments[2:]
     return None, arguments
+
+
+class _Screen(io.RawIOBase):
+    """A terminal, which nothing from a file can steer."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, data: Any, /) -> int:
+        """Write lines, or a part of one, with control characters escaped."""
+        self._stream.write("\n".join(terminal(printable(line)) for line in bytes(data).split(b"\n")))
+        return len(data)
+
+    def flush(self) -> None:
+        """Show what was written."""
+        self._stream.flush()
+
+
+def _output(stream: TextIO) -> BinaryIO:
+    """Return what the tool writes to: into a pipe, its very bytes."""
+    return cast(BinaryIO, _Screen(stream)) if stream.isatty() else stream.buffer
 
 
 def _answers() -> BinaryIO | None:

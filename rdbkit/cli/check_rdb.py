@@ -1,54 +1,50 @@
-"""rdbkit check-rdb: in place of redis-check-rdb."""
+"""`rdbkit check-rdb`: what redis-check-rdb does, in its words."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NoReturn, TextIO
 
 import click
 
-from rdbkit.dropin import check_rdb, tools
+from rdbkit.cli.check_aof import Handed
+from rdbkit.dropin import check_rdb
+from rdbkit.dropin.tools import DEFAULT, find
 from rdbkit.report.text import printable, terminal
-
-HELP = """\
-Check an RDB file as redis-check-rdb does: the same arguments, words and exit status.
-
-\b
-Imitates Redis 8.10; --as TOOL, before the other arguments, another one:
-redis-7.0.15, redis-6.2.16, valkey-9.1.2, ...
-`rdbkit check` says more, and clearer.
-"""
 
 
 @click.command(
     "check-rdb",
-    help=HELP,
-    add_help_option=False,
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    short_help="Check an RDB in the words of redis-check-rdb.",
+    cls=Handed,
+    options_metavar="[--as TOOL]",
 )
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[--as TOOL] FILE")
-@click.pass_context
-def command(ctx: click.Context, arguments: tuple[str, ...]) -> int:
-    """Take `--as` off the front, and hand on the rest untouched: everything else is the imitated tool's."""
-    name, rest = as_tool(arguments)
-    if rest in (("--help",), ("-h",)):
-        click.echo(ctx.get_help())
-        return 0
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="FILE")
+def command(arguments: list[str]) -> int:
+    """Check an RDB exactly as redis-check-rdb does: arguments, words, exit status. `rdbkit check` says more.
+
+    --as TOOL imitates another release than redis-8.10.2, such as redis-7.0.15 or valkey-9.1.2.
+    """
+    named, rest = as_tool(arguments)
     try:
-        tool = tools.find(name)
+        tool = find(named)
     except ValueError as error:
-        raise click.UsageError(f"{error}.", ctx) from None
-    return check_rdb.main(rest, tool, writer(sys.stdout), writer(sys.stderr))
+        raise click.UsageError(str(error)) from None
+    status = check_rdb.main(rest, tool, writer(sys.stdout), writer(sys.stderr))
+    sys.stdout.flush()
+    return status
 
 
-def as_tool(arguments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """Return the tool that is asked for, and the other arguments."""
-    if arguments[:1] == ("--as",) and len(arguments) > 1:
-        return arguments[1], arguments[2:]
+def as_tool(arguments: list[str]) -> tuple[str, list[str]]:
+    """Take our own option off the front; return the tool's name, and the other arguments."""
     if arguments and arguments[0].startswith("--as="):
         return arguments[0][5:], arguments[1:]
-    return tools.DEFAULT, arguments
+    if arguments[:1] == ["--as"]:
+        if len(arguments) < 2:
+            raise click.UsageError("--as needs the name of a tool, such as redis-7.0.15.")
+        return arguments[1], arguments[2:]
+    return DEFAULT, arguments
 
 
 def writer(stream: TextIO) -> Callable[[bytes], object]:
@@ -57,14 +53,14 @@ def writer(stream: TextIO) -> Callable[[bytes], object]:
         return stream.buffer.write
 
     def write(data: bytes) -> None:
-        for line in data.splitlines(keepends=True):
-            stream.write(terminal(printable(line.rstrip(b"\n"))) + "\n" * line.endswith(b"\n"))
+        for line in data.split(b"\n")[:-1]:
+            stream.write(terminal(printable(line)) + "\n")
 
     return write
 
 
-def main(args: Sequence[str] | None = None) -> NoReturn:
+def main() -> NoReturn:
     """Run as `rdbkit-check-rdb`."""
-    from rdbkit.cli import main as run
+    from rdbkit import cli
 
-    run(["check-rdb", *(sys.argv[1:] if args is None else args)])
+    cli.main(["check-rdb", *sys.argv[1:]])

@@ -16,7 +16,7 @@ import click
 
 from rdbkit.convert.selection import Selection, window
 from rdbkit.errors import LimitExceeded, Passed, RdbkitError, Unsupported
-from rdbkit.rdb.check import HINTS
+from rdbkit.rdb.hints import HINTS
 from rdbkit.rdb.spec import TYPES
 from rdbkit.rdb.walker import Plan
 from rdbkit.report.output import Output

@@ -23,9 +23,11 @@ class File:
         return os.read(self.fd, n)
 
     def head(self, n: int) -> bytes:
-        """Return the first bytes; the file stands at its beginning before and after."""
-        data = os.read(self.fd, n)
-        os.lseek(self.fd, 0, os.SEEK_SET)
+        """Return the first bytes, none of what cannot be read; the file stands at its beginning before and after."""
+        data = b""
+        with suppress(OSError):
+            data = os.read(self.fd, n)
+            os.lseek(self.fd, 0, os.SEEK_SET)
         return data
 
     def __enter__(self) -> File:

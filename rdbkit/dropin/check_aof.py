@@ -7,8 +7,8 @@ Two generations: OldChecker up to 6.2, for a single file; Checker from 7.0 on, w
 records is aof/resp.py in its dialect of the checker.
 
 Files are opened for writing even where nothing will be written, are cut in place and without a copy, and stay as they
-are where the tool leaves them. Where the tool crashes, its error line ends the run with status 1. Where it destroys what
-a server would load, `guard` keeps it from doing so.
+are where the tool leaves them. Where the tool crashes, its error line ends the run with status 1. Where it destroys
+what a server would load, `guard` keeps it from doing so.
 
 Sources: aof-and-check.md §2; valkey-check-aof.c of the BSD-licensed Valkey 8; recorded runs.
 """
@@ -22,16 +22,14 @@ from contextlib import suppress
 from typing import BinaryIO, NoReturn
 
 from rdbkit.aof import manifest
-from rdbkit.aof.resp import ANNOTATION, CHECKER, ERROR, Resp
-from rdbkit.dropin import check_rdb
-from rdbkit.dropin.aof_errors import TEXT, OutOfMemory, described, error_line, to_long
+from rdbkit.aof.resp import ANNOTATION, ERROR, Resp
+from rdbkit.dropin.aof_errors import error_line, to_long
 from rdbkit.dropin.aof_files import File, beside, is_valkey_rdb, mentions_file
+from rdbkit.dropin.aof_old import OldChecker
+from rdbkit.dropin.aof_run import PROGRAM, Exit, Run
 from rdbkit.dropin.tools import Tool
 from rdbkit.errors import RdbkitError
-from rdbkit.wire.cursor import Cursor
 
-#: How this program names itself in the usage line.
-PROGRAM = b"rdbkit check-aof"
 #: A path may have as many bytes (PATH_MAX).
 _PATH_MAX = 4096
 #: Larger files are no manifests that `guard` would look at.
@@ -41,97 +39,26 @@ _MANIFEST = 1 << 20
 _OK, _EMPTY, _CUT, _CUT_AT_TIME = b"is valid", b"is empty", b"cut", b"cut at time"
 
 
-class _Exit(Exception):
-    """The tool ends here, with this status."""
-
-
 def main(
     arguments: Sequence[str], tool: Tool, out: BinaryIO, answers: BinaryIO | None = None, *, guard: bool = False
 ) -> int:
     """Do what the tool does with these arguments; return its exit status.
 
-    `answers` is what it takes the answer to its question from. `guard`: nobody asked for this very tool, so good data is
-    not destroyed the way it does that.
+    `answers` is what it takes the answer to its question from. `guard`: nobody asked for this very tool, so good data
+    is not destroyed the way it does that.
     """
     checker = (Checker if tool.since((7,)) else OldChecker)(tool, out, answers, guard)
     try:
         checker.run([os.fsencode(argument) for argument in arguments])
-    except _Exit as end:
-        return int(end.args[0])
+    except Exit as end:
+        return end.status
     except RdbkitError as error:
         out.write(os.fsencode(f"{error}\n"))
         return 1
     return 0
 
 
-class _Common:
-    """What the generations share: a voice, reading on, the question, the cut."""
-
-    def __init__(self, tool: Tool, out: BinaryIO, answers: BinaryIO | None, guard: bool) -> None:
-        self.tool = tool
-        self.out = out
-        self.answers = answers
-        self.guard = guard
-        self.fix = False
-        # Runs on from file to file, as the tool's own does.
-        self.line = 1
-
-    def say(self, line: bytes) -> None:
-        self.out.write(line + b"\n")
-
-    def end(self, line: bytes, status: int = 1) -> NoReturn:
-        self.say(line)
-        raise _Exit(status)
-
-    def log(self, text: bytes) -> None:
-        self.say(check_rdb.log_line(self.tool, "#", "")[:-1] + text[:TEXT])
-
-    def preamble(self, file: File, shown: bytes) -> int:
-        """Check the RDB at the file's start; return where it ends."""
-        try:
-            end = check_rdb.check_preamble(self.tool, file, shown, self.out)
-        except check_rdb.Exited:
-            raise _Exit(1) from None
-        if end is None:
-            self.end(b"RDB preamble of AOF file is not sane, aborting.")
-        self.say(b"RDB preamble is OK, proceeding with AOF tail...")
-        return end
-
-    def reader(self, file: File, start: int) -> Resp:
-        os.lseek(file.fd, start, os.SEEK_SET)
-        return Resp(Cursor(source=file, base=start), CHECKER, lines=self.line)
-
-    def scan(self, resp: Resp, name: bytes, annotations: bool) -> int:
-        """Read on, to the next annotation where they matter."""
-        try:
-            status = resp.scan(annotations)
-        except OSError:
-            self.end(b"Failed to read from AOF %b, aborting..." % name)
-        self.line = resp.lines
-        return status
-
-    def said(self, resp: Resp, status: int) -> tuple[int, bytes]:
-        """Return the offset and text of what ended the reading, if anything is to be said of it."""
-        try:
-            return described(self.tool, resp.problem, resp) if status == ERROR and resp.problem else (0, b"")
-        except OutOfMemory as error:
-            self.log(b"Out Of Memory allocating %d bytes!" % error.size)
-            raise _Exit(1) from None
-
-    def cut(self, file: File, good: int, name: bytes) -> None:
-        """Ask, look at the first byte of the answer, and shorten the file."""
-        self.out.write(b"Continue? [y/N]: ")
-        self.out.flush()
-        answer = self.answers.read(1) if self.answers else b""
-        if answer not in (b"y", b"Y"):
-            self.end(b"Aborting...")
-        try:
-            os.ftruncate(file.fd, good)
-        except OSError:
-            self.end(b"Failed to truncate AOF" + name)
-
-
-class Checker(_Common):
+class Checker(Run):
     """One run of the tool, from 7.0 on. `until`: the time up to which commands stay, 0: all of them."""
 
     until = 0
@@ -188,7 +115,7 @@ class Checker(_Common):
 
     def _is_rdb(self, path: bytes) -> bool:
         with self._open(path) as file:
-            return file.length >= 8 and _magic(file) == b"REDIS"
+            return file.length >= 8 and file.head(5) == b"REDIS"
 
     # -- what the tool would destroy -------------------------------------------------------------------------------
 
@@ -234,7 +161,7 @@ class Checker(_Common):
                 self.log(b"Reading the manifest file, at line %d\n" % error.number)
                 self.log(b">>> '%b'\n" % error.line)
             self.log(b"%b\n" % error.reason.encode())
-        raise _Exit(1)
+        raise Exit(1)
 
     def _check_set(self, path: bytes) -> None:
         self.say(b"Start checking Multi Part AOF")
@@ -334,68 +261,6 @@ class Checker(_Common):
         self.say(b"This will shrink the AOF %b from %d bytes, with %d bytes, to %d bytes" % (name, size, lost, good))
         self.cut(file, good, b" " + name)
         return _CUT
-
-
-class OldChecker(_Common):
-    """One run of the tool, up to 6.2: one file, be it a manifest, and no annotations."""
-
-    def run(self, args: list[bytes]) -> None:
-        """Do what the arguments say."""
-        if not args:
-            self.end(b"Usage: %b [--fix] <file.aof>" % PROGRAM)
-        if len(args) > 2:
-            self.end(b"Invalid arguments")
-        if len(args) == 2 and args[0] != b"--fix":
-            self.end(b"Invalid argument: " + args[0])
-        self.fix = len(args) == 2
-        path = args[-1]
-        try:
-            file = File(path, os.O_RDWR)
-        except OSError:
-            self.end(b"Cannot open file: " + path)
-        with file:
-            if not file.length:
-                self.end(b"Empty file: " + path)
-            # It is the first argument that it takes for the file's name here.
-            resp = self.reader(file, self._preamble(file, args[0]))
-            self._say_error(resp, self.scan(resp, path, annotations=True))
-            self._analyzed(file, resp.good)
-
-    def _preamble(self, file: File, shown: bytes) -> int:
-        if not self.tool.since((4,)) or file.length < 8 or _magic(file) != b"REDIS":
-            return 0
-        self.say(b"The AOF appears to start with an RDB preamble.\nChecking the RDB preamble to start:")
-        return self.preamble(file, shown)
-
-    def _say_error(self, resp: Resp, status: int) -> None:
-        if status == ANNOTATION:
-            status = ERROR
-            resp.problem = ("format", resp.start, ord("#"), 0)
-        offset, text = self.said(resp, status)
-        if text:
-            self.say(error_line(offset, text))
-        elif resp.multi:
-            self.say(error_line(resp.cursor.tell(), b"Reached EOF before reading EXEC for MULTI"))
-
-    def _analyzed(self, file: File, good: int) -> None:
-        size, lost = file.length, file.length - good
-        line = b"ok_up_to_line=%d, " % self.line if self.tool.since((6, 2)) else b""
-        self.say(b"AOF analyzed: size=%d, ok_up_to=%d, %bdiff=%d" % (size, good, line, lost))
-        if lost <= 0:
-            self.say(b"AOF is valid")
-        elif self.fix:
-            self.say(b"This will shrink the AOF from %d bytes, with %d bytes, to %d bytes" % (size, lost, good))
-            self.cut(file, good, b"")
-            self.say(b"Successfully truncated AOF")
-        else:
-            hint = b". Use the --fix option to try fixing it." if self.tool.since((4,)) else b""
-            self.end(b"AOF is not valid" + hint)
-
-
-def _magic(file: File) -> bytes:
-    with suppress(OSError):
-        return file.head(5)
-    return b""
 
 
 def _reason(error: OSError) -> bytes:

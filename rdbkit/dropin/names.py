@@ -1,9 +1,9 @@
 """Is this name there already? Asked for every member of a value while it is read, in bounded memory.
 
-The first `KEPT` names of a value are held (long ones as a digest), and a repetition is told at once: the offset at which
-it is told is part of what the imitated tools print. Beyond that, fingerprints are collected (rdb/unique.py), and nothing
-is told until the value ends. Whoever reads asks `suspects()` then: if there are any, the value is read again from its
-beginning with `Names(suspects)`, which holds no other names, and so finds the very place.
+The first `KEPT` names of a value are held (long ones as a digest), and a repetition is told at once: the offset at
+which it is told is part of what the imitated tools print. Beyond that, fingerprints are collected (rdb/unique.py), and
+nothing is told until the value ends. Whoever reads asks `suspects()` then: if there are any, the value is read again
+from its beginning with `Names(suspects)`, which holds no other names, and so finds the very place.
 """
 
 from __future__ import annotations

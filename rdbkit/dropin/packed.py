@@ -1,9 +1,9 @@
 """Packed structures as the imitated tools validate them.
 
-The codecs of rdbkit/wire judge first: they are compiled, and what they accept the tools accept too. What they refuse is
-walked once more here, byte by byte, because the tools are laxer in a few places: a listpack's back-length may be read on
-into the entry's own zero bytes, a ziplist's 32-bit length has six bits that nobody looks at, a zipmap may go on behind its
-end mark. In one place they are stricter: each knows one generation of back-length widths.
+The codecs of rdbkit/wire judge first: they are compiled, and what they accept the tools accept too. What they refuse
+is walked once more here, byte by byte, because the tools are laxer in a few places: a listpack's back-length may be
+read on into the entry's own zero bytes, a ziplist's 32-bit length has six bits that nobody looks at, a zipmap may go
+on behind its end mark. In one place they are stricter: each knows one generation of back-length widths.
 
 Blobs above `WHOLE` are read in batches, and there the codec's verdict stands.
 
@@ -18,8 +18,9 @@ from itertools import chain
 from types import ModuleType
 from typing import NoReturn
 
+from rdbkit.dropin.tools import Tool
 from rdbkit.errors import Corrupt
-from rdbkit.wire import listpack, ziplist, zipmap
+from rdbkit.wire import listpack, ziplist
 from rdbkit.wire.cursor import Cursor
 
 #: Bytes of a blob that are unpacked and held at once.
@@ -34,18 +35,18 @@ def _bad() -> NoReturn:
     raise Corrupt("a packed structure contradicts itself", code="bad-blob")
 
 
-def batches(codec: ModuleType, blob: bytes | Cursor, size: int, new_widths: bool) -> Iterator[Items]:
+def batches(codec: ModuleType, blob: bytes | Cursor, size: int, tool: Tool) -> Iterator[Items]:
     """Yield the items of a blob: held whole, or read from a cursor over its inside."""
     if not isinstance(blob, bytes):
-        yield from _judged(codec, blob, size, new_widths)
+        yield from _judged(codec, blob, size, tool.new_widths)
         return
     try:
-        yield list(chain.from_iterable(_judged(codec, Cursor(blob, blob=0), size, new_widths)))
+        yield list(chain.from_iterable(_judged(codec, Cursor(blob, blob=0), size, tool.new_widths)))
     except Corrupt:
         if codec is listpack:
-            yield listpack_items(blob, new_widths)
+            yield listpack_items(blob, tool.new_widths)
         else:
-            yield ziplist_items(blob) if codec is ziplist else zipmap_items(blob)
+            yield ziplist_items(blob) if codec is ziplist else zipmap_items(blob, tool.hardened)
 
 
 def _judged(codec: ModuleType, cursor: Cursor, size: int, new_widths: bool) -> Iterator[Items]:
@@ -195,8 +196,11 @@ def _ziplist_item(kind: int, data: bytes) -> bytes:
     return b"%d" % (int.from_bytes(data, "little", signed=True) if data else kind - 0xF1)
 
 
-def zipmap_items(data: bytes) -> Items:
-    """Return fields and values by turns, of a zipmap that zipmapValidateIntegrity accepts."""
+def zipmap_items(data: bytes, hardened: bool) -> Items:
+    """Return fields and values by turns, of a zipmap that zipmapValidateIntegrity accepts.
+
+    `hardened`: a length must not be longer than it need be.
+    """
     size = len(data)
     if size < 2 or data[-1] != 0xFF:
         _bad()
@@ -204,7 +208,7 @@ def zipmap_items(data: bytes) -> Items:
     at = 1
     while data[at] != 0xFF:
         for free in (0, 1):
-            at, length = _zipmap_length(data, at)
+            at, length = _zipmap_length(data, at, hardened)
             skipped = data[at] if free else 0
             at += free
             items.append(data[at : at + length])
@@ -217,15 +221,21 @@ def zipmap_items(data: bytes) -> Items:
     return items
 
 
-def _zipmap_length(data: bytes, at: int) -> tuple[int, int]:
+def _zipmap_length(data: bytes, at: int, hardened: bool) -> tuple[int, int]:
     """Read a length; return where it ends, and what it says."""
-    after = at + (1 if data[at] < 254 else 5)
+    if data[at] < 254:
+        after, length = at + 1, data[at]
+    else:
+        after = at + 5
+        length = int.from_bytes(data[at + 1 : after], "little")
+        if hardened and length < 254:
+            _bad()
     if after >= len(data):
         _bad()
-    return after, data[at] if after == at + 1 else int.from_bytes(data[at + 1 : after], "little")
+    return after, length
 
 
-# -- a stream's node -----------------------------------------------------------------------------------------------------
+# -- a stream's node -------------------------------------------------------------------------------------------------
 
 
 def stream_node(blob: bytes | Cursor, size: int, new_widths: bool) -> int:

@@ -1,13 +1,14 @@
 """Streams, checked in the order in which rdb.c loads them; each step has its own sentence.
 
     nodes: (key of 16 bytes, listpack)*   length, last id [, first id, deleted id, added]
-    groups: (name, id [, read], pending: (id, time, count)*, consumers: (name, seen [, active], ids*)* [, unowned ids*])*
+    groups: (name, id [, read], pending: (id, time, count)*,
+             consumers: (name, seen [, active], ids*)* [, unowned ids*])*
     [IDMP, from Redis 8.6]
 
 The ids of one group's pending entries are held while it is read, so that consumers can be compared with them.
 
-Source: BSD Valkey 7.2, rdb.c; what Redis 8.6 and later added is read as rdb-format.md §8 has it, and its damage is told as
-a mere end of the file.
+Source: BSD Valkey 7.2, rdb.c; what Redis 8.6 and later added is read as rdb-format.md §8 has it, and its damage is told
+as a mere end of the file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rdbkit.dropin.packed import stream_node
-from rdbkit.dropin.reader import Ended, Reader, Reported
+from rdbkit.dropin.reader import Ended, Reader, Reported, times
 from rdbkit.rdb import spec
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ def load(values: Values, kind: int) -> None:
         length = reader.number()
         for _ in range(2 if kind == spec.STREAM_LISTPACKS else 7):
             reader.number()
-    tool = values.tool
-    if tool.strict and length and not nodes or tool.since((8, 8), None) and length != live:
+    if length != live if values.tool.counts_entries else length and not nodes and values.tool.strict:
         raise Reported("Stream length inconsistent with rax entries")
     with _or("Stream cgroup count loading failed."):
         groups = reader.length()
@@ -98,7 +98,7 @@ def _group(values: Values, kind: int, names: set[bytes]) -> None:
         consumers -= 1
         _consumer(values, kind, pending, known)
     if kind >= spec.STREAM_LISTPACKS_5:
-        for _ in _counted(reader.length()):
+        for _ in times(reader.length()):
             pending[reader.take(16)] = True
     if not all(pending.values()):
         raise Reported("Stream CG PEL entry without consumer")
@@ -109,7 +109,7 @@ def _pending(reader: Reader) -> dict[bytes, bool]:
     with _or("Stream PEL size loading failed."):
         count = reader.length()
     pending: dict[bytes, bool] = {}
-    for _ in _counted(count):
+    for _ in times(count):
         with _or("Stream PEL ID loading failed."):
             entry = reader.take(16)
         with _or("Stream PEL NACK loading failed."):
@@ -135,11 +135,13 @@ def _consumer(values: Values, kind: int, pending: dict[bytes, bool], known: dict
             reader.take(8)
     with _or("Stream consumer PEL num loading failed."):
         count = reader.length()
-    for _ in _counted(count):
+    for _ in times(count):
         with _or("Stream short read reading PEL streamID."):
             entry = reader.take(16)
         if entry not in pending:
             raise Reported("Consumer entry not found in group global PEL")
+        if pending[entry] and values.tool.hardened:
+            raise Reported("Stream consumer PEL entry already has a consumer assigned")
         pending[entry] = True
         if entry in own:
             raise Reported("Duplicated consumer PEL entry  loading a stream consumer group")
@@ -150,15 +152,11 @@ def _idmp(reader: Reader) -> None:
     """Duration, limit, producers with their ids, two counters."""
     reader.number()
     reader.number()
-    for _ in _counted(reader.length()):
+    for _ in times(reader.length()):
         reader.skip_string()
-        for _ in _counted(reader.length()):
+        for _ in times(reader.length()):
             reader.skip_string()
             reader.number()
             reader.number()
     reader.number()
     reader.number()
-
-
-def _counted(count: int) -> range:
-    return range(min(count, 1 << 62))

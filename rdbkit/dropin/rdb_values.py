@@ -1,8 +1,8 @@
 """Values of an RDB, checked in the order in which rdb.c loads them: one function per layout.
 
 Nothing is built. What fires first, and how much was consumed by then, is what the imitated tools print, so every loader
-follows the original's steps; structures inside of strings are judged by dropin/packed.py. Values that only Redis after 7.2
-writes are read by rdbkit's own decoders, with sentences after the pattern of those that were recorded.
+follows the original's steps; structures inside of strings are judged by dropin/packed.py. Values that only Redis after
+7.2 writes are read by rdbkit's own decoders, with sentences after the pattern of those that were recorded.
 
 A value that is empty is "Unexpected EOF" there, from 6.2 on, although a server skips it.
 
@@ -17,25 +17,22 @@ import struct
 from collections.abc import Callable
 from types import ModuleType
 
-from rdbkit.dropin import rdb_streams
+from rdbkit.dropin import rdb_hashes, rdb_streams
 from rdbkit.dropin.names import Names
 from rdbkit.dropin.packed import batches
-from rdbkit.dropin.reader import ALLOCATABLE, Ended, Reader, Reported
+from rdbkit.dropin.reader import ALLOCATABLE, Ended, Reader, Reported, times
 from rdbkit.errors import Corrupt, Truncated
 from rdbkit.rdb import spec
 from rdbkit.rdb.modules import module_name
-from rdbkit.rdb.values import MAX_FIELD_EXPIRY, Decoder
-from rdbkit.wire import intset, listpack, ziplist, zipmap
+from rdbkit.rdb.values import Decoder
+from rdbkit.wire import intset, listpack, ziplist
 from rdbkit.wire.cursor import Cursor
 
-#: Up to here a hash is loaded into a compact form first, whose duplicates are told in other words.
-_COMPACT_PAIRS, _COMPACT_BYTES = 512, 64
 #: From here on a set or sorted set is given its table at once.
 _INTSET = 512
-#: What sscanf("%lg") takes for a number, from the start of a text.
+#: What sscanf("%lg") of glibc takes for the start of a number; all else that follows is left over.
 _NUMBER = re.compile(
-    rb"[ \t-\r]*[+-]?(?:(?P<nan>nan)|inf|0x(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)(?:p[+-]?[0-9]+)?"
-    rb"|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+|(?!e)))",
+    rb"[ \t-\r]*[+-]?(?:(?P<nan>nan)|inf(?!i)|infinity|0x[0-9a-f.]|(?!0x)\.?[0-9])",
     re.IGNORECASE,
 )
 
@@ -77,12 +74,12 @@ class Values:
             raise Reported(f"OOM in dictTryExpand {count}")
 
     def items(self, codec: ModuleType, complaint: str, step: int = 0) -> int:
-        """Check a blob; return how many items it has. Every `step`-th item is a name; odd ends and repetitions count."""
+        """Check a blob; return how many items it has. Every `step`-th is a name: none twice, none without the rest."""
 
         def judge(inside: bytes | Cursor, size: int) -> int:
             names = self.new_names()
             total = 0
-            for batch in batches(codec, inside, size, self.tool.new_widths):
+            for batch in batches(codec, inside, size, self.tool):
                 total += len(batch)
                 if step and any(map(names.add, batch[::step])):
                     raise Corrupt("names twice", code="bad-blob")
@@ -110,7 +107,7 @@ class Values:
 
     def list_(self, kind: int) -> None:
         """LIST."""
-        for _ in _times(self.nonzero(self.reader.length())):
+        for _ in times(self.nonzero(self.reader.length())):
             self.reader.skip_string()
 
     def set_(self, kind: int) -> None:
@@ -120,7 +117,7 @@ class Values:
         if count > _INTSET:
             self.table(count)
         names = self.new_names()
-        for _ in _times(count):
+        for _ in times(count):
             if names.add(reader.string()) and self.tool.deep:
                 raise Reported("Duplicate set members detected")
 
@@ -148,7 +145,7 @@ class Values:
         reader = self.reader
         left = self.nonzero(reader.length())
         total = 0
-        for _ in _times(left):
+        for _ in times(left):
             packed = True
             if kind == spec.LIST_QUICKLIST_2:
                 container = reader.length()
@@ -167,7 +164,7 @@ class Values:
         codec, what = (listpack, "Listpack") if kind == spec.LIST_QUICKLIST_2 else (ziplist, "Ziplist")
 
         def judge(inside: bytes | Cursor, size: int) -> int:
-            return sum(map(len, batches(codec, inside, size, self.tool.new_widths)))
+            return sum(map(len, batches(codec, inside, size, self.tool)))
 
         size, found = self.reader.blob(judge)
         self.filled(size)
@@ -189,7 +186,7 @@ class Values:
         count = self.nonzero(reader.length())
         self.table(count)
         names = self.new_names()
-        for _ in _times(count):
+        for _ in times(count):
             name = reader.string()
             nan = self._text_score() if kind == spec.ZSET else math.isnan(struct.unpack("<d", reader.take(8))[0])
             if not self.tool.deep:
@@ -219,95 +216,7 @@ class Values:
         """ZSET_LISTPACK."""
         self.nonzero(self.items(listpack, "Zset listpack integrity check failed.", 2))
 
-    # -- hashes ----------------------------------------------------------------------------------------------------------
-
-    def hash_(self, kind: int) -> None:
-        """HASH, and Valkey's with expiries: duplicates have two names, by the form that the hash has by then."""
-        reader = self.reader
-        count = self.nonzero(reader.length())
-        compact = count <= _COMPACT_PAIRS
-        if not compact:
-            self.table(count)
-        names = self.new_names()
-        for _ in _times(count):
-            name = reader.string()
-            value_size = reader.skip_string()
-            if kind == spec.HASH_2 and reader.signed(8) != -1:
-                self.expiring = True
-            if names.add(name):
-                self._twice(compact)
-            if len(name) > _COMPACT_BYTES or value_size > _COMPACT_BYTES:
-                compact = False
-
-    def _twice(self, compact: bool) -> None:
-        if self.tool.deep:
-            raise Reported("Hash with dup elements" if compact else "Duplicate hash fields detected")
-        if not compact:
-            raise Reported("Duplicate keys detected")
-
-    def hash_zipmap(self, kind: int) -> None:
-        """HASH_ZIPMAP: repeated fields are looked for when the structure was found sound."""
-        twice: list[int] = []
-
-        def judge(inside: bytes | Cursor, size: int) -> int:
-            names = self.new_names()
-            for batch in batches(zipmap, inside, size, self.tool.new_widths):
-                twice.extend(len(name) for name in batch[::2] if names.add(name))
-            return 1
-
-        self.judged(judge, "Zipmap integrity check failed.")
-        if twice:
-            raise Reported(f"Hash zipmap with dup elements, or big length ({twice[0]})")
-
-    def hash_ziplist(self, kind: int) -> None:
-        """HASH_ZIPLIST."""
-        self.nonzero(self.items(ziplist, "Hash ziplist integrity check failed.", 2))
-
-    def hash_listpack(self, kind: int) -> None:
-        """HASH_LISTPACK, and those with expiries: the smallest one in front is not looked at."""
-        expiring = kind != spec.HASH_LISTPACK
-        if kind == spec.HASH_LISTPACK_EX:
-            self.reader.take(8)
-        count = self.items(listpack, "Hash listpack integrity check failed.", 3 if expiring else 2)
-        self.expiring = expiring
-        self.nonzero(count)
-
-    def hash_metadata(self, kind: int) -> None:
-        """HASH_METADATA and its forerunner: expiry, field, value."""
-        reader = self.reader
-        if kind == spec.HASH_METADATA and not 0 <= reader.signed(8) <= MAX_FIELD_EXPIRY + 1:
-            raise Reported("Hash read invalid minExpire value")
-        count = self.nonzero(reader.length())
-        if count > _COMPACT_PAIRS:
-            self.table(count)
-        compact = count <= _COMPACT_PAIRS
-        names = self.new_names()
-        for _ in _times(count):
-            self.expiring |= reader.length() != 0
-            name = reader.string()
-            value_size = reader.skip_string()
-            if names.add(name):
-                self._twice(compact)
-            if len(name) > _COMPACT_BYTES or value_size > _COMPACT_BYTES:
-                compact = False
-
-    def hash_template_listpack(self, kind: int) -> None:
-        """HASH_TMPL_LP_REF: the template's id, then a value for each field."""
-
-        def judge(inside: bytes | Cursor, size: int) -> int:
-            first: list[bytes] = []
-            total = 0
-            for batch in batches(listpack, inside, size, self.tool.new_widths):
-                first = first or batch[:1]
-                total += len(batch)
-            known = first and listpack.is_integer(first[0]) and self.templates.get(int(first[0]))
-            if not known or len(known) != total - 1:
-                raise Corrupt("no such template", code="bad-template")
-            return total
-
-        self.judged(judge, "template-listpack integrity check failed.")
-
-    # -- modules, and what came after 7.2 --------------------------------------------------------------------------------
+    # -- modules, and what came after 7.2 ------------------------------------------------------------------------------
 
     def module(self, kind: int) -> None:
         """MODULE_2: typed parts, up to the end mark."""
@@ -368,43 +277,38 @@ class Values:
             raise Reported(f"{decoder.type.capitalize()} integrity check failed.") from None
 
 
-def _times(count: int) -> range:
-    # A machine word holds the loop; a file holds less.
-    return range(min(count, 1 << 62))
-
-
 _LOADERS: dict[int, Callable[[Values, int], None]] = {
     spec.STRING: Values.string,
     spec.LIST: Values.list_,
     spec.SET: Values.set_,
     spec.ZSET: Values.zset,
-    spec.HASH: Values.hash_,
+    spec.HASH: rdb_hashes.load,
     spec.ZSET_2: Values.zset,
     spec.MODULE_PRE_GA: Values.module_pre_ga,
     spec.MODULE_2: Values.module,
-    spec.HASH_ZIPMAP: Values.hash_zipmap,
+    spec.HASH_ZIPMAP: rdb_hashes.load_zipmap,
     spec.LIST_ZIPLIST: Values.list_ziplist,
     spec.SET_INTSET: Values.set_intset,
     spec.ZSET_ZIPLIST: Values.zset_ziplist,
-    spec.HASH_ZIPLIST: Values.hash_ziplist,
+    spec.HASH_ZIPLIST: rdb_hashes.load_ziplist,
     spec.LIST_QUICKLIST: Values.quicklist,
     spec.STREAM_LISTPACKS: rdb_streams.load,
-    spec.HASH_LISTPACK: Values.hash_listpack,
+    spec.HASH_LISTPACK: rdb_hashes.load_listpack,
     spec.ZSET_LISTPACK: Values.zset_listpack,
     spec.LIST_QUICKLIST_2: Values.quicklist,
     spec.STREAM_LISTPACKS_2: rdb_streams.load,
     spec.SET_LISTPACK: Values.set_listpack,
     spec.STREAM_LISTPACKS_3: rdb_streams.load,
-    spec.HASH_METADATA_PRE_GA: Values.hash_metadata,
-    spec.HASH_LISTPACK_EX_PRE_GA: Values.hash_listpack,
-    spec.HASH_METADATA: Values.hash_metadata,
-    spec.HASH_LISTPACK_EX: Values.hash_listpack,
+    spec.HASH_METADATA_PRE_GA: rdb_hashes.load_metadata,
+    spec.HASH_LISTPACK_EX_PRE_GA: rdb_hashes.load_listpack,
+    spec.HASH_METADATA: rdb_hashes.load_metadata,
+    spec.HASH_LISTPACK_EX: rdb_hashes.load_listpack,
     spec.STREAM_LISTPACKS_4: rdb_streams.load,
     spec.STREAM_LISTPACKS_5: rdb_streams.load,
     spec.ARRAY: Values.decoded,
     spec.HASH_TMPL_LP: Values.decoded,
-    spec.HASH_TMPL_LP_REF: Values.hash_template_listpack,
+    spec.HASH_TMPL_LP_REF: rdb_hashes.load_template_listpack,
     spec.HASH_TMPL_ARRAY: Values.decoded,
     spec.HASH_TMPL_ARRAY_REF: Values.decoded,
-    spec.HASH_2: Values.hash_,
+    spec.HASH_2: rdb_hashes.load,
 }

@@ -1,8 +1,8 @@
 """The primitives of an RDB, read in the steps and with the offsets of the imitated tools.
 
-The tools report how many bytes they had consumed when something went wrong, and a read that cannot be satisfied consumes
-nothing. So each primitive here takes the same steps: a length's first byte, then the rest of it; a packed string's two
-lengths, then all of its bytes, and only then a look at what they unpack to.
+The tools report how many bytes they had consumed when something went wrong, and a read that cannot be satisfied
+consumes nothing. So each primitive here takes the same steps: a length's first byte, then the rest of it; a packed
+string's two lengths, then all of its bytes, and only then a look at what they unpack to.
 
 Three ways to fail, as in the original:
 
@@ -196,8 +196,8 @@ class Reader:
     def blob(self, judge: Callable[[bytes | Cursor, int], Verdict]) -> tuple[int, Verdict | None]:
         """Read a string and have its inside judged: bytes, or a cursor over what is too long to be held.
 
-        Returns its size and the verdict; None where the judge raised Corrupt. Whatever the judge finds, a string that is
-        not there whole, or does not unpack, comes first.
+        Returns its size and the verdict; None where the judge raised Corrupt. Whatever the judge finds, a string that
+        is not there whole, or does not unpack, comes first.
         """
         size, marked = self._coded()
         packed = -1
@@ -230,8 +230,8 @@ class Reader:
             self._failed = start
             raise Ended from None
         try:
-            while packed >= 0 and broken != "bad-lzf" and inside.source.read(WINDOW):
-                pass
+            while packed >= 0 and broken != "bad-lzf" and inside.more(WINDOW):
+                inside.pos = inside.end
         except Corrupt as error:
             found, broken = None, error.code
         except Truncated:
@@ -270,6 +270,11 @@ class Reader:
     def _bad_lzf(self) -> None:
         text = "Invalid LZF compressed string"
         raise Reported(text) if self.tool.words64 else Refused(text)
+
+
+def times(count: int) -> range:
+    """Return a range for a claimed count: no file holds more items than fit its machine word."""
+    return range(min(count, 1 << 62))
 
 
 def _allowed(size: int) -> int:

@@ -17,8 +17,8 @@ Version = tuple[int, ...]
 
 #: What the tools call the types, by number: Redis 4.0 to 7.0 (each knows a longer or shorter part), and since 7.2.
 _OLD_NAMES = (
-    "string list-linked set-hashtable zset-v1 hash-hashtable zset-v2 module-value - - hash-zipmap list-ziplist set-intset "
-    "zset-ziplist hash-ziplist quicklist stream hash-listpack zset-listpack quicklist-v2"
+    "string list-linked set-hashtable zset-v1 hash-hashtable zset-v2 module-value - - hash-zipmap list-ziplist "
+    "set-intset zset-ziplist hash-ziplist quicklist stream hash-listpack zset-listpack quicklist-v2"
 )
 _NAMES = (
     _OLD_NAMES.replace("module-value -", "module-pre-release module-value") + " stream-v2 set-listpack stream-v3 "
@@ -99,13 +99,20 @@ class Tool:
         return self.since((8, 8), (9, 1))
 
     @property
+    def hardened(self) -> bool:
+        """Has the fixes of 2025 and later, which Debian brought to 7.0: owners of pending entries, zipmap lengths."""
+        return self.since((8, 6), (9, 1)) or (self.product == "redis" and self.version[:2] == (7, 0))
+
+    @property
+    def counts_entries(self) -> bool:
+        """Compares a stream's stated length with its entries."""
+        return self.since((8, 8), None)
+
+    @property
     def opcodes(self) -> frozenset[int]:
         """The bytes that open a record other than a key."""
-        found = set(range(250, 256)) - ({250} if not self.since((3, 2)) else set())
-        for opcode, redis, valkey in _OPCODES:
-            if self.since(redis, valkey):
-                found.add(opcode)
-        return frozenset(found)
+        later = {opcode for opcode, redis, valkey in _OPCODES if self.since(redis, valkey)}
+        return frozenset({*range(250, 256), *later})
 
 
 #: Opcode, and the first release of Redis and Valkey whose check knows it.

@@ -733,6 +733,7 @@ class Body:
 
 
 def _word(data: bytes, at: int) -> int:
-    """Return the 32-bit number at data[at]. (Widened first: in C, a byte shifted by 24 reaches the sign.)"""
+    """Return the 32-bit number at data[at]."""
+    # Widened before it is shifted: in C, a byte shifted by 24 reaches the sign.
     number = data[at + 3]
     return number << 24 | data[at + 2] << 16 | data[at + 1] << 8 | data[at]

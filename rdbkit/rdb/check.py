@@ -15,27 +15,10 @@ from typing import Any
 
 from rdbkit.errors import RdbkitError
 from rdbkit.rdb import spec
+from rdbkit.rdb.hints import HINTS
 from rdbkit.rdb.streams import ZERO, Stream
 from rdbkit.rdb.unique import Unique
 from rdbkit.rdb.values import Decoder
-
-#: What to do next, by code; the empty string is for all others.
-HINTS = {
-    "": "restore another copy of the file, or take what is readable with `rdbkit export`",
-    "empty": "the writer never got to write; look for an older copy",
-    "truncated": "fetch the file again, or wait if it is still being written",
-    "checksum-mismatch": "some byte changed after the server wrote it: fetch the file again, or use another copy",
-    "unknown-type": "if a newer server wrote it, a newer rdbkit may read it; otherwise use another copy",
-    "unsupported-type": "only the product that wrote it can read it",
-    "unsupported-opcode": "only the product that wrote it can read it",
-    "unsupported-version": "look for a newer rdbkit",
-    "not-rdb": "check that this is the file you meant",
-    "needs-replay": "`rdbkit split` gives the RDB part",
-    "trailing-bytes": "compare with the original: a sound file ends at its checksum",
-    "db-out-of-range": "load it with a larger `databases`, and tell rdbkit with --set databases=N",
-    "duplicate-key": "no server loads it; use another copy",
-    "module-needed": "the server needs the module that defines the type",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +31,8 @@ class Finding:
     offset: int | None = None
     db: int | None = None
     key: bytes | None = None
+    file: str | None = None
+    """The file that is meant, where several are checked as one: those of a set or a directory."""
 
     @property
     def hint(self) -> str:

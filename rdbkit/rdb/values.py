@@ -25,6 +25,8 @@ from rdbkit.wire.cursor import Cursor
 
 #: Elements in a batch; a multiple of 2 and 3, so that pairs and triples are never split.
 BATCH = 1536
+#: Elements in the first batch of those whose length is not known, and the stored bytes above which batches shrink.
+_FIRST, _PACE = 16, 1 << 16
 #: Blobs up to this size are decoded in one go.
 _WHOLE = 1 << 16
 #: Redis keeps a field's expiry in 48 bits.
@@ -100,6 +102,17 @@ def _items(decoder: Decoder, codec: Any, width: int, what: str) -> Parts:
         yield items
 
 
+def _paced(cursor: Cursor, left: int, read: Callable[[int], list[Any]]) -> Parts:
+    """Yield `left` elements in batches as `read` makes them: small ones at first, and where elements are long."""
+    count = _FIRST
+    while left > 0:
+        start = cursor.tell()
+        count = min(count, left)
+        yield read(count)
+        left -= count
+        count = min(4 * count, BATCH) if cursor.tell() - start < _PACE else count // 4 + 1
+
+
 def _pairs(items: list[bytes]) -> list[tuple[bytes, bytes, None]]:
     return list(zip(items[::2], items[1::2], repeat(None)))
 
@@ -121,8 +134,9 @@ def decode_strings(decoder: Decoder) -> Parts:
     cursor = decoder.cursor
     left = cursor.claim()
     while left > 0:
-        yield cursor.strings(min(left, BATCH))
-        left -= BATCH
+        batch = cursor.strings(min(left, BATCH))
+        yield batch
+        left -= len(batch)
 
 
 def decode_list_ziplist(decoder: Decoder) -> Parts:
@@ -171,10 +185,11 @@ def decode_list_quicklist_2(decoder: Decoder) -> Parts:
 def decode_zset(decoder: Decoder) -> Parts:
     """ZSET: the score as text, with three lengths that stand for numbers which have none."""
     cursor = decoder.cursor
-    left = cursor.claim()
-    while left > 0:
-        yield [(cursor.string(), _text_double(decoder)) for _ in range(min(left, BATCH))]
-        left -= BATCH
+
+    def read(count: int) -> list[Any]:
+        return [(cursor.string(), _text_double(decoder)) for _ in range(count)]
+
+    return _paced(cursor, cursor.claim(), read)
 
 
 def _text_double(decoder: Decoder) -> float:
@@ -204,10 +219,11 @@ _IN_SCORES = b"0123456789+-.einfaINFATYtyE"
 def decode_zset_2(decoder: Decoder) -> Parts:
     """ZSET_2: binary doubles; servers write the highest score first."""
     cursor = decoder.cursor
-    left = cursor.claim()
-    while left > 0:
-        yield [(cursor.string(), cursor.f64()) for _ in range(min(left, BATCH))]
-        left -= BATCH
+
+    def read(count: int) -> list[Any]:
+        return [(cursor.string(), cursor.f64()) for _ in range(count)]
+
+    return _paced(cursor, cursor.claim(), read)
 
 
 def decode_zset_ziplist(decoder: Decoder) -> Parts:
@@ -239,8 +255,9 @@ def decode_hash(decoder: Decoder) -> Parts:
     cursor = decoder.cursor
     left = cursor.claim()
     while left > 0:
-        yield _pairs(cursor.strings(2 * min(left, BATCH)))
-        left -= BATCH
+        batch = cursor.strings(2 * min(left, BATCH), 2)
+        yield _pairs(batch)
+        left -= len(batch) // 2
 
 
 def decode_hash_zipmap(decoder: Decoder) -> Parts:
@@ -261,18 +278,19 @@ def decode_hash_listpack(decoder: Decoder) -> Parts:
 def decode_hash_2(decoder: Decoder) -> Parts:
     """Valkey's hash with expiries: they come after the value, -1 for none."""
     cursor = decoder.cursor
-    left = cursor.claim()
-    while left > 0:
+
+    def read(count: int) -> list[Any]:
         batch = []
-        for _ in range(min(left, BATCH)):
-            name, value = cursor.strings(2)
+        for _ in range(count):
+            name, value = cursor.strings(2, 2)
             start = cursor.tell()
             due = cursor.fixed_signed(8)
             if due < -1:
                 raise decoder.bad(f"field expiry {due}", start, "bad-field-expiry")
             batch.append((name, value, None if due == -1 else due))
-        yield batch
-        left -= BATCH
+        return batch
+
+    return _paced(cursor, cursor.claim(), read)
 
 
 def decode_hash_metadata(decoder: Decoder) -> Parts:
@@ -292,18 +310,19 @@ def decode_hash_metadata_pre_ga(decoder: Decoder) -> Parts:
 
 def _with_expiries(decoder: Decoder, base: int) -> Parts:
     cursor = decoder.cursor
-    left = cursor.claim()
-    while left > 0:
+
+    def read(count: int) -> list[Any]:
         batch = []
-        for _ in range(min(left, BATCH)):
+        for _ in range(count):
             start = cursor.tell()
             due = cursor.length()
             if due and due + base > MAX_FIELD_EXPIRY:
                 raise decoder.bad(f"field expiry {due + base}", start, "bad-field-expiry")
-            name, value = cursor.strings(2)
+            name, value = cursor.strings(2, 2)
             batch.append((name, value, due + base if due else None))
-        yield batch
-        left -= BATCH
+        return batch
+
+    return _paced(cursor, cursor.claim(), read)
 
 
 def decode_hash_listpack_ex(decoder: Decoder) -> Parts:
@@ -380,14 +399,20 @@ def _names(decoder: Decoder) -> tuple[bytes, ...]:
 def decode_hash_tmpl_array_ref(decoder: Decoder) -> Parts:
     """Template id, then a string for each of its fields."""
     start = decoder.cursor.tell()
-    fields = _fields(decoder, decoder.cursor.length(), start)
-    yield list(zip(fields, decoder.cursor.strings(len(fields)), repeat(None)))
+    return _named(decoder, _fields(decoder, decoder.cursor.length(), start))
 
 
 def decode_hash_tmpl_array(decoder: Decoder) -> Parts:
     """Names, then a string for each."""
-    fields = _names(decoder)
-    yield list(zip(fields, decoder.cursor.strings(len(fields)), repeat(None)))
+    return _named(decoder, _names(decoder))
+
+
+def _named(decoder: Decoder, fields: tuple[bytes, ...]) -> Parts:
+    at = 0
+    while at < len(fields):
+        batch = decoder.cursor.strings(min(len(fields) - at, BATCH))
+        yield list(zip(fields[at : at + len(batch)], batch, repeat(None)))
+        at += len(batch)
 
 
 # -- streams, arrays, modules ----------------------------------------------------------------------------------------
@@ -410,9 +435,11 @@ def decode_array(decoder: Decoder) -> Parts:
         raise decoder.bad(f"an array of {left} elements with flag {flag}", start, "bad-array")
     if flag:
         decoder.insert_index = cursor.length()
-    while left > 0:
-        yield [(cursor.length(), _element(decoder)) for _ in range(min(left, BATCH))]
-        left -= BATCH
+
+    def read(count: int) -> list[Any]:
+        return [(cursor.length(), _element(decoder)) for _ in range(count)]
+
+    return _paced(cursor, left, read)
 
 
 def _element(decoder: Decoder) -> bytes | int | float:

@@ -7,7 +7,8 @@ A run is trusted when four records in a row, or all up to the end of the file, a
 when each is a known command of the right number of arguments. What lies inside of a value is never taken for records:
 
 * a value's header, still there, tells where the value ends: records that end just there too are its contents;
-* a run that ends at a CR LF, with a record or an argument behind that, was a value, and is skipped as a whole;
+* a run that ends at a CR LF, with a record or an argument behind that, was a value, and is skipped as a whole (unless
+  it is longer than any value);
 * behind a record that claims more bytes than the file has (a torn tail, most often), only a run that goes on to the
   very end of the file is trusted.
 
@@ -31,6 +32,9 @@ KEEP = 64
 TRUST = 4
 #: The least bytes of a record: *1 CR LF $1 CR LF x CR LF.
 LEAST = 11
+#: Bytes of the longest value that servers write by default (proto-max-bulk-len).
+LONGEST = 1 << 29
+_NEARLY = 1 << 20
 _BATCH = 512
 _SHORT = ("eof", "bytes")
 
@@ -50,7 +54,7 @@ _START = re.compile(rb"\*[1-9][0-9]{0,8}\r\n\$|#TS:")
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Bytes that are no records, from `start` to `end`; records given before that begin at `start` or later are void."""
+    """Bytes that are no records, from `start` to `end`, and what was noticed first."""
 
     start: int
     end: int
@@ -103,6 +107,14 @@ class Reader:
             status = self.resp.next(0)
         return status
 
+    def scan(self) -> int:
+        """Read on to END or ERROR."""
+        status: int = self.resp.scan()
+        while status == ERROR and self.problem[0] in ("multi", "exec"):
+            self._again()
+            status = self.resp.scan()
+        return status
+
     @property
     def problem(self) -> Problem:
         """What was wrong, after ERROR."""
@@ -122,43 +134,33 @@ class Reader:
 
 def read(file: File, start: int) -> Iterator[list[Item] | Damage]:
     """Yield the records from an offset to the file's end, some hundreds at a time, and what lies damaged between them."""
-    damage: Damage | None = None
-    while True:
+    while start < file.end:
         reader = Reader(file, start)
-        status, last = RECORD, None
+        status = RECORD
+        # The last one is held back: the error behind it may be its own.
+        items: list[Item] = []
         while status == RECORD:
-            items: list[Item] = []
             status = reader.batch(_BATCH, items)
-            if items:
-                last = items[-1]
-                yield items
-        if status == END:
+            if status == RECORD and len(items) > 1:
+                yield items[:-1]
+                del items[:-1]
+        damage = _damage(file, reader, items) if status == ERROR else None
+        if items:
+            yield items
+        if damage is None:
             return
-        damage = _damage(file, reader, last, damage)
         yield damage
-        if damage.end >= file.end:
-            return
         start = damage.end
 
 
-def _damage(file: File, reader: Reader, last: Item | None, before: Damage | None) -> Damage:
-    """Tell which bytes are damaged, after an error; `before`: the damage that this run came after."""
+def _damage(file: File, reader: Reader, items: list[Item]) -> Damage:
+    """Tell which bytes are damaged, after an error; take the last record away if it is to blame."""
     start, problem = reader.start, reader.problem
-    if before is not None and is_break(file, start):
-        # The whole run was the inside of a value of the damaged record.
-        return Damage(before.start, _resume(file, start + 2), before.problem)
-    if problem[0] == "format" and last is not None and last[1] == start and _blamed(file, last, start):
-        start = last[0]
+    if problem[0] == "format" and items and items[-1][1] == start and _blamed(file, items[-1], start):
+        start = items.pop()[0]
     suspect = problem[1] if problem[0] == "prefix" else -1
     found = resync(file, start + 1, whole=problem[0] in _SHORT, suspect=suspect, floor=start)
     return Damage(start, found, problem)
-
-
-def _resume(file: File, at: int) -> int:
-    """Return where records begin at or after an offset behind a value."""
-    if _START.match(file.at(at, 16)):
-        return at if _trusted(file, at) else resync(file, at)
-    return resync(file, at)
 
 
 def is_break(file: File, at: int) -> bool:
@@ -175,8 +177,8 @@ def _blamed(file: File, last: Item, at: int) -> bool:
     """Tell whether the record before an offset, where no record starts, is the damaged one."""
     if _arguments(file, at):
         return True
-    found = resync(file, last[0] + 1, limit=last[1], whole=False, floor=last[0])
-    return found < last[1]
+    found = resync(file, last[0] + 1, limit=last[1], floor=last[0])
+    return found < last[1] and not _Claims(file, -1).nested(found, last[1] - 2)
 
 
 def _arguments(file: File, at: int) -> bool:
@@ -271,26 +273,17 @@ def _inside(file: File, place: int, claims: _Claims, whole: bool) -> int:
     for end in claims.around(place):
         if claims.nested(place, end):
             return end
-    head, end = claims.last
-    if whole or (head == place and end - head >= LEAST):
-        return _to_its_end(file, place, whole)
     if not _trusted(file, place):
         return place
+    # A run that ends sooner than any value can be long is followed to its end.
+    reader = Reader(file, place, place + LONGEST)
+    if reader.scan() == END or reader.start + _NEARLY > place + LONGEST:
+        return -1
+    head, end = claims.last
+    first = head == place and end - head >= LEAST
+    if is_break(file, reader.start) or whole or (first and reader.problem[0] in _SHORT):
+        return reader.start
     return -1
-
-
-def _to_its_end(file: File, place: int, whole: bool) -> int:
-    """Follow a run; -1 if it may be trusted, judged by how it ends."""
-    reader = Reader(file, place)
-    status = reader.next()
-    while status not in (END, ERROR):
-        status = reader.next()
-    if status == END:
-        return -1 if _trusted(file, place) else place
-    stopped = reader.start
-    if whole or reader.problem[0] in _SHORT or is_break(file, stopped):
-        return max(stopped, place)
-    return -1 if _trusted(file, place) else place
 
 
 def _trusted(file: File, place: int) -> bool:
@@ -309,6 +302,4 @@ def _trusted(file: File, place: int) -> bool:
     if good == len(verdicts):
         if status == END or reader.problem[0] in _SHORT:
             return True
-        if is_break(file, reader.start):
-            return False
     return all(verdict in (PLAIN, CONTROL) for verdict in verdicts[:good])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from rdbkit import _face
@@ -63,6 +64,7 @@ def slice_by_8(data, crc=0):  # type: ignore[no-untyped-def]
     return crc
 
 
+@cache
 def update() -> Update:
     """Return the quickest `crc(data, crc=0)` of this face."""
     if _face.compiled():

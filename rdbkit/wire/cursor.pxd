@@ -33,8 +33,8 @@ cdef class Cursor:
     cpdef bytes _integer(self)
     @cython.locals(packed="long long", size="long long")
     cpdef tuple packed(self)
-    @cython.locals(out=list, first=int, at=Py_ssize_t)
-    cpdef list strings(self, long long count)
+    @cython.locals(out=list, first=int, at=Py_ssize_t, text=bytes, room="long long")
+    cpdef list strings(self, long long count, int width=*)
     @cython.locals(first=int, size="long long", packed="long long")
     cpdef long long skip_string(self) except? -1
 

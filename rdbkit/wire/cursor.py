@@ -30,6 +30,8 @@ from rdbkit.wire.crc64 import Update
 WINDOW = 1 << 18
 #: What one entry may hold in memory when its body is to be kept (design.md §5: 1 MiB).
 RETAIN = 1 << 20
+#: What a batch of parts may come to: where they are long, fewer are read at a time.
+HELD = 1 << 20
 #: No file is this long; longer claims are cut to it, so that a small multiple of one still fits a machine word.
 ENDLESS = 1 << 56
 
@@ -271,9 +273,10 @@ class Cursor:
             raise Corrupt(f"{packed} packed bytes cannot hold the {size} claimed", offset=start, code="bad-lzf")
         return packed, size
 
-    def strings(self, count: int) -> list[bytes]:
-        """Read `count` strings."""
+    def strings(self, count: int, width: int = 1) -> list[bytes]:
+        """Read `count` strings; fewer where they come to more than HELD bytes, but always a multiple of `width`."""
         out: list[bytes] = []
+        room = HELD
         while count > 0:
             if self.pos < self.end:
                 first = self.view[self.pos]
@@ -283,8 +286,12 @@ class Cursor:
                     out.append(self.view[at : at + first])
                     count -= 1
                     continue
-            out.append(self.string())
+            text = self.string()
+            out.append(text)
             count -= 1
+            room -= len(text)
+            if room < 0 and len(out) % width == 0:
+                break
         return out
 
     def skip_string(self) -> int:

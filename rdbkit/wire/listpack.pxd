@@ -11,7 +11,7 @@ cdef class Reader:
     cdef public long long offset, left, seen
     cdef public long count, old_widths, new_widths
 
-    @cython.locals(cursor=Cursor, out=list, start=Py_ssize_t, held=Py_ssize_t)
+    @cython.locals(cursor=Cursor, out=list, start=Py_ssize_t, held=Py_ssize_t, room="long long")
     cpdef list read(self, long long limit)
     cpdef list all(self)
     @cython.locals(wanted="long long", first=int)

@@ -34,7 +34,7 @@ cdef class Reader:
     cdef public long count
     cdef public Py_ssize_t previous
 
-    @cython.locals(cursor=Cursor, out=list, start=Py_ssize_t, held=Py_ssize_t, at=Py_ssize_t, seen="long long")
+    @cython.locals(cursor=Cursor, out=list, start=Py_ssize_t, held=Py_ssize_t, at=Py_ssize_t, seen="long long", room="long long")
     cpdef list read(self, long long limit)
     cpdef list all(self)
     @cython.locals(wanted="long long")

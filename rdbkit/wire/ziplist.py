@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from rdbkit.errors import Corrupt
 from rdbkit.wire import listpack
-from rdbkit.wire.cursor import Cursor
+from rdbkit.wire.cursor import HELD, Cursor
 
 #: A count in the header that says nothing.
 UNKNOWN = 65535
@@ -192,9 +192,13 @@ class Reader:
         self.seen = 0
 
     def read(self, limit: int) -> list[bytes]:
-        """Return up to `limit` further entries, [] at the end, which checks the mark, the count and the last offset."""
+        """Return up to `limit` further entries, [] at the end, which checks the mark, the count and the last offset.
+
+        Long ones come fewer at a time, though by sixes, so that no pair and no triple is split.
+        """
         cursor = self.cursor
         out: list[bytes] = []
+        room = HELD if limit < _ENDLESS else _ENDLESS
         while self.left > 0 and len(out) < limit:
             start = cursor.pos
             held = min(cursor.end - start, self.left)
@@ -204,6 +208,9 @@ class Reader:
             self.left -= at - start
             self.seen += seen
             cursor.pos = at
+            room -= at - start
+            if room < 0:
+                limit = min(limit, (len(out) + 5) // 6 * 6)
             if seen == 0:
                 self._fetch(held)
         if self.left == 0 and len(out) < limit:

@@ -10,8 +10,11 @@ import pytest
 from cli.run import rdbkit
 from rdbkit.cli import COMMANDS
 
+#: What stands in for a tool of the servers keeps to that tool's ways.
+STAND_INS = ("check-aof", "check-rdb")
 
-@pytest.mark.parametrize("command", COMMANDS)
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in STAND_INS])
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help_shows_examples_first(command: str, option: str) -> None:
     ran = rdbkit(command, option)
@@ -28,7 +31,7 @@ def test_help_lists_the_commands() -> None:
         assert ran.out.index("\nExamples:\n") < ran.out.index("\nCommands:\n")
         listed = ran.out.split("\nCommands:\n")[1]
         assert re.findall(r"^  (\S+) ", listed, re.MULTILINE) == list(COMMANDS)
-        assert "..." not in listed
+        assert not [line for line in listed.splitlines() if line.endswith("...") and line.split()[0] not in STAND_INS]
 
 
 def test_version_says_which_face_runs() -> None:
@@ -100,6 +103,7 @@ def test_shells_get_their_completion(shell: str, mark: str) -> None:
     assert mark in ran.out
 
 
+@pytest.mark.slow
 def test_completion_knows_commands_options_and_files() -> None:
     def completed(words: str, at: int) -> str:
         env = {"_RDBKIT_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(at)}

@@ -21,8 +21,13 @@ def keys(*args: object) -> list[Any]:
     return ran.rows
 
 
-def test_a_row(dump: Path) -> None:
-    rows = keys(dump)
+@pytest.fixture(scope="module")
+def everything(dump: Path) -> list[Any]:
+    return keys(dump)
+
+
+def test_a_row(everything: list[Any]) -> None:
+    rows = everything
     assert [list(row) for row in rows] == [COLUMNS] * 154
     row = next(row for row in rows if row["key"] == "ttl:set")
     assert row == {
@@ -56,6 +61,7 @@ def _limited(files: Path, *args: str) -> Ran:
     return rdbkit("keys", files / "many.rdb", "-f", "jsonl", *args)
 
 
+@pytest.mark.slow
 def test_limit_says_what_it_did_not_read(files: Path) -> None:
     line = f"rdbkit: {files}/many.rdb: stopped at --limit: checksum not reached (--verify reads on)"
     ran = _limited(files, "-n", "5")
@@ -105,12 +111,13 @@ SELECTIONS: list[tuple[list[str], Any]] = [
 @pytest.mark.parametrize(
     ("options", "wanted"), SELECTIONS, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
 )
-def test_selection(dump: Path, options: list[str], wanted: Any) -> None:
-    expected = [row for row in keys(dump) if wanted(row)]
+def test_selection(dump: Path, everything: list[Any], options: list[str], wanted: Any) -> None:
+    expected = [row for row in everything if wanted(row)]
     assert expected
     assert keys(dump, *options) == expected
 
 
+@pytest.mark.slow
 def test_a_selection_that_matches_nothing(dump: Path) -> None:
     for command, formats in (("keys", ("table", "json", "jsonl", "csv")), ("export", ("json", "jsonl", "csv"))):
         for output in formats:
@@ -136,6 +143,7 @@ def test_forms_of_bytes(files: Path) -> None:
     assert ",\\x3d1+1,string," in cells.replace("\r", "")
 
 
+@pytest.mark.slow
 def test_settings_change_encodings(dump: Path, tmp_path: Path) -> None:
     def encodings(*options: object) -> dict[str, str]:
         return {row["key"]: row["encoding"] for row in keys(dump, "--db", "0", "--type", "hash", *options)}
@@ -152,6 +160,7 @@ def test_settings_change_encodings(dump: Path, tmp_path: Path) -> None:
     assert "include other.conf is not followed" in rdbkit("keys", dump, "--config", config, "-n", 0).err
 
 
+@pytest.mark.slow
 def test_the_target_is_said(dump: Path) -> None:
     assert rdbkit("keys", dump, "-n", 1).err == f"rdbkit: {dump}: target redis:7.2.6 (the file's producer)\n"
     assert "target redis:6.2" in rdbkit("keys", dump, "-n", 1, "--target", "redis:6.2.0").err

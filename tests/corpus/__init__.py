@@ -1,8 +1,8 @@
 """What real servers wrote, and their own account of it: reading both, and comparing (fixtures/README.md).
 
-    cases()                  the files with an account: one Case each
-    case.account()           the keys that the file should hold, in the shapes that rdbkit gives
-    case.told(entry, row)    the same of an entry that was read; equal to the account's row of its key
+cases()                  the files with an account: one Case each
+case.account()           the keys that the file should hold, in the shapes that rdbkit gives
+case.told(entry, row)    the same of an entry that was read; equal to the account's row of its key
 """
 
 from __future__ import annotations
@@ -142,11 +142,7 @@ def _oracle(case: Case) -> Row:
 
 def cases() -> list[Case]:
     """Every dump.rdb of the manifest."""
-    found = []
-    for row in manifest():
-        if row["path"].endswith("/dump.rdb"):
-            found.append(Case(*row["path"].split("/")[:2]))
-    return found
+    return [Case(*row["path"].split("/")[:2]) for row in manifest() if row["path"].endswith("/dump.rdb")]
 
 
 # -- values: what the account says, and the same of what was read ------------------------------------------------------
@@ -225,7 +221,7 @@ def _found_array(array: Any, row: list[tuple[int, Any]]) -> list[tuple[int, Any]
 def _same_number(item: float, text: bytes) -> bool:
     if isinstance(item, int):
         return b"%d" % item == text
-    return float(text) == item or math.isnan(item) and text == b"nan"
+    return float(text) == item or (math.isnan(item) and text == b"nan")
 
 
 def _module(value: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import FIXTURES
+
 from corpus import Case, Where, cases, manifest, raw
 
 CASES = cases()

@@ -1,10 +1,12 @@
 """Whole files, drawn at random: written and read back; damaged, and then refused or right; the same on both faces.
 
-Everything is written by the default face, so that the faces read the same bytes.
+Everything is written by the default face, so that the faces read the same bytes. RDBKIT_EXAMPLES=5000 in the
+environment makes a long run of it.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -13,13 +15,15 @@ from rdb import MS, Reading, Slices, read, shaped, shown
 from strategies import Damage, File, Key, Written, damages, files, normal, write
 
 #: The fixture `face` is not made anew for each example, and need not be.
-quick = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(
+    max_examples=int(os.environ.get("RDBKIT_EXAMPLES", "60")), deadline=None, suppress_health_check=list(HealthCheck)
+)
 # Between 1990 and 2200, in ms.
 _EARLY, _LATE = 631152000000, 7258118400000
 
 
 def due(file: File, key: Key) -> int | None:
-    """Before RDB 9 a time may be in either byte order: of those that make sense in the other one only, that one is meant."""
+    """Before RDB 9 a time that makes sense in the other byte order only is meant in that one."""
     time = key.expires_at
     if time is None or not 3 <= file.version < 9 or _EARLY <= time <= _LATE:
         return time
@@ -93,7 +97,7 @@ def whole_before(reading: Reading, at: int) -> list[Any]:
 @quick
 @given(case=broken(), sliced=st.booleans())
 def test_damage(face, case, sliced):
-    """An error of ours or a right answer: never a clean end under a sum that the bytes do not have; what was before stays."""
+    """An error of ours or a right answer; no clean end under a sum that is another's; what was before stays."""
     file, written, damage = case
     sound = read(face, written.data)
     reading = read(face, Slices(damage.data, 1) if sliced else damage.data)
@@ -132,7 +136,9 @@ def test_damage_is_found(face, case):
 
 
 @quick
-@given(data=st.binary(max_size=200), head=st.sampled_from([b"", b"REDIS0009", b"REDIS0015", b"VALKEY080", b"REDIS0002"]))
+@given(
+    data=st.binary(max_size=200), head=st.sampled_from([b"", b"REDIS0009", b"REDIS0015", b"VALKEY080", b"REDIS0002"])
+)
 def test_any_bytes(faces, head, data):
     """Bytes of any origin give entries or an error, and the faces agree about which."""
     pure, compiled = (read(face, head + data) for face in faces)

@@ -1,9 +1,9 @@
-"""What the tests of whole RDB files share: making them, every way of handing them over, and an account of what was read.
+"""What tests of whole RDB files share: making them, ways of handing them over, an account of what was read.
 
-    made(*calls)             bytes of a file: the Writer's methods, by name, with their arguments
-    everything(product, n)   a file with every record and type that RDB version n of that product has
-    read(face, what)         Reading: a row per entry, then how it ended; equal for equal outcomes, whatever the face
-    Trickle, Slices          sources without seek, which give a byte, or some bytes, at a time
+made(*calls)             bytes of a file: the Writer's methods, by name, with their arguments
+everything(product, n)   a file with every record and type that RDB version n of that product has
+read(face, what)         Reading: a row per entry, then how it ended; equal for equal outcomes, whatever the face
+Trickle, Slices          sources without seek, which give a byte, or some bytes, at a time
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ def fields_of(value: Any) -> list[bytes]:
 
 def everything(product: str, version: int) -> bytes:
     """Return a file with every record and type of that version."""
-    known = {row.id for row in spec.ROWS if row.status != "refused" and default_writer.writable(row.id, version, product)}
+    known = {
+        row.id for row in spec.ROWS if row.status != "refused" and default_writer.writable(row.id, version, product)
+    }
     calls: list[Call] = []
 
     def add(record: int, *call: Any) -> None:
@@ -209,8 +211,7 @@ def read(face: Any, what: Any, *, deep: bool = True, **options: Any) -> Reading:
     rows: list[Any] = []
     try:
         with face.rdbkit.open(what, now=MS, **options) as snapshot:
-            for entry in snapshot:
-                rows.append(row_of(entry, deep))
+            rows.extend(row_of(entry, deep) for entry in snapshot)
             tail = snapshot.tail and (snapshot.tail.kind, snapshot.tail.size, snapshot.tail.offset)
             facts = snapshot.product, snapshot.version, snapshot.aux, snapshot.functions, shown(snapshot.databases)
             return Reading(rows, ("end", snapshot.checksum, tail), facts)
@@ -226,5 +227,3 @@ def shaped(type_id: int, found: Any, due: dict[bytes, int]) -> Any:
     if kind == "array":
         return found.elements
     return (found.name, found.version, found.parts) if kind == "module" else found
-
-

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from rdb import FUNCTION, MS, attempt, body, error_of, shaped, small
 from strategies import normal
 
+from rdb import FUNCTION, MS, attempt, body, error_of, shaped, small
 from rdbkit.rdb import spec
 from rdbkit.rdb import writer as default_writer
 from rdbkit.wire import crc64

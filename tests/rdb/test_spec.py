@@ -1,4 +1,4 @@
-"""The table of the format, and what hangs on it: each row can be read, walked, written and is met in a file, or is refused."""
+"""The table of the format: each row can be read, walked, written, and is met in a file, or it is refused."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import json
 import pytest
 from conftest import FIXTURES
 from corpus import manifest
-from rdb import MS, body, entry, made, read
 
+from rdb import MS, body, entry, made, read
 from rdbkit.rdb import spec
 from rdbkit.rdb import writer as default_writer
 
 TYPES = [row for row in spec.ROWS if row.type]
 OPCODES = [row for row in spec.ROWS if not row.type]
 REFUSED = [row for row in spec.ROWS if row.status == "refused"]
-#: Types and records that no file in fixtures/ holds, because no server at hand writes them: they are made in these tests.
+#: Types and records that no file in fixtures/ holds, as no server at hand writes them: made in these tests.
 ONLY_MADE = {
     *(spec.HASH_ZIPMAP, spec.HASH_METADATA_PRE_GA, spec.HASH_LISTPACK_EX_PRE_GA),
     *(spec.HASH_TMPL_LP, spec.HASH_TMPL_ARRAY, spec.CRON),
@@ -107,7 +107,11 @@ def before(row):
     """The start of a file in which the row's byte has the row's meaning, with one key; and what goes behind it."""
     product = "valkey" if row.id & spec.VALKEY_OWN else "redis"
     version = {"valkey": 81, "redis": 15}[product]
-    calls = [("aux", b"df-ver", b"1.30"), ("aux", b"x", b"y")] if row.id & spec.DRAGONFLY_OWN or row.server == "Dragonfly" else []
+    calls = (
+        [("aux", b"df-ver", b"1.30"), ("aux", b"x", b"y")]
+        if row.id & spec.DRAGONFLY_OWN or row.server == "Dragonfly"
+        else []
+    )
     return made(*calls, entry(0), version=version, product=product, end=False)
 
 

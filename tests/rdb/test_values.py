@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 import pytest
+from strategies import normal
+
 from rdb import MS, STREAM, attempt, error_of, shaped, shown, small
 from rdb import body as body_of
 from rdb.test_writer import BODIES, unhex
-from strategies import normal
-
 from rdbkit.rdb import spec
 from rdbkit.rdb import writer as default_writer
 from rdbkit.rdb.streams import Consumer, Group, Pending
@@ -124,7 +124,10 @@ def test_pending_entries_without_an_owner(face):
     for type_id in (spec.STREAM_LISTPACKS_3, spec.STREAM_LISTPACKS_5):
         found, _ = face("rdb.values").value(decoder(face, type_id, body_of(type_id, stream)))
         [group] = found.groups
-        assert [(item.id, item.consumer, item.deliveries) for item in group.pending] == [((1, 1), None, 1), ((1, 2), b"c", 2)]
+        assert [(item.id, item.consumer, item.deliveries) for item in group.pending] == [
+            ((1, 1), None, 1),
+            ((1, 2), b"c", 2),
+        ]
         assert group.entries_read is None
 
 
@@ -289,7 +292,8 @@ BAD: list[tuple[str, bytes, str, int]] = [
     ("STREAM_LISTPACKS", HEAD + b"\x01" + GROUP + b"\x00\x01\x01c" + AT + b"\x01" + RAW, "bad-stream", 22),
     ("STREAM_LISTPACKS", HEAD + b"\x01" + GROUP + b"\x00\x02" + (b"\x01c" + AT + b"\x00") * 2, "bad-stream", 22),
     ("STREAM_LISTPACKS",
-     HEAD + b"\x01" + GROUP + b"\x01" + RAW + AT + b"\x01\x02\x01c" + AT + b"\x01" + RAW + b"\x01d" + AT + b"\x01" + RAW,
+     HEAD + b"\x01" + GROUP + b"\x01" + RAW + AT + b"\x01\x02\x01c" + AT + b"\x01" + RAW
+     + b"\x01d" + AT + b"\x01" + RAW,
      "bad-stream", 74),
     ("STREAM_LISTPACKS_5", HEAD + bytes(5) + b"\x01" + GROUP + b"\x00\x00\x00\x01" + RAW, "bad-stream", 18),
     ("STREAM_LISTPACKS_4", HEAD + bytes(6) + b"\x01\x01\x02\x01p\x00\x01p\x00\x00\x00", "bad-stream", 16),

@@ -1,0 +1,357 @@
+"""Are these files sound? All that lie at a path: one file, the files of an AOF set, those of a data directory.
+
+    path ─► what lies there ─► parts: the directory itself, then each file in the order in which a server loads them
+                                  ├ an RDB                 check.py
+                                  ├ commands               rdbkit.aof.check
+                                  └ commands behind an RDB both, on one reading
+
+Each part gives findings; what was counted stands in the part when they are through. Nothing is written, and nothing
+but permission to read is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rdbkit import snapshot as snapshots
+from rdbkit.analysis.check import Check, limited
+from rdbkit.aof.check import AofCheck
+from rdbkit.aof.layout import AofFile, AofSet, DataDir, Found, find, would_load
+from rdbkit.aof.reader import has_preamble
+from rdbkit.aof.sets import Remark, text
+from rdbkit.errors import RdbkitError, Unsupported
+from rdbkit.rdb.check import Finding
+from rdbkit.rdb.walker import Plan
+from rdbkit.snapshot import Snapshot
+from rdbkit.source import Source, open_source
+from rdbkit.target import Target
+from rdbkit.wire.cursor import Cursor
+
+_COMMANDS = re.compile(rb"\*|(?:#[^\n]*\n)*(?:\*[0-9]|#TS:[0-9])")
+_FORMATS = {"rdb": "RDB", "aof": "commands", "empty": "empty", "unknown": "unknown"}
+
+
+def target_of(found: Found, given: Target | None = None, settings: dict[str, str] | None = None) -> Target:
+    """Return the server that an AOF is about: the given one, that of its RDB, or the one to be assumed."""
+    if given is not None:
+        return given.with_settings(settings) if settings else given
+    files = [found] if isinstance(found, AofFile) else list(found.files) if isinstance(found, AofSet) else []
+    for file in files[:1]:
+        if file.format == "rdb":
+            try:
+                with Snapshot(open_source(file.path), settings=settings, verify=False) as snapshot:
+                    return snapshot.target
+            except RdbkitError:
+                break
+    target = Target.of_aof(manifest=isinstance(found, AofSet))
+    return target.with_settings(settings) if settings else target
+
+
+# -- one file ----------------------------------------------------------------------------------------------------------
+
+
+class Preamble(Snapshot):
+    """An RDB that commands may follow: then `commands` is set, and the cursor stands at the first of them.
+
+    `in_set`: whatever follows is for a server to execute.
+    """
+
+    in_set = False
+    commands = False
+
+    def _finish(self) -> None:
+        if self.end is not None:
+            return
+        end = self.cursor.tell()
+        says_so = self.in_set or b"1" in (self.aux.get("aof-base"), self.aux.get("aof-preamble"))
+        at_end = self.cursor.at_end()
+        first = b"" if at_end else self.cursor.data[self.cursor.pos : self.cursor.pos + 1]
+        self.commands = says_so or first in (b"*", b"#")
+        if not self.commands:
+            super()._finish()
+            return
+        self.end = end
+        self.cursor.update = None
+
+
+class Part(Check):
+    """One file being checked, whatever it holds: an RDB, commands, or both.
+
+    `aof` is the check of its commands, None where it has none or did not come to them. `role` as AofFile.role.
+    """
+
+    def __init__(
+        self,
+        what: snapshots.Openable,
+        *,
+        role: str = "single",
+        last: bool = True,
+        commands: bool = False,
+        assumed: Target | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(what, **options)
+        self.role = role
+        self.in_set = role in ("base", "incr")
+        self.last = last
+        self.must_be_commands = commands or self.in_set
+        self.assumed = assumed
+        self.aof: AofCheck | None = None
+        self.source: Source | None = None
+        self.codes: set[str] = set()
+        self.is_empty = False
+
+    @property
+    def name(self) -> str:
+        """The file's name, None where it could not be opened."""
+        return self.what if isinstance(self.what, str) else "<input>" if self.source is None else self.source.name
+
+    @property
+    def target(self) -> Target | None:
+        """The server that the answers are for."""
+        return self.aof.target if self.aof else self.snapshot.target if self.snapshot else None
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield findings as they are met, as Check.findings."""
+        for finding in limited(self._found(), self.counts):
+            if finding.severity == "error":
+                self.codes.add(finding.code)
+            yield finding
+
+    def _found(self) -> Iterator[Finding]:
+        try:
+            self.source = open_source(self.what)
+        except RdbkitError as error:
+            yield Finding.of(error)
+            return
+        with ExitStack() as stack:
+            stack.callback(self.source.close)
+            peek = self.source.peek
+            if self.in_set and not peek and self.source.file_size == 0:
+                self.is_empty = self.complete = True
+            elif peek and not has_preamble(peek) and (self.must_be_commands or _COMMANDS.match(peek)):
+                yield from self._plain(self.source)
+            else:
+                yield from self._all()
+
+    def _open(self) -> Snapshot:
+        assert self.source is not None
+        snapshots.refuse_aof(self.source)
+        options = dict(self.options)
+        snapshot = Preamble(self.source, plan=Plan(retain=True), **options)
+        snapshot.in_set = self.in_set
+        return snapshot
+
+    def _plain(self, source: Source) -> Iterator[Finding]:
+        """Check a file of commands alone."""
+        target = self.options.get("target") or self.assumed or Target.of_aof(manifest=False)
+        yield from self._commands(source, Cursor(source=source, base=source.start), target)
+        if source.changed() and "being-written" not in self.codes:
+            yield from self._changes(self)
+
+    def _behind(self, snapshot: Snapshot) -> Iterator[Finding]:
+        if not isinstance(snapshot, Preamble):
+            return
+        if not snapshot.commands:
+            if self.in_set and not self.complete:
+                message = "no server starts with a damaged RDB at the head of its AOF, and no tool repairs it"
+                yield Finding("note", "preamble-damaged", message, snapshot.source.start)
+            return
+        target = self.options.get("target") or snapshot.target
+        yield from self._commands(snapshot.source, snapshot.cursor, target)
+
+    def _commands(self, source: Source, cursor: Cursor, target: Target) -> Iterator[Finding]:
+        self.complete = False
+        with ExitStack() as stack:
+            progress = stack.enter_context(self.progress(self)) if self.progress else None  # type: ignore[arg-type]
+            self.aof = AofCheck(
+                source,
+                cursor,
+                target,
+                last=self.last,
+                strange_base=source.peek.startswith(b"VALKEY"),
+                databases=int(self.settings["databases"]) if "databases" in self.settings else None,
+                advance=progress.update if progress is not None else None,
+            )
+            yield from self.aof.findings()
+        self.offset = cursor.tell()
+        self.complete = self.aof.problem is None and self.aof.failure is None
+
+    def _changes(self, snapshot: Any) -> Iterator[Finding]:
+        if "being-written" not in self.codes:
+            yield from super()._changes(snapshot)
+
+
+# -- several -----------------------------------------------------------------------------------------------------------
+
+
+class Listing:
+    """What is to be said of a directory or a manifest itself: what is missing, and which files a server loads."""
+
+    def __init__(self, found: AofSet | DataDir, path: str) -> None:
+        self.found = found
+        self.name = path
+        self.counts: Counter[str] = Counter()
+        self.codes: set[str] = set()
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what there is to say."""
+        for finding in limited(self._found(), self.counts):
+            if finding.severity == "error":
+                self.codes.add(finding.code)
+            yield finding
+
+    def _found(self) -> Iterator[Finding]:
+        found = self.found
+        sets = (found,) if isinstance(found, AofSet) else found.sets
+        for one in sets:
+            yield from _told(one.warnings, one.manifest_path or one.directory, one.directory)
+        if isinstance(found, DataDir):
+            yield from _told(found.warnings, found.path, found.path)
+        yield from _loads(found, self.name)
+
+
+def _told(remarks: Iterable[Remark], where: str, directory: str) -> Iterator[Finding]:
+    for remark in remarks:
+        file = where if remark.name is None else os.path.join(directory, os.fsdecode(remark.name))  # noqa: PTH118
+        yield Finding(remark.severity, remark.code, remark.message, file=file)
+
+
+def _loads(found: AofSet | DataDir, where: str) -> Iterator[Finding]:
+    """Tell what a server would load, by its setting appendonly."""
+    for appendonly in (True, False) if isinstance(found, DataDir) else (True,):
+        try:
+            files = would_load(found, appendonly=appendonly)
+        except RdbkitError:
+            # Told already: which one depends on settings, or the manifest is damaged.
+            continue
+        if files:
+            listed = ", then ".join(f"{text(file.name)} ({_described(file)})" for file in files)
+            message = f"with appendonly {'yes' if appendonly else 'no'} a server loads {listed}"
+            yield Finding("note", "loads", message, file=where)
+
+
+def _described(file: AofFile) -> str:
+    kind = _FORMATS.get(file.format, file.format)
+    return kind if file.size is None or file.format == "empty" else f"{kind}, {file.size} bytes"
+
+
+class Checking:
+    """All files at a path being checked: go through `parts()`, and through the findings of each.
+
+    Options as for Check. Raises OSError where the path itself cannot be read; a file of a set that cannot be read
+    raises from its part.
+    """
+
+    def __init__(
+        self,
+        what: snapshots.Openable,
+        *,
+        target: Target | None = None,
+        settings: dict[str, str] | None = None,
+        progress: Callable[[Any], Any] | None = None,
+        **options: Any,
+    ) -> None:
+        self.what = what
+        self.given = target
+        self.settings = settings
+        self.options = {"target": target, "settings": settings, "progress": progress, **options}
+
+    def parts(self) -> Iterator[Part | Listing]:
+        """Yield the parts, in order; each is to be gone through before the next."""
+        path = _path(self.what)
+        found = None if path is None else find(path, keep_errors=True)
+        if path is None or found is None or isinstance(found, AofFile):
+            yield Part(self.what, **self.options)
+            return
+        yield Listing(found, path)
+        if isinstance(found, AofSet):
+            yield from self._set(found)
+            return
+        for file in found.rdbs:
+            yield Part(file.path, **self.options)
+        for file in found.aofs:
+            yield Part(file.path, commands=True, **self.options)
+        for one in found.sets:
+            yield from self._set(one)
+
+    def _set(self, found: AofSet) -> Iterator[Part]:
+        assumed = target_of(found, self.given, self.settings)
+        there = [file for file in found.files if file.format not in ("missing", "special")]
+        for file in there:
+            last = file is found.files[-1]
+            yield Part(file.path, role=file.role, last=last, assumed=assumed, **self.options)
+
+
+def _path(what: snapshots.Openable) -> str | None:
+    """Return the path that can be looked at, None for a stream, bytes or a device."""
+    if not isinstance(what, str | os.PathLike) or what == "-":
+        return None
+    path = os.fspath(what)
+    mode = os.stat(path).st_mode  # noqa: PTH116  a Path would normalise what the caller gave
+    return path if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The result of `check`: `sound` if no finding is an error; what was read, and whether that was all.
+
+    `checksum` is that of the RDB, or of the first of several; "none" where there is no RDB.
+    """
+
+    sound: bool
+    findings: tuple[Finding, ...]
+    keys: int
+    expires: int
+    offset: int
+    complete: bool
+    checksum: str
+    commands: int = 0
+
+
+def check(
+    what: snapshots.Openable,
+    *,
+    target: Target | str | None = None,
+    settings: dict[str, str] | None = None,
+    require_checksum: bool = False,
+    strict: bool = False,
+) -> Checked:
+    """Check a file, an AOF set or a data directory as `rdbkit check` does; `strict` counts warnings as errors.
+
+    `target` is the server whose ways with damage are told. Damage is a finding, not an exception; raises OSError where
+    something cannot be read.
+    """
+    goal = Target.parse(target) if isinstance(target, str) else target
+    findings: list[Finding] = []
+    parts: list[Part] = []
+    counts: Counter[str] = Counter()
+    try:
+        for part in Checking(what, target=goal, settings=settings, require_checksum=require_checksum).parts():
+            several = isinstance(part, Listing) or bool(findings and findings[0].file) or part.role != "single"
+            findings += (replace(f, file=f.file or part.name) if several else f for f in part.findings())
+            counts.update(part.counts)
+            if isinstance(part, Part):
+                parts.append(part)
+    except Unsupported as error:
+        findings.append(Finding.of(error))
+        counts["error"] += 1
+    bad = counts["error"] + (counts["warning"] if strict else 0)
+    states = [part.checksum for part in parts if part.aof is None or part.snapshot is not None]
+    return Checked(
+        not bad,
+        tuple(findings),
+        sum(part.keys for part in parts),
+        sum(part.expires for part in parts),
+        sum(part.offset for part in parts),
+        bool(parts) and all(part.complete for part in parts),
+        states[0] if states else "none",
+        sum(part.aof.commands for part in parts if part.aof is not None),
+    )

@@ -1,0 +1,127 @@
+"""What lies behind a cut: how many commands, which keys. What a repair by truncation would throw away.
+
+Commands are read from the cut on. At damage the reading starts anew at the next place where a command of a known name
+and a fitting number of arguments stands. That may be inside a value, so behind damage the numbers say about how much
+there is, not exactly what. The work is bounded by a multiple of the bytes behind the cut.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from rdbkit.aof.distinct import Distinct
+from rdbkit.aof.resp import END, LOADER, RECORD, Resp
+from rdbkit.aof.table import arity_fits, keys_of, spec_of
+from rdbkit.source import Source
+from rdbkit.wire.cursor import Cursor
+
+#: Bytes of each argument that are kept.
+KEEP = 128
+#: Keys that are named.
+NAMED = 10
+_BATCH = 512
+_START = re.compile(rb"\*[1-9][0-9]{0,8}\r\n\$[1-9][0-9]?\r\n[A-Za-z]")
+#: Longer than what _START matches.
+_OVERLAP = 32
+#: Bytes read again and again, as multiples of the whole, before the rest is left uncounted.
+_REREAD = 3
+_FREE = 1 << 26
+
+
+class Behind:
+    """Counts what stands from an offset to the end; `read` it first.
+
+    `commands` complete, of which `keys` names the first ten keys and `distinct` counts them all; `torn`: there is an
+    incomplete one too; `damaged`: something was skipped, so the counts are estimates.
+    """
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self.end = offset
+        self.commands = 0
+        self.keys: list[bytes] = []
+        self.distinct = Distinct()
+        self.torn = False
+        self.damaged = False
+        self._spent = 0
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        return self.end - self.offset
+
+    def read(self, source: Source) -> None:
+        """Read a source again from the offset on. Raises Passed where that is a pipe, and what reading raises."""
+        at = self.offset
+        first = True
+        while True:
+            with source.reopen(at) as again:
+                cursor = Cursor(source=again, base=at)
+                found = first or self._find(cursor)
+                start = self._run(cursor, sure=first) if found else -1
+                self.end = max(self.end, cursor.tell())
+            if start < 0:
+                return
+            self._spent += cursor.tell() - start
+            if self._spent > _FREE + _REREAD * self.size:
+                return
+            first = False
+            at = start + 1
+
+    def _run(self, cursor: Cursor, *, sure: bool) -> int:
+        """Count commands up to the end (-1) or to damage; return where the damaged one starts."""
+        resp = Resp(cursor, LOADER)
+        if not sure and not self._is_command(resp):
+            return resp.start
+        status = RECORD
+        while status == RECORD:
+            items: list[Any] = []
+            status = resp.batch(_BATCH, KEEP, items)
+            self._count([args for _, _, args, _ in items if isinstance(args, list)])
+        if status == END:
+            return -1
+        assert resp.problem is not None
+        if resp.problem[0] in ("short", "eof"):
+            self.torn = True
+            # Unless not even the header is whole: then these are the arguments of the one before.
+            self._name(resp.args if resp.problem[1] > resp.start else [])
+        else:
+            self.damaged = True
+        return resp.start
+
+    def _is_command(self, resp: Resp) -> bool:
+        """Read one record; count it if it is a command."""
+        if resp.next(KEEP) != RECORD:
+            return False
+        row = spec_of(resp.args)
+        if row is None or not arity_fits(row, resp.argc):
+            return False
+        self.damaged = True
+        self.torn = False
+        self._count([resp.args])
+        return True
+
+    def _count(self, batch: list[list[bytes]]) -> None:
+        self.commands += len(batch)
+        for args in batch:
+            self._name(args)
+
+    def _name(self, args: list[bytes]) -> None:
+        keys = keys_of(args)
+        if keys:
+            self.distinct.add(keys)
+            if len(self.keys) < NAMED:
+                self.keys += [key for key in dict.fromkeys(keys) if key not in self.keys][: NAMED - len(self.keys)]
+
+    def _find(self, cursor: Cursor) -> bool:
+        """Put a cursor where the next command may start; False at the end."""
+        while True:
+            match = _START.search(cursor.data, cursor.pos, cursor.end)
+            if match is not None:
+                cursor.pos = match.start()
+                return True
+            cursor.pos = max(cursor.pos, cursor.end - _OVERLAP)
+            if not cursor.more(1):
+                cursor.pos = cursor.end
+                return False

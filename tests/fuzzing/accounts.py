@@ -1,0 +1,306 @@
+"""What rdbkit says of an input, asked in every way: lists of lines that two faces, or two inputs, can be compared by.
+
+A line is (where the entry ends, its account), or (None, anything else). Values are replaced by digests where they are
+long; errors by type, code, offset, db, key and message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import io
+import os
+import random
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+#: Parts of one value that are put together; of more, only the parts are read.
+WHOLE = 100_000
+
+
+class _Pipe:
+    """A stream that cannot go back and gives at most `chunk` bytes a time."""
+
+    def __init__(self, data: bytes, chunk: int) -> None:
+        self._below = io.BytesIO(data)
+        self._chunk = chunk
+
+    def read(self, n: int = -1) -> bytes:
+        return self._below.read(min(n, self._chunk) if n >= 0 else self._chunk)
+
+    def seekable(self) -> bool:
+        return False
+
+
+@dataclass
+class Delivery:
+    """How bytes reach rdbkit: whole (`chunk` 0), or as a pipe in pieces of `chunk` bytes."""
+
+    data: bytes
+    chunk: int = 0
+
+    def open(self) -> Any:
+        """Return something to open."""
+        return _Pipe(self.data, self.chunk) if self.chunk else self.data
+
+
+_TUNING: dict[str, dict[str, tuple[int, ...]]] = {
+    "rdbkit.wire.cursor": {"WINDOW": (16, 64, 300), "RETAIN": (0, 40, 300)},
+    "rdbkit.rdb.values": {"BATCH": (6, 24), "_WHOLE": (0, 60)},
+    "rdbkit.rdb.streams": {"_BATCH": (1, 3, 50)},
+    "rdbkit.rdb.modules": {"_BATCH": (1, 3)},
+    "rdbkit.report.entries": {"_WHOLE": (0, 100), "_HELD": (0, 200), "_ROWS": (1, 3)},
+}
+
+
+@contextmanager
+def tuning(seed: str | None) -> Iterator[None]:
+    """Make buffers and batches so small that short files reach what otherwise takes megabytes."""
+    rng = random.Random(seed)
+    held = []
+    for name, choices in _TUNING.items() if seed is not None else ():
+        module = importlib.import_module(name)
+        for constant, numbers in choices.items():
+            if hasattr(module, constant):
+                held.append((module, constant, getattr(module, constant)))
+                setattr(module, constant, rng.choice(numbers))
+    try:
+        yield
+    finally:
+        for module, constant, value in held:
+            setattr(module, constant, value)
+
+
+Line = tuple[int | None, Any]
+
+
+def told(error: Any) -> tuple[Any, ...]:
+    """Return what an error says."""
+    assert error.code, "an error without a code"
+    assert len(str(error)) < 1000, "a message of more than 1000 characters"
+    return type(error).__name__, error.code, error.offset, error.db, digest(error.key), str(error)
+
+
+def digest(value: Any) -> Any:
+    """Return what stands for a value in an account: itself if it is short."""
+    if isinstance(value, set | frozenset):
+        value = sorted(value)
+    said = repr(value)
+    return said if len(said) < 80 else hashlib.blake2b(said.encode(), digest_size=12).hexdigest()
+
+
+def _ask(question: Callable[[], Any]) -> Any:
+    from rdbkit.errors import RdbkitError
+
+    try:
+        return question()
+    except RdbkitError as error:
+        return ("error", told(error))
+
+
+def _parts(entry: Any) -> tuple[int, str]:
+    sums = hashlib.blake2b(digest_size=12)
+    count = 0
+    for part in entry.parts():
+        # Where a string is cut into chunks depends on the window.
+        sums.update(part if entry.type == "string" else repr(part).encode())
+        count += entry.type != "string"
+    return count, sums.hexdigest()
+
+
+def _value(entry: Any) -> Any:
+    value = entry.value
+    return digest(value), digest(sorted(entry.field_expires_at.items()))
+
+
+def entry_account(entry: Any, order: int = 0) -> tuple[Any, ...]:
+    """Return all that an entry tells, asked in one of several orders."""
+    about = lambda: (entry.encoding, entry.elements, entry.size)  # noqa: E731
+    if order == 0:
+        found = [_ask(about), _ask(lambda: _parts(entry)), None]
+        if found[1][0] == "error" or found[1][0] < WHOLE:
+            found[2] = _ask(lambda: _value(entry))
+    elif order == 1:
+        value = _ask(lambda: _value(entry))
+        found = [_ask(about), _ask(lambda: _parts(entry)), value]
+    else:
+        parts = _ask(lambda: _parts(entry))
+        found = [None, parts, _ask(lambda: _value(entry))]
+        found[0] = _ask(about)
+    repr(entry)
+    return entry.offset, entry.db, entry.key, entry.type, entry.expires_at, entry.idle, entry.freq, *found
+
+
+def read_values(delivery: Delivery, order: int = 0) -> list[Line]:
+    """Read every entry with its value."""
+    import rdbkit
+    from rdbkit.errors import RdbkitError
+
+    lines: list[Line] = []
+    try:
+        snapshot = rdbkit.open(delivery.open())
+    except RdbkitError as error:
+        return [(None, ("stop", told(error)))]
+    with snapshot:
+        first = snapshot.cursor.tell()
+        try:
+            for entry in snapshot:
+                lines.append((0, entry_account(entry, order)))  # noqa: PERF401  those before an error are kept
+            last: tuple[Any, ...] = ("end", snapshot.checksum, first, snapshot.product, snapshot.version, snapshot.end)
+        except RdbkitError as error:
+            last = ("stop", told(error))
+        sources = [hashlib.blake2b(source, digest_size=12).hexdigest() for source in snapshot.functions]
+        facts = [snapshot.producer, snapshot.aux, sources, sorted(snapshot.databases.items()), str(snapshot.target)]
+        lines.append((None, ("facts", digest(facts), snapshot.tail, snapshot.ctime)))
+    return [*((end if end is None else _end(line), line) for end, line in lines), (None, last)]
+
+
+def _end(line: tuple[Any, ...]) -> int:
+    size = line[7][2] if line[7][0] != "error" else 0
+    return int(line[0] + size)
+
+
+def read_rows(delivery: Delivery, level: int) -> list[Line]:
+    """Walk the file as deep as `level` says, keeping no bodies."""
+    import rdbkit
+    from rdbkit.errors import RdbkitError
+    from rdbkit.rdb.walker import Plan
+
+    lines: list[Line] = []
+    try:
+        with rdbkit.open(delivery.open(), plan=Plan(level=level)) as snapshot:
+            for batch in snapshot.batches():
+                lines.extend((row[0] + row[8], row) for row in batch)
+            lines.append((None, ("end", snapshot.checksum)))
+    except RdbkitError as error:
+        lines.append((None, ("stop", told(error))))
+    return lines
+
+
+def check_file(delivery: Delivery) -> list[Line]:
+    """Check the file."""
+    from rdbkit.analysis.check import Check
+
+    check = Check(delivery.open())
+    lines: list[Line] = []
+    for finding in check.findings():
+        assert len(finding.message) < 1000, "a finding of more than 1000 characters"
+        assert isinstance(finding.hint, str)
+        lines.append(
+            (None, (finding.severity, finding.code, finding.offset, finding.db, digest(finding.key), finding.message))
+        )
+    return [*lines, (None, ("sums", check.keys, check.expires, check.offset, check.complete, check.checksum))]
+
+
+def export_file(delivery: Delivery, form: str) -> list[Line]:
+    """Export the file."""
+    import rdbkit
+    from rdbkit.errors import RdbkitError
+    from rdbkit.rdb.walker import Plan
+    from rdbkit.report.entries import Exporter
+    from rdbkit.report.export import export_writer
+
+    sums = hashlib.blake2b(digest_size=12)
+    writer = export_writer(form, lambda text: sums.update(text.encode("utf-8", "backslashreplace")))
+    exporter = Exporter(writer)
+    try:
+        with rdbkit.open(delivery.open(), plan=Plan(retain=True)) as snapshot:
+            exporter.run(iter(snapshot))
+        writer.finish()
+        how: Any = "end"
+    except RdbkitError as error:
+        how = told(error)
+    return [(None, (how, exporter.count, sums.hexdigest()))]
+
+
+def rewrite_file(delivery: Delivery, restore: bool) -> list[Line]:
+    """Write the commands that make the keys again."""
+    import rdbkit
+    from rdbkit.aof.rewrite import Rewriter
+    from rdbkit.errors import RdbkitError
+    from rdbkit.rdb.walker import Plan
+
+    sums = hashlib.blake2b(digest_size=12)
+    how: Any = "end"
+    try:
+        with rdbkit.open(delivery.open(), plan=Plan(retain=True)) as snapshot:
+            rewriter = Rewriter(sums.update, snapshot.target, restore=restore, modules=restore)
+            for source in snapshot.functions:
+                rewriter.function(source)
+            for entry in snapshot:
+                rewriter.entry(entry)
+            how = ("end", sorted(rewriter.lost.items()))
+    except RdbkitError as error:
+        how = told(error)
+    return [(None, (how, sums.hexdigest()))]
+
+
+def list_file(delivery: Delivery, form: str) -> list[Line]:
+    """List the keys as the command line does, in a terminal of 80 columns."""
+    import rdbkit
+    from rdbkit.cli.keys import key_rows
+    from rdbkit.errors import RdbkitError
+    from rdbkit.rdb.walker import Plan
+    from rdbkit.report.rows import KEY_COLUMNS, row_writer
+
+    said: list[str] = []
+    writer = row_writer(form, KEY_COLUMNS, said.append, width=80)
+    try:
+        with rdbkit.open(delivery.open(), plan=Plan(level=1)) as snapshot:
+            for batch in snapshot.batches():
+                writer.write(key_rows(snapshot, batch))
+        how: Any = "end"
+    except RdbkitError as error:
+        how = told(error)
+    writer.finish()
+    return [(None, (how, digest("".join(said))))]
+
+
+def run_command(data: bytes, which: float) -> list[Line]:
+    """Run a command in this process."""
+    from rdbkit.cli import main
+
+    texts = (
+        "info", "info -f json", "info --quick", "check", "check -f json", "keys", "keys -f csv", "export",
+        "export -f csv", "export -f json --bytes hex",
+    )  # fmt: skip
+    command = texts[int(which * len(texts))].split()
+    out, err = io.TextIOWrapper(io.BytesIO()), io.StringIO()
+    with tempfile.NamedTemporaryFile(suffix=".rdb") as file:
+        file.write(data)
+        file.flush()
+        os.utime(file.name, (1, 1))
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                main([*command, file.name])
+            except SystemExit as leave:
+                status = leave.code
+        out.flush()
+    said = out.buffer.getvalue().replace(file.name.encode(), b"FILE")
+    assert status in (0, 1, 3), f"{command} left with {status}: {err.getvalue()[:300]}"
+    assert "Traceback" not in err.getvalue(), err.getvalue()
+    assert status == 0 or command == ["info", "--quick"] or said or err.getvalue(), "a failure without a word"
+    return [(None, (command, status, digest(said), digest(err.getvalue().replace(file.name, "FILE"))))]
+
+
+def load_payload(data: bytes) -> list[Line]:
+    """Read a DUMP payload."""
+    from rdbkit import load_dump
+    from rdbkit.errors import RdbkitError
+
+    try:
+        found = load_dump(data)
+    except RdbkitError as error:
+        return [(None, ("stop", told(error)))]
+    about = (
+        found.type,
+        found.encoding,
+        found.elements,
+        found.size,
+        digest(found.value),
+        digest(sorted(found.field_expires_at.items())),
+    )
+    return [(None, ("end", about))]
