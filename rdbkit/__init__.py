@@ -16,6 +16,7 @@ from rdbkit.rdb.check import Finding
 from rdbkit.rdb.modules import Module
 from rdbkit.rdb.streams import Stream, StreamID
 from rdbkit.rdb.values import Array
+from rdbkit.repair import Repaired, repair
 from rdbkit.snapshot import Snapshot, load_dump, open  # noqa: A004
 from rdbkit.target import Target
 
@@ -31,6 +32,7 @@ __all__ = [
     "Passed",
     "RdbkitError",
     "Record",
+    "Repaired",
     "Snapshot",
     "Stream",
     "StreamID",
@@ -41,4 +43,5 @@ __all__ = [
     "compiled",
     "load_dump",
     "open",
+    "repair",
 ]

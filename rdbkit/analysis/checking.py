@@ -81,6 +81,19 @@ class Preamble(Snapshot):
         self.cursor.update = None
 
 
+def open_preamble(source: Source, *, in_set: bool = False, **options: Any) -> Preamble:
+    """Return the RDB with which a source begins; `in_set`: a server would execute whatever follows it."""
+    snapshots.refuse_aof(source)
+    snapshot = Preamble(source, **options)
+    snapshot.in_set = in_set
+    return snapshot
+
+
+def holds_commands(peek: bytes) -> bool:
+    """Tell by a file's first bytes whether it is a log of commands."""
+    return _COMMANDS.match(peek) is not None
+
+
 class Part(Check):
     """One file being checked, whatever it holds: an RDB, commands, or both.
 
@@ -136,18 +149,14 @@ class Part(Check):
             peek = self.source.peek
             if self.in_set and not peek and self.source.file_size == 0:
                 self.is_empty = self.complete = True
-            elif peek and not has_preamble(peek) and (self.must_be_commands or _COMMANDS.match(peek)):
+            elif peek and not has_preamble(peek) and (self.must_be_commands or holds_commands(peek)):
                 yield from self._plain(self.source)
             else:
                 yield from self._all()
 
     def _open(self) -> Snapshot:
         assert self.source is not None
-        snapshots.refuse_aof(self.source)
-        options = dict(self.options)
-        snapshot = Preamble(self.source, plan=Plan(retain=True), **options)
-        snapshot.in_set = self.in_set
-        return snapshot
+        return open_preamble(self.source, in_set=self.in_set, plan=Plan(retain=True), **self.options)
 
     def _plain(self, source: Source) -> Iterator[Finding]:
         """Check a file of commands alone."""
@@ -266,12 +275,11 @@ class Checking:
 
     def parts(self) -> Iterator[Part | Listing]:
         """Yield the parts, in order; each is to be gone through before the next."""
-        path = _path(self.what)
-        found = None if path is None else find(path, keep_errors=True)
-        if path is None or found is None or isinstance(found, AofFile):
+        found = lying_at(self.what)
+        if found is None or isinstance(found, AofFile):
             yield Part(self.what, **self.options)
             return
-        yield Listing(found, path)
+        yield Listing(found, os.fspath(self.what))  # type: ignore[arg-type]
         if isinstance(found, AofSet):
             yield from self._set(found)
             return
@@ -290,13 +298,16 @@ class Checking:
             yield Part(file.path, role=file.role, last=last, assumed=assumed, **self.options)
 
 
-def _path(what: snapshots.Openable) -> str | None:
-    """Return the path that can be looked at, None for a stream, bytes or a device."""
+def lying_at(what: snapshots.Openable) -> Found | None:
+    """Tell what lies at a path; None for standard input, bytes, a device: what there is only one reading of.
+
+    Raises as rdbkit.aof.layout.find, but keeps the fault of a manifest in its set.
+    """
     if not isinstance(what, str | os.PathLike) or what == "-":
         return None
     path = os.fspath(what)
     mode = os.stat(path).st_mode  # noqa: PTH116  a Path would normalise what the caller gave
-    return path if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None
+    return find(path, keep_errors=True) if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,7 @@ class AofCheck:
         self._multi: int | None = None
         self._db = 0
         self._known: dict[bytes, tuple[int, Spec | None]] = {}
+        self._modules: set[bytes] = set()
 
     @property
     def end(self) -> int:
@@ -199,8 +200,7 @@ class AofCheck:
         if role == _UNKNOWN:
             yield from self._unknown(offset, args)
         elif role == _MODULE:
-            message = f"command {shown(args[0])} of a module: a server without it does not start"
-            yield Finding("note", "module-needed", message, offset, self._db, self._key(args))
+            yield from self._module(offset, args)
         elif row is not None and not arity_fits(row, len(args)):
             yield self._bad_arity(offset, args)
         elif role in (_MULTI, _EXEC, _DISCARD):
@@ -243,6 +243,13 @@ class AofCheck:
         message = f"unknown command {shown(name)}: no server starts with it, and redis-check-aof does not see it"
         self.refused = self.refused or f"it does not know the command at offset {offset}"
         yield Finding("error", "unknown-command", message, offset, self._db, self._key(args))
+
+    def _module(self, offset: int, args: list[bytes]) -> Iterator[Finding]:
+        """Tell once of each command that a module brings."""
+        if args[0].lower() not in self._modules and len(self._modules) < _CACHED:
+            self._modules.add(args[0].lower())
+            message = f"command {shown(args[0])} of a module: a server without it does not start"
+            yield Finding("note", "module-needed", message, offset, self._db, self._key(args))
 
     def _bad_arity(self, offset: int, args: list[bytes]) -> Finding:
         message = f"{shown(args[0])} with {len(args) - 1} arguments: a server does not look, and may crash"
@@ -356,7 +363,7 @@ class AofCheck:
             message = f"{self.target} does not start with this file, and leaves it alone: {self.start.why}"
             return Finding("note", "server-cut", message)
         then = "starts" if self.start.starts else f"exits ({self.start.why})"
-        return Finding("note", "server-cut", f"{self.target} {self._cut_to(cut)} and {then}: {self._lost(cut)}", cut)
+        return Finding("note", "server-cut", f"{self.target} {self._cut_to(cut)} and {then}, {self._lost(cut)}", cut)
 
     def _cut_to(self, cut: int) -> str:
         return f"cuts the file to {cut} bytes"
@@ -369,8 +376,8 @@ class AofCheck:
         lost = self._lost(self.fixed)
         if not self.last:
             message = "redis-check-aof --fix refuses: the file is not the last of its set; it would cut to"
-            return Finding("note", "fix-cut", f"{message} {self.fixed} bytes: {lost}", self.fixed)
-        return Finding("note", "fix-cut", f"redis-check-aof --fix {self._cut_to(self.fixed)}: {lost}", self.fixed)
+            return Finding("note", "fix-cut", f"{message} {self.fixed} bytes, {lost}", self.fixed)
+        return Finding("note", "fix-cut", f"redis-check-aof --fix {self._cut_to(self.fixed)}, {lost}", self.fixed)
 
     def _losses(self) -> Iterator[Finding]:
         """Warn where a server's own repair loses what is sound, or what is yet to come."""
@@ -393,7 +400,7 @@ class AofCheck:
     def _disagreement(self) -> Iterator[Finding]:
         assert self.fixed is not None
         message = (
-            f"a server loads this, but redis-check-aof calls it damaged: --fix {self._cut_to(self.fixed)}: "
+            f"a server loads this, but redis-check-aof calls it damaged: --fix {self._cut_to(self.fixed)}, "
             f"{self._lost(self.fixed)}"
         )
         yield Finding("warning", "tool-disagrees", message, self.fixed)
@@ -401,17 +408,17 @@ class AofCheck:
     def _lost(self, cut: int) -> str:
         """Say what is behind a cut."""
         if not self.source.seekable:
-            return "what is lost with that cannot be told of a pipe"
+            return "losing what cannot be told of a pipe"
         behind = Behind(cut)
         try:
             behind.read(self.source)
         except RdbkitError as error:
-            return f"what is lost with that cannot be told ({error.message})"
+            return f"losing what cannot be told ({error.message})"
         return _losing(behind)
 
 
 def _losing(behind: Behind) -> str:
-    """Return "2 commands and a torn one (30 bytes) are lost; keys 'a', 'b'"."""
+    """Return "losing 2 commands and a torn one (30 bytes; keys 'a', 'b')"."""
     about = "about " if behind.damaged else ""
     parts = [f"{about}{behind.commands} command{'' if behind.commands == 1 else 's'}"] if behind.commands else []
     parts += ["a torn one" if parts else "one torn command"] if behind.torn else []
@@ -420,4 +427,4 @@ def _losing(behind: Behind) -> str:
     number = behind.distinct.result()
     more = f" and {number.number - len(behind.keys)} more" if number.number > len(behind.keys) else ""
     keys = f"; keys {names}{more}" if names else ""
-    return f"{lost} ({behind.size} bytes) lost{keys}"
+    return f"losing {lost} ({behind.size} bytes{keys})"

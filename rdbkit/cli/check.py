@@ -217,7 +217,7 @@ def _described(part: Part) -> tuple[str, str]:
     what = f"{product} {snapshot.producer}" if snapshot.producer else product
     what += f", RDB version {snapshot.version}"
     keys = _counted(part.keys, "key")
-    if aof is None or (part.in_set and not aof.commands and aof.problem is None):
+    if aof is None or not (aof.commands or aof.problem):
         return what, f"{keys} in {total}"
     return f"{what} and commands", f"{keys} and {commands} in {total}"
 

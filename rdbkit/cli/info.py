@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
+from rdbkit.analysis.aof import CommandFold, Commands, fold_commands
+from rdbkit.analysis.checking import holds_commands, lying_at, target_of
+from rdbkit.aof.layout import AofFile, AofSet, DataDir
+from rdbkit.aof.reader import has_preamble
 from rdbkit.cli.options import (
     PRODUCTS,
     Examples,
@@ -22,24 +28,37 @@ from rdbkit.cli.options import (
 from rdbkit.entry import Record
 from rdbkit.rdb.dump import read_payload
 from rdbkit.rdb.modules import module_name
-from rdbkit.rdb.walker import Plan
 from rdbkit.report import units
 from rdbkit.report.output import Output
+from rdbkit.report.progress import Progress
 from rdbkit.report.text import json_safe, path_text, printable, terminal
 from rdbkit.snapshot import Snapshot, load_dump
+from rdbkit.source import Source, open_source
+from rdbkit.target import Target
+from rdbkit.wire.cursor import Cursor
 
 #: AUX fields that are numbers with a unit, for people.
 _UNITS = {"ctime": lambda n: units.time(1000 * n), "used-mem": units.size}
 _SHOWN = 100
+_NAMES = 20
+#: What a set takes over from its base.
+_OF_BASE = ("product", "version", "producer", "aux", "functions", "modules", "databases", "counts", "checksum")
+_KINDS = {
+    "aof": "aof: commands alone",
+    "mixed": "mixed: an RDB and the commands behind it",
+    "aof-set": "aof-set: a multi-part AOF",
+    "data-dir": "data-dir: a server's data directory",
+}
 
 
 @click.command(
     "info",
-    short_help="What is this file: product, version, databases, checksum.",
+    short_help="What is this: product, version, databases, checksum; files and commands of an AOF.",
     cls=Examples,
     examples="""
 rdbkit info dump.rdb
 rdbkit info --quick huge.rdb.zst
+rdbkit info /var/lib/redis/appendonlydir
 redis-cli --raw dump key | head -c -1 | rdbkit info --dump-payload -
 """,
 )
@@ -52,7 +71,7 @@ redis-cli --raw dump key | head -c -1 | rdbkit info --dump-payload -
 def command(
     reading: Reading, paths: tuple[str, ...], output_format: str, output: str | None, quick: bool, dump_payload: bool
 ) -> None:
-    """Tell what a file is: product, version, producer, databases, functions, checksum."""
+    """Tell what a file is: product, version, producer, databases, functions, checksum; of an AOF its commands."""
     with open_output(output, paths) as out:
         run = Run(out, reading.quiet)
         documents: list[dict[str, Any]] = []
@@ -60,16 +79,53 @@ def command(
             facts: dict[str, Any] = {}
             with run.input(path):
                 try:
-                    _payload(reading, path, facts) if dump_payload else _file(reading, path, quick, facts)
+                    _payload(reading, path, facts) if dump_payload else _file(reading, run, path, quick, facts)
                 finally:
+                    facts.pop("fold", None)
                     if facts:
                         documents.append(facts)
         _write(out, documents, output_format, len(paths) > 1)
         run.end(complete=True)
 
 
-def _file(reading: Reading, path: str, quick: bool, facts: dict[str, Any]) -> None:
-    with reading.open(path, Plan()) as snapshot, reading.progress_of(snapshot) as progress:
+def _file(reading: Reading, run: Run, path: str, quick: bool, facts: dict[str, Any]) -> None:
+    found = lying_at(path)
+    if isinstance(found, AofSet | DataDir):
+        _several(reading, run, found, path, quick, facts)
+        return
+    with open_source(path) as source:
+        _source(reading, source, quick, facts)
+
+
+def _source(reading: Reading, source: Source, quick: bool, facts: dict[str, Any], role: str = "single") -> None:
+    """Add what an RDB, a log of commands, or one behind the other holds."""
+    in_set = role != "single"
+    if not (in_set and not source.peek) and (has_preamble(source.peek) or not (in_set or holds_commands(source.peek))):
+        _rdb(reading, source, quick, facts, in_set)
+        return
+    target = reading.target or Target.of_aof(manifest=in_set)
+    facts.update(
+        file=path_text(source.name),
+        kind="aof",
+        product=None,
+        version=None,
+        producer=None,
+        target=str(target),
+        target_origin=target.origin,
+        aux={},
+        functions=[],
+        databases=[],
+        checksum=None,
+        size=source.file_size,
+        packing=list(source.packing),
+    )
+    if not quick:
+        _commands(reading, source, Cursor(source=source, base=source.start), facts)
+
+
+def _rdb(reading: Reading, source: Source, quick: bool, facts: dict[str, Any], in_set: bool) -> None:
+    snapshot = reading.preamble(source, in_set)
+    with reading.progress_of(snapshot) as progress:
         try:
             for _ in snapshot.batches():
                 progress.update(snapshot.cursor.tell())
@@ -78,6 +134,128 @@ def _file(reading: Reading, path: str, quick: bool, facts: dict[str, Any]) -> No
                     break
         finally:
             facts.update(_facts(snapshot, quick))
+    follows = snapshot.commands and not snapshot.cursor.at_end()
+    if follows or (snapshot.commands and snapshot.aux.get("aof-preamble") == b"1" and not in_set):
+        facts["kind"] = "mixed"
+        if not quick:
+            _commands(reading, source, snapshot.cursor, facts)
+    elif snapshot.aux.get("aof-base") == b"1" and not in_set:
+        reading.tell_base(source.name)
+
+
+def _commands(reading: Reading, source: Source, cursor: Cursor, facts: dict[str, Any]) -> None:
+    fold = CommandFold()
+    start = cursor.tell()
+    facts["fold"] = fold
+    with Progress(source.size if source.size >= 0 else None, enabled=reading.shows_progress) as progress:
+        try:
+            fold_commands(source, cursor, fold, progress.update)
+        finally:
+            facts["commands"] = {"offset": start, **_sums(fold.result())}
+
+
+def _sums(found: Commands) -> dict[str, Any]:
+    return {
+        "commands": found.commands,
+        "bytes": found.size,
+        "keys": found.keys.number,
+        "keys_error": round(found.keys.error, 6),
+        "transactions": found.transactions,
+        "annotations": found.annotations,
+        "first_time": found.first,
+        "last_time": found.last,
+        "databases": [{"db": db, "commands": number} for db, number in found.databases.items()],
+        "names": found.names,
+    }
+
+
+# -- sets and directories ----------------------------------------------------------------------------------------------
+
+
+def _several(
+    reading: Reading, run: Run, found: AofSet | DataDir, path: str, quick: bool, facts: dict[str, Any]
+) -> None:
+    if isinstance(found, AofSet):
+        _set(reading, run, found, path, quick, facts)
+        return
+    facts.update(file=path_text(path), kind="data-dir", rdbs=[], aofs=[], sets=[], size=None)
+    _remark(found, facts)
+    for name, files in (("rdbs", found.rdbs), ("aofs", found.aofs)):
+        for file in files:
+            with run.input(file.path), _part(facts[name]) as inner, open_source(file.path) as source:
+                _source(reading, source, quick, inner)
+    for one in found.sets:
+        path = one.manifest_path or one.directory
+        with run.input(path), _part(facts["sets"]) as inner:
+            _set(reading, run, one, path, quick, inner)
+
+
+def _set(reading: Reading, run: Run, found: AofSet, path: str, quick: bool, facts: dict[str, Any]) -> None:
+    target = target_of(found, reading.target, reading.settings)
+    facts.update(file=path_text(path), kind="aof-set", product=None, version=None, producer=None, checksum=None)
+    facts.update(target=str(target), target_origin=target.origin)
+    facts["size"] = sum(file.size or 0 for file in found.files)
+    facts["files"] = [_listed(file) for file in (*found.files, *found.history)]
+    facts["stray"] = [printable(name) for name in found.stray]
+    facts["temporary"] = [printable(name) for name in found.temporary]
+    facts["appends_to"] = printable(found.append_name)
+    _remark(found, facts)
+    fold = CommandFold()
+    for file, row in zip(found.files, facts["files"]):
+        if file.format in ("missing", "special", "empty"):
+            continue
+        inner: dict[str, Any] = {}
+        with run.input(file.path), open_source(file.path) as source:
+            _source(reading, source, quick, inner, file.role)
+        _from_file(facts, row, inner, fold)
+    if not quick:
+        facts["commands"] = _sums(fold.result())
+    if found.error is not None:
+        raise found.error
+
+
+def _from_file(facts: dict[str, Any], row: dict[str, Any], inner: dict[str, Any], fold: CommandFold) -> None:
+    """Take over what one file of a set told: of the base what it is, of all the commands."""
+    if "fold" in inner:
+        fold.merge(inner.pop("fold"))
+        row["commands"] = inner["commands"]["commands"]
+    if inner.get("version") is not None:
+        row["keys"] = sum(one["keys"] or 0 for one in inner["databases"])
+        if row["role"] == "base":
+            facts.update({name: inner[name] for name in _OF_BASE})
+
+
+@contextmanager
+def _part(documents: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Collect what one file of several tells, also where it is damaged."""
+    inner: dict[str, Any] = {}
+    try:
+        yield inner
+    finally:
+        inner.pop("fold", None)
+        if inner:
+            documents.append(inner)
+
+
+def _listed(file: AofFile) -> dict[str, Any]:
+    return {
+        "role": file.role,
+        "name": printable(file.name),
+        "format": file.format,
+        "size": file.size,
+        "seq": file.seq,
+        "keys": None,
+        "commands": None,
+    }
+
+
+def _remark(found: AofSet | DataDir, facts: dict[str, Any]) -> None:
+    facts["remarks"] = [
+        {"severity": remark.severity, "code": remark.code, "message": remark.message} for remark in found.warnings
+    ]
+
+
+# -- one RDB -----------------------------------------------------------------------------------------------------------
 
 
 def _facts(snapshot: Snapshot, quick: bool) -> dict[str, Any]:
@@ -162,13 +340,16 @@ def _write(out: Output, documents: list[dict[str, Any]], output_format: str, sev
 
 
 def _sheet(facts: dict[str, Any]) -> str:
-    return "".join(f"{terminal(f'{name:<12}{value}')}\n" for name, value in _lines(facts) if value not in (None, ""))
+    lines = "".join(f"{terminal(f'{name:<11} {value}')}\n" for name, value in _lines(facts) if value not in (None, ""))
+    inner = [one for name in ("rdbs", "aofs", "sets") for one in facts.get(name, [])]
+    return "\n".join((lines, *map(_sheet, inner)))
 
 
 def _lines(facts: dict[str, Any]) -> Any:
     yield "file", facts["file"]
-    yield "kind", f"{facts['kind']}, {PRODUCTS.get(facts['product'], facts['product'])}, RDB version {facts['version']}"
-    yield "producer", facts.get("producer") or ("-" if "aux" in facts else None)
+    yield "kind", _kind(facts)
+    if facts.get("product") is not None:
+        yield "producer", facts.get("producer") or ("-" if "aux" in facts else None)
     if "target" in facts:
         yield "target", f"{facts['target']} ({facts['target_origin']})"
     if "type" in facts:
@@ -176,7 +357,7 @@ def _lines(facts: dict[str, Any]) -> Any:
     yield "packing", ", ".join(facts.get("packing", []))
     if facts["size"] is not None:
         yield "size", f"{units.size(facts['size'])} ({facts['size']:,} bytes)"
-    yield "checksum", facts["checksum"]
+    yield "checksum", facts.get("checksum")
     yield from (("  " + name, text) for name, text in _aux(facts.get("aux", {})))
     for function in facts.get("functions", []):
         yield (
@@ -188,6 +369,50 @@ def _lines(facts: dict[str, Any]) -> Any:
     if facts.get("tail"):
         yield "behind it", f"{facts['tail']['size']:,} bytes: {facts['tail']['kind']}"
     yield from _databases(facts)
+    yield from _of_set(facts)
+    yield from _log(facts.get("commands"))
+
+
+def _kind(facts: dict[str, Any]) -> str:
+    kind = _KINDS.get(facts["kind"], facts["kind"])
+    if facts.get("product") is None:
+        return str(kind)
+    return f"{kind}, {PRODUCTS.get(facts['product'], facts['product'])}, RDB version {facts['version']}"
+
+
+def _of_set(facts: dict[str, Any]) -> Any:
+    for row in facts.get("files", []):
+        size = "" if row["size"] is None else f", {units.size(row['size'])}"
+        keys = "" if row["keys"] is None else f", {row['keys']:,} keys"
+        commands = "" if row["commands"] is None else f", {row['commands']:,} commands"
+        yield f"{row['role']} {row['seq']}", f"{row['name']}: {row['format']}{size}{keys}{commands}"
+    yield "appends to", facts.get("appends_to")
+    for remark in facts.get("remarks", []):
+        yield remark["severity"], remark["message"]
+
+
+def _log(found: dict[str, Any] | None) -> Any:
+    """Give the lines about a log of commands."""
+    if found is None:
+        return
+    behind = f", from offset {found['offset']:,}" if found.get("offset") else ""
+    yield "commands", f"{found['commands']:,} in {units.size(found['bytes'])}{behind}"
+    error = f" (give or take {found['keys_error']:.1%})" if found["keys_error"] else ""
+    yield "keys named", f"{found['keys']:,}{error}"
+    if found["transactions"]:
+        yield "MULTI/EXEC", f"{found['transactions']:,}"
+    if found["first_time"] is not None:
+        yield "time", f"{units.time(found['first_time'])} to {units.time(found['last_time'])}"
+    elif found["annotations"]:
+        yield "annotations", f"{found['annotations']:,}"
+    for row in found["databases"]:
+        yield f"db {row['db']}", f"{row['commands']:,} commands"
+    names = list(found["names"].items())
+    width = max((len(name) for name, _ in names[:_NAMES]), default=0)
+    for name, number in names[:_NAMES]:
+        yield f"  {name:<{width}}", f"{number:,}"
+    if len(names) > _NAMES:
+        yield "  …", f"{len(names) - _NAMES} more commands (all with -f json)"
 
 
 def _aux(aux: dict[str, str]) -> Any:
@@ -201,7 +426,7 @@ def _aux(aux: dict[str, str]) -> Any:
 def _databases(facts: dict[str, Any]) -> Any:
     if "databases" not in facts:
         return
-    if not facts["databases"]:
+    if not facts["databases"] and facts.get("version") is not None:
         yield "keys", "none"
     for row in facts["databases"]:
         keys = "?" if row["keys"] is None else f"{row['keys']:,}"

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 import click
 
+from rdbkit.analysis.checking import Preamble, lying_at, open_preamble
+from rdbkit.aof.layout import AofSet, DataDir
 from rdbkit.convert.selection import Selection, window
 from rdbkit.errors import LimitExceeded, Passed, RdbkitError, Unsupported
 from rdbkit.rdb.hints import HINTS
@@ -26,6 +28,7 @@ from rdbkit.report.units import parse_size
 from rdbkit.settings import read_config
 from rdbkit.snapshot import Snapshot
 from rdbkit.snapshot import open as open_snapshot
+from rdbkit.source import Source
 from rdbkit.target import ALLOCATORS, Target
 
 #: How the products call themselves.
@@ -186,7 +189,8 @@ class Reading:
     selection: Selection = ALL
 
     def open(self, file: str, plan: Plan) -> Snapshot:
-        """Open an input with this plan and selection."""
+        """Open an input with this plan and selection; raises Unsupported for an AOF, whose state needs replay."""
+        file = self._rdb_in(file)
         # The time that expiries are measured from may stand in the file itself, so the plan is completed afterwards.
         snapshot = open_snapshot(
             file,
@@ -200,8 +204,49 @@ class Reading:
         if self.selection:
             snapshot.select(self.selection.applied(plan, snapshot.target.now or 0))
         if snapshot.aux.get("aof-base") == b"1":
-            say(f"{path_text(file)}: the base of an AOF: what its other files hold is not in it", quiet=self.quiet)
+            self.tell_base(file)
         return snapshot
+
+    def tell_base(self, file: str) -> None:
+        """Say that a file is but a part of what a server holds."""
+        say(f"{path_text(file)}: the base of an AOF: what its other files hold is not in it", quiet=self.quiet)
+
+    def _rdb_in(self, path: str) -> str:
+        """Return the one RDB of a data directory without AOF, and any other path as it is."""
+        found = lying_at(path) if path != "-" and os.path.isdir(path) else None  # noqa: PTH112  paths stay text here
+        if found is None:
+            return path
+        if isinstance(found, AofSet):
+            raise Unsupported("the files of an AOF: its state needs replay", code="needs-replay")
+        assert isinstance(found, DataDir)
+        names = ", ".join(path_text(file.path) for file in found.rdbs)
+        if found.sets or found.aofs:
+            instead = f": for that of the RDB name {names}" if names else ""
+            raise Unsupported(
+                f"a data directory with an AOF: the state that it leads to needs replay{instead}", code="needs-replay"
+            )
+        if len(found.rdbs) > 1:
+            raise Unsupported(f"a data directory with {len(found.rdbs)} RDBs: name one of {names}", code="ambiguous")
+        say(f"{path_text(path)}: reading {names}, the only file of data in it", quiet=self.quiet)
+        return found.rdbs[0].path
+
+    def preamble(self, source: Source, in_set: bool) -> Preamble:
+        """Return the RDB that a source holds or begins with."""
+        return open_preamble(
+            source,
+            in_set=in_set,
+            target=self.target,
+            settings=self.settings,
+            allocator=self.allocator,
+            now=self.now,
+            plan=Plan(),
+            verify=self.verify,
+        )
+
+    @property
+    def shows_progress(self) -> bool | None:
+        """As Progress takes it: None leaves it to the terminal."""
+        return False if self.quiet else self.progress
 
     def tell_target(self, snapshot: Snapshot) -> None:
         """Say which server the answers are for."""
@@ -214,7 +259,7 @@ class Reading:
     def progress_of(self, snapshot: Snapshot) -> Progress:
         """Return a progress display for a snapshot."""
         total = snapshot.source.size if snapshot.source.size >= 0 else None
-        return Progress(total, enabled=False if self.quiet else self.progress)
+        return Progress(total, enabled=self.shows_progress)
 
 
 def may_stop(snapshot: Snapshot) -> bool:
@@ -272,7 +317,7 @@ def _settings(config: str | None, pairs: tuple[str, ...]) -> dict[str, str]:
     return settings
 
 
-def _raw(text: str) -> bytes:
+def raw_text(text: str) -> bytes:
     """Return an argument's bytes as the shell gave them."""
     return text.encode("utf-8", "surrogateescape")
 
@@ -283,9 +328,9 @@ def _selection(**texts: Any) -> Selection:
     chosen = Selection(
         texts["db"],
         texts["type"],
-        tuple(map(_raw, texts["match"])),
-        tuple(map(_raw, texts["regex"])),
-        tuple(map(_raw, texts["exclude"])),
+        tuple(map(raw_text, texts["match"])),
+        tuple(map(raw_text, texts["regex"])),
+        tuple(map(raw_text, texts["exclude"])),
         texts["ttl"],
     )
     _usage(chosen.applied, Plan(), 0, option="--regex")
@@ -377,6 +422,13 @@ path_argument = click.argument("path", metavar="PATH", type=PATH)
 output_option = click.option(
     "-o", "--output", metavar="FILE", type=PATH, help="Write to FILE, which appears when it is complete."
 )
+
+
+def moment_option(name: str, told: str) -> Callable[[Command], Command]:
+    """Add an option that takes a time: ms since the epoch, or ISO 8601."""
+    return click.option(name, metavar="TIME", callback=_now, help=told)
+
+
 bytes_option = click.option(
     "--bytes",
     "form",

@@ -54,6 +54,10 @@ class Records:
         self.keys = self.expires = self.expired = self.subexpires = self.functions = 0
         #: When the next key expires, in ms; -1: never.
         self.due = -1
+        # Asked for each record.
+        self._opcodes = tool.opcodes
+        self._types = frozenset(range(tool.last + 1)) - set(range(8 if tool.words64 else 5, 9))
+        self._early = not tool.since((5,))
         self._now = int(time.time() * 1000)
         self._templates: dict[int, tuple[bytes, ...]] = {}
         self._values = Values(reader, Names(), self._templates)
@@ -95,7 +99,7 @@ class Records:
         """Read one record; False at the end mark."""
         self.doing = "read-type"
         kind = self.reader.u8()
-        if not self.tool.since((5,)):
+        if self._early:
             self.due = -1
             if kind in (spec.EXPIRETIME, spec.EXPIRETIME_MS):
                 self._expiring_entry(kind)
@@ -105,7 +109,7 @@ class Records:
         if self.tool.foreign and self.stranger() and kind in _FOREIGN_TYPES:
             version = f"{self.stranger()} version {self.version}"
             raise Refused(f"Unknown object type {kind} in RDB file with {version}")
-        if kind in self.tool.opcodes:
+        if kind in self._opcodes:
             _OPCODES[kind](self)
         else:
             self._typed_entry(kind)
@@ -122,30 +126,29 @@ class Records:
         self._entry(kind)
 
     def _typed_entry(self, kind: int) -> None:
-        if not self._is_type(kind):
+        if kind not in self._types:
             raise Refused(f"Invalid object type: {kind}")
         self.type = kind
         self._entry(kind)
-
-    def _is_type(self, kind: int) -> bool:
-        return kind <= self.tool.last and kind not in range(8 if self.tool.words64 else 5, 9)
 
     def _entry(self, kind: int) -> None:
         self.doing = "read-key"
         self.key = self.reader.string()
         self.keys += 1
         self.doing = "read-object-value"
-        if not self._is_type(kind):
+        if kind not in self._types:
             raise Reported(f"Unknown RDB encoding type {kind}")
         self._value(spec.HASH_2 if kind == 22 and self.tool.product == "valkey" else kind)
         if self.due != -1:
             self.expires += 1
             self.expired += self.due < self._now
-        self.subexpires += self._values.expiring
         self.key, self.type, self.due = None, -1, -1
 
     def _value(self, kind: int) -> None:
         """Read a value; once more, if names in it could not all be held and some may be there twice."""
+        if kind == spec.STRING:
+            self.reader.skip_string()
+            return
         start = self.reader.offset
         names = Names(kept=KEPT if self.reader.source.seekable else None)
         self._values.names = names
@@ -155,6 +158,7 @@ class Records:
             self._reread(kind, start, names)
             raise
         self._reread(kind, start, names)
+        self.subexpires += self._values.expiring
 
     def _reread(self, kind: int, start: int, names: Names) -> None:
         suspects = names.suspects()

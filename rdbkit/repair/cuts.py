@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rdbkit.aof.resp import Item
 from rdbkit.errors import RdbkitError, Unsupported
-from rdbkit.repair.damage import Damage, read
+from rdbkit.repair.damage import Damage, Records
 from rdbkit.repair.file import File
 
 
@@ -22,9 +22,11 @@ class NothingThere(RdbkitError):
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What to cut at: the first annotation newer than `until_time` (ms since epoch), an offset in bytes, or the last
-    command called `before` (its first words, in any case), with `db` the last one in that database.
-    """  # noqa: D205
+    """What to cut at; of several the first.
+
+    `until_time`: an annotation that is newer (ms since epoch). `until_offset`: bytes. `before`: the last command that
+    begins with these words, in any case; with `db` the last one in that database.
+    """
 
     until_time: int | None = None
     until_offset: int | None = None
@@ -32,7 +34,7 @@ class Cut:
     db: int | None = None
 
     def __bool__(self) -> bool:
-        return not self.until_time is self.until_offset is self.before is None
+        return any(one is not None for one in (self.until_time, self.until_offset, self.before))
 
 
 Point = tuple[int, int]
@@ -96,6 +98,6 @@ def _by_command(files: Sequence[tuple[File, int]], before: bytes | None, db: int
 
 
 def _items(file: File, start: int) -> Iterator[Item]:
-    for found in read(file, start):
+    for found in Records(file, start):
         if not isinstance(found, Damage):
             yield from found

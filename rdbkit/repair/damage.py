@@ -62,7 +62,7 @@ class Damage:
 
 
 def judge(args: list[bytes]) -> int:
-    """Tell what a command is: PLAIN, CONTROL (of the database or a transaction), UNKNOWN, or BAD: no server's writing."""
+    """Tell what a command is: PLAIN, CONTROL (MULTI, EXEC, SELECT), UNKNOWN, or BAD: no server wrote that."""
     if not args or not _NAME.fullmatch(args[0]):
         return BAD
     spec = spec_of(args)
@@ -132,10 +132,40 @@ class Reader:
         self.resp.multi = expected
 
 
-def read(file: File, start: int) -> Iterator[list[Item] | Damage]:
-    """Yield the records from an offset to the file's end, some hundreds at a time, and what lies damaged between them."""
-    while start < file.end:
-        reader = Reader(file, start)
+class Records:
+    """The records of a file from an offset on, some hundreds at a time, and the damage between them, to its end.
+
+    Whoever iterates may say that a record only looks like one (`void`): reading goes on inside of it.
+    """
+
+    def __init__(self, file: File, start: int) -> None:
+        self.file = file
+        self._at = start
+        self._void = False
+
+    def void(self, item: Item) -> Damage:
+        """Take back a record, and all that was given behind it; return what is damaged of it."""
+        start, end, args, lengths = item
+        problem = ("format", start, 0, 0)
+        size = lengths[0] if lengths else len(args[0]) if args else 0
+        if size <= KEEP and not (args and b"\n" in args[0]):
+            self._at = end
+            self._void = True
+            return Damage(start, end, problem)
+        # The name is no name because its length is wrong: what it swallowed are records.
+        header = _ARGUMENT.search(self.file.at(start, 64))
+        suspect = start + header.end() + size + 2 if header else -1
+        self._at = resync(self.file, start + 1, suspect=suspect, floor=start)
+        self._void = True
+        return Damage(start, self._at, problem)
+
+    def __iter__(self) -> Iterator[list[Item] | Damage]:
+        while self._at < self.file.end:
+            reader = Reader(self.file, self._at)
+            self._void = False
+            yield from self._run(reader)
+
+    def _run(self, reader: Reader) -> Iterator[list[Item] | Damage]:
         status = RECORD
         # The last one is held back: the error behind it may be its own.
         items: list[Item] = []
@@ -143,14 +173,17 @@ def read(file: File, start: int) -> Iterator[list[Item] | Damage]:
             status = reader.batch(_BATCH, items)
             if status == RECORD and len(items) > 1:
                 yield items[:-1]
+                if self._void:
+                    return
                 del items[:-1]
-        damage = _damage(file, reader, items) if status == ERROR else None
+        damage = _damage(self.file, reader, items) if status == ERROR else None
         if items:
             yield items
-        if damage is None:
-            return
-        yield damage
-        start = damage.end
+            if self._void:
+                return
+        self._at = self.file.end if damage is None else damage.end
+        if damage is not None:
+            yield damage
 
 
 def _damage(file: File, reader: Reader, items: list[Item]) -> Damage:
@@ -175,22 +208,30 @@ def follows(file: File, at: int) -> bool:
 
 def _blamed(file: File, last: Item, at: int) -> bool:
     """Tell whether the record before an offset, where no record starts, is the damaged one."""
-    if _arguments(file, at):
+    if not isinstance(last[2], list):
+        return False
+    more = _arguments(file, at)
+    if more and judge(last[2] + more) != BAD:
         return True
     found = resync(file, last[0] + 1, limit=last[1], floor=last[0])
     return found < last[1] and not _Claims(file, -1).nested(found, last[1] - 2)
 
 
-def _arguments(file: File, at: int) -> bool:
-    """Tell whether arguments without a count begin here, and a record or the end of the file behind them."""
-    some = False
+def _arguments(file: File, at: int) -> list[bytes]:
+    """Return arguments that have no record, if a record or the file's end follows them; else [].
+
+    Those that make a command are none: it is their own count that is missing.
+    """
+    args: list[bytes] = []
     while match := _ARGUMENT.match(file.at(at, 24)):
-        at += match.end() + int(match[1])
+        start = at + match.end()
+        at = start + int(match[1])
         if file.at(at, 2) != b"\r\n":
-            return False
+            return []
+        args.append(file.at(start, min(int(match[1]), KEEP)) if len(args) < 2 else b"")
         at += 2
-        some = True
-    return some and (at == file.end or _START.match(file.at(at, 16)) is not None)
+    sound = at == file.end or _START.match(file.at(at, 16)) is not None
+    return args if args and sound and judge(args) not in (PLAIN, CONTROL) else []
 
 
 # -- looking for the next record ---------------------------------------------------------------------------------------
@@ -299,7 +340,6 @@ def _trusted(file: File, place: int) -> bool:
         return True
     if good == 0:
         return False
-    if good == len(verdicts):
-        if status == END or reader.problem[0] in _SHORT:
-            return True
+    if good == len(verdicts) and (status == END or reader.problem[0] in _SHORT):
+        return True
     return all(verdict in (PLAIN, CONTROL) for verdict in verdicts[:good])

@@ -189,7 +189,7 @@ def need_room(directory: str, size: int, system: System) -> None:
 
 
 def need_room_for(target: Path, new: int, old: int, system: System) -> None:
-    """Raise OSError (ENOSPC) unless a new file fits beside the old one, and a copy of that where it cannot be linked."""
+    """Raise OSError (ENOSPC) unless a new file fits beside the old one, and a copy of that if it cannot be linked."""
     probe = free_name(target, ".link")
     try:
         os.link(target, probe)

@@ -5,8 +5,8 @@ A transaction is kept whole or not at all. Where damage lies, the next MULTI, EX
     EXEC comes first               it closes a transaction that the damage is part of: all up to it is given up
     MULTI or the end comes first   what follows the damage stands for itself
 
-An EXEC without MULTI, or a MULTI in an open transaction, means that the other one is there but cannot be read; a command
-that nobody knows, where it would have to be, is taken for it.
+An EXEC without MULTI, or a MULTI in an open transaction, means that the other one is there but cannot be read; a
+command that nobody knows, as long as that one would have to be, is taken for it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rdbkit.aof.resp import Item
 from rdbkit.aof.table import COMMANDS, CONTAINERS
 from rdbkit.errors import LimitExceeded
 from rdbkit.repair.account import Doubt
-from rdbkit.repair.damage import BAD, PLAIN, UNKNOWN, Damage, Reader, judge, read
+from rdbkit.repair.damage import BAD, PLAIN, UNKNOWN, Damage, Reader, Records, judge
 from rdbkit.repair.file import File
 
 #: More damaged places than a file that is worth repairing has.
@@ -51,6 +51,7 @@ class KeepMost:
         self.lost: list[Lost] = []
         self.doubts: list[Doubt] = []
         self.commands = 0
+        self._records = Records(file, start)
         self._multi: tuple[int, int] | None = None
         self._pending: list[Lost] = []
         self._since: tuple[int, int] | None = None
@@ -62,10 +63,9 @@ class KeepMost:
 
     def run(self) -> None:
         """Read the file."""
-        for found in read(self.file, self.start):
+        for found in self._records:
             if isinstance(found, Damage):
-                torn = found.end >= self.file.end and found.problem[0] in _SHORT
-                self._give_up(Lost(found.start, found.end, "torn" if torn else "damaged"))
+                self._damage(found)
             else:
                 self._take(found)
         self._settle()
@@ -82,17 +82,21 @@ class KeepMost:
         known = self._known
         for item in items:
             args = item[2]
-            if type(args) is list and not (args and (args[0], len(args)) in known):
-                self._look(item, args)
-            elif type(args) is list:
+            if type(args) is bytes:
+                continue
+            if args and (args[0], len(args)) in known:
                 self.commands += 1
+                if self._multi is not None and args[-1] == b"EXEC":
+                    self._strange(args[-1], item[0], item[1])
+            elif judge(args) == BAD:
+                self._damage(self._records.void(item))
+                return
+            else:
+                self._look(item, args)
 
     def _look(self, item: Item, args: list[bytes]) -> None:
         offset, end, _, _ = item
         verdict = judge(args)
-        if verdict == BAD:
-            self._give_up(Lost(offset, end, "damaged"))
-            return
         before = self.commands
         self.commands += 1
         name = args[0].lower()
@@ -109,10 +113,11 @@ class KeepMost:
             self._see_again(offset)
 
     def _strange(self, name: bytes, offset: int, end: int) -> None:
+        """Remember what may be a MULTI or EXEC: a name that nobody knows, an EXEC that ends another command."""
         # Damage that leaves the framing as it was leaves the name's length too.
         if len(name) == (5 if self._multi is None else 4) and (self._multi is None or self._odd is None):
             self._odd = (offset, end, self.commands)
-        if self._unknown is None and b"." not in name:
+        if self._unknown is None and b"." not in name and name != b"EXEC":
             shown = name.decode("utf-8", "backslashreplace")
             message = f"{shown!r} is not a known command: a server that does not know it refuses the whole file"
             self._unknown = Doubt("unknown-command", message, offset)
@@ -147,6 +152,10 @@ class KeepMost:
         self._drop(Lost(begin, end, "transaction"), self.commands - (kept - before))
 
     # -- damage ----------------------------------------------------------------------------------------------------
+
+    def _damage(self, found: Damage) -> None:
+        torn = found.end >= self.file.end and found.problem[0] in _SHORT
+        self._give_up(Lost(found.start, found.end, "torn" if torn else "damaged"))
 
     def _give_up(self, lost: Lost) -> None:
         """Note damage; what belongs to it is known when the next MULTI or EXEC comes."""
@@ -215,7 +224,7 @@ def may_select(file: File, start: int, end: int) -> bool:
     items: list[Item] = []
     reader.batch(1, items)
     args = items[0][2] if items else reader.resp.args
-    if not isinstance(args, list) or judge(args[:1]) == BAD and not _known_name(args):
+    if not isinstance(args, list) or not _known_name(args):
         return True
     rest = b""
     for piece in file.pieces(start, end):

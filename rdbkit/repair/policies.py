@@ -12,7 +12,7 @@ Sources: aof-and-check.md §1.4 (where a server cuts, by version), §2.2 (where 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from dataclasses import dataclass, field
 
 from rdbkit.aof.reader import skip_preamble
@@ -27,6 +27,9 @@ from rdbkit.wire import crc64
 
 POLICIES = ("keep-most", "fix", "server")
 _BATCH = 512
+_BARE = re.compile(rb"\*[0-9]+\n\$[0-9]+\n")
+#: A server that is to read a value of so many bytes does not get the memory, and crashes.
+_TOO_LONG = 1 << 47
 #: Products and versions from which a torn record inside a transaction, or behind a preamble, is cut with more care.
 _CAREFUL = (9, 1)
 _SETTLED = (4, 0)
@@ -44,8 +47,8 @@ class Judged:
 def start_of(file: File, *, as_tool: bool = False, increment: bool = False) -> int:
     """Return where the commands of a file begin: behind its RDB part, which is verified.
 
-    `as_tool`: the check tool takes fewer than eight bytes for no RDB. Raises Corrupt (code "damaged-preamble"), and what
-    the RDB part raises where it is of a newer format.
+    `as_tool`: the check tool takes fewer than eight bytes for no RDB. Raises Corrupt (code "damaged-preamble"), and
+    Unsupported where it is of a newer format.
     """
     head = file.at(0, 8)
     if not head.startswith((b"REDIS", b"VALKEY")) or (as_tool and len(head) < 8):
@@ -120,6 +123,8 @@ def server(file: File, start: int, target: Target) -> Judged:
         assert resp.problem is not None
         if resp.problem[0] not in ("short", "eof"):
             raise _refusal("bad file format", resp.problem[1])
+        if resp.problem[2] > _TOO_LONG:
+            raise _refusal("a value longer than any memory", resp.start)
         return loader.cut(file, torn=True)
     return loader.cut(file, torn=False) if loader.multi else Judged(commands=loader.commands)
 
@@ -201,8 +206,8 @@ def keep_most(file: File, start: int) -> Judged:
 
 
 def _loads_as_it_is(file: File, start: int) -> bool:
-    """Tell whether a file, made by hand, deviates from its first record on and servers load it all the same."""
-    if Resp(file.cursor(start)).next(0) != ERROR:
+    """Tell whether a file was made by hand, its lines ending in LF alone, and servers load it all the same."""
+    if not _BARE.match(file.at(start, 32)):
         return False
     resp = Resp(file.cursor(start), LOADER)
     status, multi = RECORD, False
@@ -215,6 +220,3 @@ def _loads_as_it_is(file: File, start: int) -> bool:
                     return False
                 multi = (multi or args[0].lower() == b"multi") and args[0].lower() != b"exec"
     return status == END and not multi
-
-
-Policy = Callable[[File, int], Judged]

@@ -305,9 +305,7 @@ def _write_set(account: Repaired, jobs: list[_Job], found: AofSet, output: str, 
             name = os.fsdecode(job.member.name)
             put(prepare(partial / name, kept_pieces(job.file, job.ranges), job.file, system, replacing=False), system)
             side = _write_side(job, account.policy, partial / name, "", system)
-            job.account = replace(
-                job.told, output=str(target / name), side=side and str(target / Path(side).name)
-            )
+            job.account = replace(job.told, output=str(target / name), side=side and str(target / Path(side).name))
     assert found.manifest_path is not None
     with File(found.manifest_path) as old:
         data = _manifest(found, jobs, history=False)

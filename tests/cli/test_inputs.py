@@ -18,12 +18,9 @@ COMMANDS = {
 #: file, exit status, words of the one line
 INPUTS = [
     ("nowhere.rdb", 4, "No such file or directory"),
-    (".", 4, "is a directory"),
     ("empty.rdb", 1, "the file is empty"),
     ("text.rdb", 3, "not an RDB file"),
     ("newer.rdb", 3, "99"),
-    ("plain.aof", 3, "replay"),
-    ("mixed.aof", 3, "replay"),
     ("cut.rdb", 1, "the file ends in the middle of a record"),
     ("checksum.rdb", 1, "checksum"),
 ]
@@ -44,6 +41,29 @@ def test_bad_input(files: Path, command: str, name: str, status: int, words: str
         assert len(ran.lines) == 1, ran.err
         assert ran.lines[0].startswith(f"rdbkit: {path}: ")
         assert words in ran.lines[0]
+
+
+@pytest.mark.parametrize("command", ["keys", "get", "export"])
+@pytest.mark.parametrize("name", ["plain.aof", "mixed.aof", "."])
+def test_what_needs_replay(files: Path, command: str, name: str) -> None:
+    ran = rdbkit(command, files / name, *(["no-such-key"] if command == "get" else []))
+    assert (ran.status, ran.out) == (3, "")
+    assert len(ran.lines) == 1, ran.err
+    assert ran.lines[0].startswith(f"rdbkit: {files / name}: ")
+    assert "needs replay" in ran.lines[0]
+    assert "`rdbkit split` gives the RDB part" in ran.lines[0]
+
+
+def test_a_directory_with_one_rdb_is_that_rdb(files: Path, tmp_path: Path) -> None:
+    (tmp_path / "dump.rdb").write_bytes((files / "good.rdb").read_bytes())
+    ran = rdbkit("keys", tmp_path, "-f", "jsonl")
+    assert ran.status == 0
+    assert f"{tmp_path}: reading {tmp_path}/dump.rdb, the only file of data in it" in ran.err
+    assert ran.rows == rdbkit("keys", files / "good.rdb", "-f", "jsonl").rows
+    (tmp_path / "other.rdb").write_bytes((files / "good.rdb").read_bytes())
+    ran = rdbkit("keys", tmp_path)
+    assert (ran.status, ran.out) == (3, "")
+    assert f"name one of {tmp_path}/dump.rdb, {tmp_path}/other.rdb" in ran.err
 
 
 @pytest.mark.parametrize("command", ["keys", "export"])

@@ -236,3 +236,10 @@ def test_command_line(args, status, text, tmp_path):
     assert done.returncode == status
     assert done.stdout.endswith(text)
     assert bool(done.stderr) == (status == 2)
+
+
+def test_a_terminal_is_not_steered(face):
+    stream = io.StringIO()
+    screen = face("cli.check_aof")._Screen(stream)
+    screen.write(b"got: '\x1b'\n\xffContinue? ")
+    assert stream.getvalue() == "got: '\\x1b'\n\\xffContinue? "

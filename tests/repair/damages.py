@@ -72,6 +72,8 @@ def wrong(before: list[Record], hit: Hit, after: list[Record] | None) -> str | N
     if hit.start == hit.end:
         touched = [one for one in before if one.start < hit.start < one.end]
     groups = {one.transaction for one in touched} - {None}
+    # Between two commands of a transaction, too, there may have been a third.
+    groups |= {one.transaction for one in before if hit.start in (one.start, one.end)} - {None} if not touched else set()
     kept = [one for one in before if one not in touched and one.transaction not in groups]
     left = [one.data for one in after]
     at = 0

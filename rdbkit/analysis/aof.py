@@ -1,0 +1,151 @@
+"""What is in a log of commands: how many of each, in which databases, on how many keys, over what time.
+
+One pass over batches of commands, in bounded memory; the sums of parts can be merged, in any order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rdbkit.aof.distinct import Count, Distinct
+from rdbkit.aof.reader import AofReader, Command
+from rdbkit.aof.resp import LOADER, Resp
+from rdbkit.aof.table import CONTAINERS, keys_of, spec_of
+from rdbkit.source import Source
+from rdbkit.wire.cursor import Cursor
+
+#: Names of commands that are told apart; more than servers have, fewer than a hostile file could fill memory with.
+_NAMES = 2048
+_LONGEST = 64
+#: Bytes by which keys are told apart.
+_KEEP = 4096
+#: In place of names beyond those.
+OTHER = "(other)"
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What a log holds.
+
+    `names`: commands by lower-case name, of container commands with their subcommand ("xgroup|create"). `keys`:
+    different keys named, (database, key) each, with the error of that count. `size`: bytes of the commands.
+    `databases`: commands by database, those of SELECT, MULTI and EXEC left out. `first` and `last`: annotated times, ms
+    since the epoch, None where there are none.
+    """
+
+    commands: int
+    names: dict[str, int]
+    databases: dict[int, int]
+    keys: Count
+    size: int
+    transactions: int
+    annotations: int
+    first: int | None
+    last: int | None
+
+
+class CommandFold:
+    """Sums up commands; `feed` batches, `merge` what other folds have, read `result`."""
+
+    def __init__(self) -> None:
+        self.annotations = 0
+        self._names: Counter[bytes] = Counter()
+        self._databases: Counter[int] = Counter()
+        self._keys = Distinct()
+        self._size = 0
+        self._transactions = 0
+        self._first: int | None = None
+        self._last: int | None = None
+        self._known: dict[bytes, bytes] = {}
+
+    def feed(self, batch: Sequence[Command]) -> None:
+        """Take commands."""
+        names = self._names
+        keys: dict[int, set[bytes]] = {}
+        for command in batch:
+            args = command.args
+            name = self._known.get(args[0]) or self._learn(args[0])
+            if name in CONTAINERS and len(args) > 1 and spec_of(args) is not None:
+                name += b"|" + args[1].lower()
+            names[name if name in names or len(names) < _NAMES else OTHER.encode()] += 1
+            if name == b"exec":
+                self._transactions += command.transaction is not None
+            elif name not in (b"select", b"multi"):
+                self._databases[command.db] += 1
+                named = keys_of(args)
+                if named:
+                    keys.setdefault(command.db, set()).update(named)
+        for db, found in keys.items():
+            self._keys.add(found, db)
+        self._measure(batch)
+
+    def _learn(self, name: bytes) -> bytes:
+        lower = name[:_LONGEST].lower()
+        if len(self._known) < _NAMES:
+            self._known[name] = lower
+        return lower
+
+    def _measure(self, batch: Sequence[Command]) -> None:
+        self._size += sum(command.end - command.offset for command in batch)
+        times = [command.time for command in batch if command.time is not None]
+        if times:
+            self._first = min(times) if self._first is None else min(self._first, *times)
+            self._last = max(times) if self._last is None else max(self._last, *times)
+
+    def merge(self, other: CommandFold) -> None:
+        """Take what another fold has summed up."""
+        self.annotations += other.annotations
+        self._names.update(other._names)
+        self._databases.update(other._databases)
+        self._keys.merge(other._keys)
+        self._size += other._size
+        self._transactions += other._transactions
+        self._first = min((t for t in (self._first, other._first) if t is not None), default=None)
+        self._last = max((t for t in (self._last, other._last) if t is not None), default=None)
+
+    def result(self) -> Commands:
+        """Return the sums; commands by number, then name."""
+        ordered = sorted(self._names.items(), key=lambda item: (-item[1], item[0]))
+        return Commands(
+            sum(self._names.values()),
+            {name.decode("utf-8", "backslashreplace"): number for name, number in ordered},
+            dict(sorted(self._databases.items())),
+            self._keys.result(),
+            self._size,
+            self._transactions,
+            self.annotations,
+            self._first,
+            self._last,
+        )
+
+
+class Tail(AofReader):
+    """The commands from where a cursor stands to the end, as AofReader gives those of a whole file."""
+
+    def __init__(self, source: Source, cursor: Cursor, *, keep: int) -> None:
+        self.source = source
+        self.cursor = cursor
+        self.preamble = None
+        self.start = self.good = cursor.tell()
+        self.resp = Resp(cursor, LOADER)
+        self.keep = keep
+        self.db = 0
+        self.time = None
+        self.transaction = None
+        self.annotations = 0
+
+
+def fold_commands(
+    source: Source, cursor: Cursor, fold: CommandFold, advance: Callable[[int], object] | None = None
+) -> None:
+    """Feed a fold with the commands from a cursor to the end; raises at damage, after all before it was fed."""
+    reader = Tail(source, cursor, keep=_KEEP)
+    try:
+        for batch in reader.batches():
+            fold.feed(batch)
+            if advance is not None:
+                advance(cursor.tell())
+    finally:
+        fold.annotations += reader.annotations

@@ -1,0 +1,310 @@
+"""`rdbkit commands`: the commands of an AOF, one row each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from rdbkit.analysis.checking import lying_at
+from rdbkit.aof.layout import AofFile, would_load
+from rdbkit.aof.reader import AofReader, Command
+from rdbkit.aof.table import keys_of
+from rdbkit.cli.options import (
+    Examples,
+    Run,
+    bytes_option,
+    format_option,
+    moment_option,
+    open_output,
+    output_option,
+    paths_argument,
+    raw_text,
+    say,
+)
+from rdbkit.convert.selection import glob
+from rdbkit.errors import Truncated, Unsupported
+from rdbkit.report.progress import Progress
+from rdbkit.report.rows import Column, Row, RowWriter, row_writer
+from rdbkit.report.table import Table
+from rdbkit.report.text import encoder, json_joined, path_text
+from rdbkit.report.units import count, size
+from rdbkit.snapshot import Snapshot
+from rdbkit.source import Source, open_source
+
+#: Bytes of an argument that are kept; what is longer is cut, and its length told.
+KEEP = 1 << 16
+_QUOTED = re.compile(r'[\s"\']|^$')
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which commands are asked for; None and () ask for all. Offsets and times (ms since the epoch) are inclusive."""
+
+    names: frozenset[bytes] = frozenset()
+    dbs: frozenset[int] = frozenset()
+    match: tuple[re.Pattern[bytes], ...] = ()
+    exclude: tuple[re.Pattern[bytes], ...] = ()
+    from_offset: int | None = None
+    to_offset: int | None = None
+    from_time: int | None = None
+    to_time: int | None = None
+
+    def __bool__(self) -> bool:
+        return self != Wanted()
+
+    def takes(self, command: Command) -> bool:
+        """Tell whether a command is asked for; one without a time is not, where times are."""
+        if self.names and command.args[0].lower() not in self.names:
+            return False
+        if self.dbs and command.db not in self.dbs:
+            return False
+        if not _within(command.offset, self.from_offset, self.to_offset):
+            return False
+        timed = self.from_time is not None or self.to_time is not None
+        if timed and (command.time is None or not _within(command.time, self.from_time, self.to_time)):
+            return False
+        return not (self.match or self.exclude) or self._keys(keys_of(command.args))
+
+    def _keys(self, keys: list[bytes]) -> bool:
+        if self.match and not any(pattern.search(key) for key in keys for pattern in self.match):
+            return False
+        return not any(pattern.search(key) for key in keys for pattern in self.exclude)
+
+    def passed(self, batch: list[Command]) -> bool:
+        """Tell whether nothing that follows in this file can be asked for."""
+        return self.to_offset is not None and batch[-1].offset > self.to_offset
+
+
+def _within(number: int, low: int | None, high: int | None) -> bool:
+    return (low is None or number >= low) and (high is None or number <= high)
+
+
+@click.command(
+    "commands",
+    short_help="The commands of an AOF, one row each.",
+    cls=Examples,
+    examples="""
+rdbkit commands appendonlydir --command flushall --command flushdb
+rdbkit commands appendonly.aof --match 'user:1' -f jsonl
+rdbkit commands appendonlydir --from-time 2026-11-20T03:00:00Z --limit 100
+""",
+)
+@paths_argument
+@format_option("table", "json", "jsonl", "csv")
+@output_option
+@click.option("--command", "names", metavar="NAME", multiple=True, help="Only this command, in any case; repeatable.")
+@click.option("--match", metavar="GLOB", multiple=True, help="Only commands on a key that this glob matches.")
+@click.option("--exclude", metavar="GLOB", multiple=True, help="Not those on a key that this glob matches.")
+@click.option("--db", "dbs", metavar="N", type=click.IntRange(0), multiple=True, help="Only this database; repeatable.")
+@click.option("--from-offset", metavar="N", type=click.IntRange(0), help="Only what starts there or later in its file.")
+@click.option("--to-offset", metavar="N", type=click.IntRange(0), help="Only what starts there or before in its file.")
+@moment_option("--from-time", "Only what was annotated with this time or a later one.")
+@moment_option("--to-time", "Only what was annotated with this time or an earlier one.")
+@click.option("-n", "--limit", metavar="N", type=click.IntRange(0), help="At most so many rows in all.")
+@bytes_option
+@click.option("--progress/--no-progress", default=None, help="Show progress (default: on a terminal).")
+@click.option("-q", "--quiet", is_flag=True, help="No talk on standard error, errors excepted.")
+def command(
+    paths: tuple[str, ...],
+    output_format: str,
+    output: str | None,
+    names: tuple[str, ...],
+    match: tuple[str, ...],
+    exclude: tuple[str, ...],
+    dbs: tuple[int, ...],
+    from_offset: int | None,
+    to_offset: int | None,
+    from_time: int | None,
+    to_time: int | None,
+    limit: int | None,
+    form: str,
+    progress: bool | None,
+    quiet: bool,
+) -> None:
+    """List the commands of an AOF: file, offset, database, time, name, arguments.
+
+    A manifest or a directory is read in the order in which a server loads it. Of an RDB in front of the commands only
+    the size is told. Times are those of annotations (aof-timestamp-enabled yes); most files have none.
+    """
+    wanted = Wanted(
+        frozenset(raw_text(name).lower() for name in names),
+        frozenset(dbs),
+        tuple(glob(raw_text(pattern)) for pattern in match),
+        tuple(glob(raw_text(pattern)) for pattern in exclude),
+        from_offset,
+        to_offset,
+        from_time,
+        to_time,
+    )
+    with open_output(output, paths) as out:
+        run = Run(out, quiet)
+        width = out.width if out.is_terminal else None
+        writer = row_writer(output_format, _columns(output_format), out.text, form=form, width=width, color=out.color)
+        reading = _Reading(run, writer, wanted, limit, _rows(output_format, form), False if quiet else progress)
+        for path in paths:
+            with run.input(path):
+                reading.path(path)
+        reading.leave()
+        _finish(writer, output_format, run, reading.written)
+        if wanted and not reading.written and not run.statuses:
+            say("no command matches", quiet=quiet)
+        run.end()
+
+
+def _columns(output_format: str) -> list[Column]:
+    machine = output_format in ("json", "jsonl")
+    columns = [Column("file", "path", 3), Column("offset"), Column("db", drop=1), Column("time", "ms", 2)]
+    columns += [Column("name", "bytes"), Column("arguments", "json" if machine else "text")]
+    return columns + ([Column("lengths", "json")] if output_format != "table" else [])
+
+
+class _Reading:
+    """Goes through files and writes rows until there are enough."""
+
+    def __init__(
+        self,
+        run: Run,
+        writer: RowWriter,
+        wanted: Wanted,
+        limit: int | None,
+        rows: Callable[[str, list[Command]], list[Row]],
+        progress: bool | None,
+    ) -> None:
+        self.run = run
+        self.writer = writer
+        self.wanted = wanted
+        self.left = limit
+        self.rows = rows
+        self.progress = progress
+        self.written = 0
+        self.stopped: list[str] = []
+
+    def path(self, path: str) -> None:
+        """Read what lies at a path."""
+        found = lying_at(path)
+        if found is None or isinstance(found, AofFile):
+            self._file(path, in_set=False)
+            return
+        files = would_load(found)
+        if not files:
+            raise Unsupported("no AOF in it: a server with appendonly yes starts empty", code="nothing-found")
+        for file in files:
+            with self.run.input(file.path):
+                if file.format != "empty":
+                    self._file(file.path, in_set=True)
+
+    def _file(self, path: str, *, in_set: bool) -> None:
+        if self.left == 0:
+            self.stopped.append(path)
+            return
+        with open_source(path) as source, Progress(source.size, enabled=self.progress) as progress:
+            _refuse_others(source, in_set)
+            reader = AofReader(source, keep=KEEP)
+            if reader.preamble is not None:
+                self._tell_preamble(reader, in_set)
+            for batch in reader.batches():
+                progress.update(batch[-1].end)
+                if not self._write(path, batch):
+                    self.stopped.append(path)
+                    return
+                if self.wanted.passed(batch):
+                    return
+
+    def _write(self, path: str, batch: list[Command]) -> bool:
+        """Write those that are asked for; False when there are rows enough."""
+        if self.wanted:
+            batch = [command for command in batch if self.wanted.takes(command)]
+        full = self.left is not None and len(batch) > self.left
+        batch = batch[: self.left]
+        if batch:
+            self.writer.write(self.rows(path, batch))
+            self.written += len(batch)
+        if self.left is not None:
+            self.left -= len(batch)
+        return not full
+
+    def _tell_preamble(self, reader: AofReader, in_set: bool) -> None:
+        source = reader.source
+        rdb = reader.start - source.start
+        if not in_set and reader.cursor.at_end() and not _is_preamble(source):
+            raise Unsupported(
+                "an RDB, not an AOF: it holds no commands (`rdbkit export -f resp` makes some)",
+                offset=source.start,
+                code="not-aof",
+            )
+        told = f"{path_text(source.name)}: an RDB of {size(rdb)} ({count(rdb)} bytes) precedes the commands"
+        say(told, quiet=self.run.quiet)
+
+    def leave(self) -> None:
+        """Say what was not read, because there were rows enough."""
+        if self.stopped:
+            say(f"stopped at --limit: {', '.join(map(path_text, self.stopped))}", quiet=self.run.quiet)
+
+
+def _refuse_others(source: Source, in_set: bool) -> None:
+    """Refuse what is no AOF; in a set whatever lies there is one."""
+    peek = source.peek
+    if not in_set and peek and not peek.startswith((b"*", b"#", b"REDIS", b"VALKEY")):
+        raise Unsupported("neither an AOF nor an RDB", offset=source.start, code="not-aof")
+    if not in_set and not peek:
+        raise Truncated("an empty file", offset=source.start, code="empty")
+
+
+def _is_preamble(source: Source) -> bool:
+    """Tell whether an RDB says that it is the head of an AOF; of a pipe, which cannot be asked again, it may be."""
+    if not source.seekable:
+        return True
+    with Snapshot(source.reopen(source.start), verify=False) as snapshot:
+        return b"1" in (snapshot.aux.get("aof-base"), snapshot.aux.get("aof-preamble"))
+
+
+# -- rows --------------------------------------------------------------------------------------------------------------
+
+
+def _rows(output_format: str, form: str) -> Callable[[str, list[Command]], list[Row]]:
+    """Return what turns commands into rows of the format."""
+    if output_format == "table":
+        return lambda path, batch: [(*_head(path, one), _text(one, form)) for one in batch]
+    if output_format == "csv":
+        return lambda path, batch: [(*_head(path, one), _text(one, form), _lengths(one)) for one in batch]
+    return lambda path, batch: [
+        (*_head(path, one), f"[{json_joined(one.args[1:], form)}]", _lengths(one)) for one in batch
+    ]
+
+
+def _head(path: str, one: Command) -> tuple[Any, ...]:
+    return path, one.offset, one.db, one.time, one.args[0]
+
+
+def _lengths(one: Command) -> str | None:
+    """Return the full lengths of the arguments where one was cut, else None."""
+    return None if one.lengths is None else f"[{','.join(map(str, one.lengths[1:]))}]"
+
+
+def _text(one: Command, form: str) -> str:
+    """Return the arguments for people: blanks between, quotes around what holds blanks, a mark where one was cut."""
+    encode = encoder(form)
+    words = [_word(encode(arg)) for arg in one.args[1:]]
+    if one.lengths is not None:
+        for at, full in enumerate(one.lengths[1:]):
+            if full > KEEP:
+                words[at] += f"…({full} bytes)"
+    return " ".join(words)
+
+
+def _word(text: str) -> str:
+    if not _QUOTED.search(text):
+        return text
+    return '"' + text.replace('"', '\\"') + '"'
+
+
+def _finish(writer: RowWriter, output_format: str, run: Run, written: int) -> None:
+    """End the document, unless rows may be missing in it; a table shows what there is."""
+    if (output_format == "table" and (written or not run.statuses)) or not run.statuses - {5}:
+        writer.finish()
+    if written and isinstance(writer, Table) and writer.hidden:
+        say(f"too narrow for {', '.join(writer.hidden)} (-f csv, or a pipe, shows all columns)", quiet=run.quiet)

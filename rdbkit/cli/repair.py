@@ -1,0 +1,222 @@
+"""`rdbkit repair`: a damaged AOF, or set of AOFs, becomes a sound one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from rdbkit.cli.options import PATH, Examples, format_option, open_output, path_argument, say, status_of
+from rdbkit.errors import RdbkitError
+from rdbkit.repair import Dropped, Repaired, RepairedFile, repair
+from rdbkit.report.text import encoder, path_text, printable, terminal
+from rdbkit.report.units import count, size
+from rdbkit.target import Target
+
+#: What to do next, by code.
+_HINTS = {
+    "damaged-preamble": "take the snapshot from another copy; `rdbkit split` gives what follows it",
+    "server-refuses": "take another policy: keep-most or fix",
+    "missing-file": "put it back, or take it out of the manifest if it is not needed",
+    "not-aof": "check that this is the file you meant",
+    "no-timestamps": "cut with --until-offset or --before instead",
+    "bad-manifest": "mend the manifest by hand: it is text",
+}
+#: Keys that a line for people names.
+_SHOWN = 5
+# Seconds since the epoch have fewer digits until the year 5138.
+_SECONDS = 100_000_000_000
+
+
+def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    if value.isdigit():
+        return int(value) * (1000 if int(value) < _SECONDS else 1)
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(f"not a time: {value!r} (seconds since epoch, or 2026-11-20T03:10:00Z).") from None
+    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
+
+
+def _server(ctx: click.Context, param: click.Parameter, value: str | None) -> Target | None:
+    try:
+        return None if value is None else Target.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from None
+
+
+@click.command(
+    "repair",
+    short_help="A damaged AOF or set becomes a sound one.",
+    cls=Examples,
+    examples="""
+rdbkit repair appendonly.aof --dry-run
+rdbkit repair appendonlydir --output repaired
+rdbkit repair appendonly.aof --as-fix --in-place
+rdbkit repair appendonly.aof --before FLUSHALL
+""",
+)
+@path_argument
+@click.option("-o", "--output", metavar="PATH", type=PATH, help="Where the result goes (default: PATH.repaired).")
+@click.option(
+    "--policy",
+    type=click.Choice(["keep-most", "fix", "server"]),
+    help="keep-most (default) reads on behind damage; fix cuts as redis-check-aof --fix; server cuts as a server does.",
+)
+@click.option("--as-fix", is_flag=True, help="The same as --policy fix.")
+@click.option("--in-place", is_flag=True, help="Replace the input; the old file stays as NAME.bak-<n>.")
+@click.option("--force", is_flag=True, help="In place even while the file is in use.")
+@click.option("--dry-run", is_flag=True, help="Write nothing, only tell.")
+@click.option(
+    "--until-time", metavar="TIME", callback=_moment, help="Cut where a timestamp is newer (seconds, or an ISO time)."
+)
+@click.option(
+    "--until-offset", metavar="N", type=click.IntRange(0), help="Cut at this offset, before what is cut by it."
+)
+@click.option("--before", metavar="COMMAND", help="Cut before the last such command, as in --before FLUSHALL.")
+@click.option("--db", metavar="N", type=click.IntRange(0), help="With --before: the last one in this database.")
+@click.option("--target", metavar="SERVER", callback=_server, help="With --policy server: redis:7.2.6, valkey:9.1.2.")
+@format_option("table", "json", "jsonl")
+@click.option("-q", "--quiet", is_flag=True, help="No talk on standard error, errors excepted.")
+def command(
+    path: str,
+    policy: str | None,
+    as_fix: bool,
+    output_format: str,
+    quiet: bool,
+    before: str | None,
+    **options: Any,
+) -> None:
+    """Make a sound AOF of a damaged one, and tell what was kept and what was lost.
+
+    The result is a new file, or for a set a new directory, unless --in-place; what was dropped as damaged is kept in a
+    file beside it. Exit status 0: nothing was lost · 5: something had to be dropped · 1: it cannot be repaired.
+    """
+    if as_fix and policy not in (None, "fix"):
+        raise click.UsageError(f"--as-fix and --policy {policy} contradict each other.")
+    if options["db"] is not None and before is None:
+        raise click.UsageError("--db goes with --before.")
+    words = None if before is None else before.encode("utf-8", "surrogateescape")
+    if words is not None and not words.split():
+        raise click.UsageError("--before needs the name of a command.")
+    with open_output(None) as out:
+        try:
+            account = repair(path, policy=policy or ("fix" if as_fix else "keep-most"), before=words, **options)
+        except ValueError as error:
+            raise click.UsageError(f"{error}.") from None
+        except (RdbkitError, OSError) as error:
+            say(_explained(path, error))
+            sys.exit(status_of(error))
+        out.text(_FORMATS[output_format](account))
+        out.finish()
+    say(f"{path_text(path)}: {_verdict(account)}", quiet=quiet)
+    sys.exit(0 if account.complete else 5)
+
+
+def _explained(path: str, error: RdbkitError | OSError) -> str:
+    if isinstance(error, OSError):
+        return f"{path_text(str(error.filename or path))}: {error.strerror or error}"
+    where = "" if error.offset is None else f" (offset {error.offset})"
+    hint = _HINTS.get(error.code, "")
+    return f"{path_text(path)}: {error.message}{where}" + (f". {hint[0].upper()}{hint[1:]}" if hint else "")
+
+
+def _verdict(account: Repaired) -> str:
+    if not account.changed:
+        return "nothing to repair" + (f", copied to {path_text(account.output)}" if account.output else "")
+    dropped = [one for file in account.files for one in file.dropped]
+    lost = sum(one.end - one.start for one in dropped)
+    commands = sum(one.commands for one in dropped)
+    what = f"{size(lost)} dropped in {_counted(len(dropped), 'place')}, {_counted(commands, 'command')} among them"
+    if account.dry_run:
+        return f"nothing written: {what} would be"
+    return f"{what}; the result is in {path_text(account.output or '')}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{count(number)} {what}{'' if number == 1 else 's'}"
+
+
+# -- the account -----------------------------------------------------------------------------------------------------
+
+
+def _json(account: Repaired) -> str:
+    document = {
+        "path": path_text(account.path),
+        "policy": account.policy,
+        "dry_run": account.dry_run,
+        "changed": account.changed,
+        "complete": account.complete,
+        "output": _named(account.output),
+        "files": [_file(file) for file in account.files],
+        "warnings": [{"code": one.code, "offset": one.offset, "message": one.message} for one in account.doubts],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+
+
+def _json_lines(account: Repaired) -> str:
+    return "".join(json.dumps(_file(file), ensure_ascii=False) + "\n" for file in account.files)
+
+
+def _named(path: str | None) -> str | None:
+    return None if path is None else path_text(path)
+
+
+def _file(file: RepairedFile) -> dict[str, Any]:
+    return {
+        "file": path_text(file.path),
+        "role": file.role,
+        "size": file.size,
+        "kept": file.kept,
+        "commands": file.commands,
+        "absent": file.absent,
+        "output": _named(file.output),
+        "backup": _named(file.backup),
+        "side": _named(file.side),
+        "dropped": [_range(one) for one in file.dropped],
+        "warnings": [{"code": one.code, "offset": one.offset, "message": one.message} for one in file.doubts],
+    }
+
+
+def _range(one: Dropped) -> dict[str, Any]:
+    return {
+        "offset": one.start,
+        "size": one.end - one.start,
+        "reason": one.reason,
+        "commands": one.commands,
+        "keys": [printable(key) for key in one.keys],
+        "more_keys": one.more_keys,
+        "message": one.message,
+    }
+
+
+def _lines(account: Repaired) -> str:
+    lines = [line for file in account.files for line in _of_file(file)]
+    lines += [f"warning {one.code}: {one.message}" for one in account.doubts]
+    return "".join(terminal(line) + "\n" for line in lines)
+
+
+def _of_file(file: RepairedFile) -> Iterator[str]:
+    kept = "left out" if file.absent else "unchanged" if not file.changed else f"{size(file.kept)} kept"
+    commands = "" if file.commands is None or file.absent else f", {_counted(file.commands, 'command')}"
+    yield f"{path_text(file.path)}: {size(file.size)}, {kept}{commands}"
+    for one in file.dropped:
+        keys = ", ".join(encoder("escape")(key) for key in one.keys[:_SHOWN])
+        more = ", …" if len(one.keys) > _SHOWN else ""
+        named = f"{_counted(one.commands, 'command')}" + (f" on {keys}{more}" if keys else "")
+        yield f"  dropped {one.reason}: {size(one.end - one.start)} at offset {one.start}, {named}: {one.message}"
+    for doubt in file.doubts:
+        where = "" if doubt.offset is None else f" at offset {doubt.offset}"
+        yield f"  warning {doubt.code}{where}: {doubt.message}"
+    for what, path in (("result", file.output), ("old file", file.backup), ("dropped bytes", file.side)):
+        if path is not None:
+            yield f"  {what} in {path_text(path)}"
+
+
+_FORMATS = {"table": _lines, "json": _json, "jsonl": _json_lines}
