@@ -4,23 +4,53 @@
         for entry in snapshot:
             print(entry.db, entry.key, entry.type, entry.value)
 
-What stands in `__all__` is the promised door; modules behind it may move.
+What stands in `__all__` is the promised door; modules behind it may move. Each name is imported when it is first used:
+on a small file, a command's start-up is most of its time.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from rdbkit import _face  # first: it decides which face the other modules show
 
-from rdbkit.analysis.checking import check  # isort: skip
-from rdbkit.entry import Entry, Record
-from rdbkit.errors import Corrupt, LimitExceeded, Passed, RdbkitError, Truncated, Unsupported
-from rdbkit.rdb.check import Finding
-from rdbkit.rdb.modules import Module
-from rdbkit.rdb.streams import Stream, StreamID
-from rdbkit.rdb.values import Array
-from rdbkit.repair import Repaired, repair
-from rdbkit.snapshot import Snapshot, load_dump, open  # noqa: A004
-from rdbkit.target import Target
+# Not on demand: the packages of the same names would take their places.
+from rdbkit.repair import repair
+
+if TYPE_CHECKING:
+    from rdbkit.analysis.checking import check
+    from rdbkit.entry import Entry, Record
+    from rdbkit.errors import Corrupt, LimitExceeded, Passed, RdbkitError, Truncated, Unsupported
+    from rdbkit.rdb.check import Finding
+    from rdbkit.rdb.modules import Module
+    from rdbkit.rdb.streams import Stream, StreamID
+    from rdbkit.rdb.values import Array
+    from rdbkit.repair.account import Repaired
+    from rdbkit.snapshot import Snapshot, load_dump, open  # noqa: A004
+    from rdbkit.target import Target
 
 compiled = _face.compiled
+
+_HOMES = {
+    "Array": "rdb.values",
+    "Corrupt": "errors",
+    "Entry": "entry",
+    "Finding": "rdb.check",
+    "LimitExceeded": "errors",
+    "Module": "rdb.modules",
+    "Passed": "errors",
+    "RdbkitError": "errors",
+    "Record": "entry",
+    "Repaired": "repair.account",
+    "Snapshot": "snapshot",
+    "Stream": "rdb.streams",
+    "StreamID": "rdb.streams",
+    "Target": "target",
+    "Truncated": "errors",
+    "Unsupported": "errors",
+    "check": "analysis.checking",
+    "load_dump": "snapshot",
+    "open": "snapshot",
+}
 
 __all__ = [
     "Array",
@@ -45,3 +75,15 @@ __all__ = [
     "open",
     "repair",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, SourceFileLoader
-from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -45,6 +44,9 @@ class _SourceFinder:
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name not in HOT:
             return None
+        # Not above: the compiled face starts without it.
+        from importlib.util import spec_from_file_location
+
         file = str(_source(name))
         return spec_from_file_location(name, file, loader=SourceFileLoader(name, file))
 

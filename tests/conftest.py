@@ -99,7 +99,10 @@ def _load_apart(name: str) -> Face:
     os.environ["RDBKIT_PURE"] = "1" if name == "pure" else "0"
     try:
         with _in_place({}):
-            importlib.import_module("rdbkit")
+            package = importlib.import_module("rdbkit")
+            # Its names are imported on demand; all of them now, while the demand meets this face.
+            for public in package.__all__:
+                getattr(package, public)
             return Face(name, _loaded())
     finally:
         if before is None:

@@ -340,7 +340,7 @@ def _write(out: Output, documents: list[dict[str, Any]], output_format: str, sev
 
 
 def _sheet(facts: dict[str, Any]) -> str:
-    lines = "".join(f"{terminal(f'{name:<11} {value}')}\n" for name, value in _lines(facts) if value not in (None, ""))
+    lines = "".join(f"{terminal(f'{name:<12}{value}')}\n" for name, value in _lines(facts) if value not in (None, ""))
     inner = [one for name in ("rdbs", "aofs", "sets") for one in facts.get(name, [])]
     return "\n".join((lines, *map(_sheet, inner)))
 
@@ -410,7 +410,7 @@ def _log(found: dict[str, Any] | None) -> Any:
     names = list(found["names"].items())
     width = max((len(name) for name, _ in names[:_NAMES]), default=0)
     for name, number in names[:_NAMES]:
-        yield f"  {name:<{width}}", f"{number:,}"
+        yield f"  {name:<{width}} ", f"{number:,}"
     if len(names) > _NAMES:
         yield "  …", f"{len(names) - _NAMES} more commands (all with -f json)"
 

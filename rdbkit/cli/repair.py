@@ -12,7 +12,8 @@ import click
 
 from rdbkit.cli.options import PATH, Examples, format_option, open_output, path_argument, say, status_of
 from rdbkit.errors import RdbkitError
-from rdbkit.repair import Dropped, Repaired, RepairedFile, repair
+from rdbkit.repair.account import Dropped, Repaired, RepairedFile
+from rdbkit.repair.run import repair
 from rdbkit.report.text import encoder, path_text, printable, terminal
 from rdbkit.report.units import count, size
 from rdbkit.target import Target

@@ -1,0 +1,150 @@
+"""One row per key, and the same column by column: what every fold is fed with.
+
+    walker's tuples ─► key_rows ─► rows of KEY_COLUMNS ─► Batch ─► folds
+
+A fold has `feed(batch)`, `merge(other)`, `result()`, and `dump()` and `load(row)` for its part of a serialised report.
+All sums are integers, so that any split of the keys, in any order, gives the same result.
+
+What a key weighs is its memory or, where that is not known (modules, targets before 4.0), its size in the file, so that
+a large key does not vanish from a ranking because nobody can tell its memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from rdbkit.rdb import spec, walker
+from rdbkit.snapshot import Snapshot
+
+#: db key type encoding elements memory memory_sd size expires_at idle freq
+Row = tuple[Any, ...]
+Label = TypeVar("Label", bound=Hashable)
+
+_TYPE_NAMES = {row.id: row.type for row in spec.ROWS}
+
+
+def key_rows(snapshot: Snapshot, batch: list[walker.Entry]) -> list[Row]:
+    """Turn the walker's tuples into rows of report.rows.KEY_COLUMNS."""
+    encode = snapshot.encode
+    names = _TYPE_NAMES
+    return [
+        (
+            db,
+            key,
+            names[kind],
+            encode(kind, shape, len(key), expires_at is not None),
+            shape[0] if shape[0] >= 0 else None,
+            None,
+            None,
+            size,
+            expires_at,
+            idle,
+            freq,
+        )
+        for _, db, key, kind, expires_at, idle, freq, _, size, shape, _, _ in batch
+    ]
+
+
+#: Positions in a list of sums: how many keys, their memory where it is known, their size in the file, for how many
+#: memory is not known, and the size of those.
+KEYS, MEMORY, SIZE, UNKNOWN, UNKNOWN_SIZE = range(5)
+SUMS = 5
+
+
+class Batch:
+    """Some keys, column by column; not empty. `entries` are the walker's tuples, for folds that look at shapes."""
+
+    __slots__ = (
+        "count", "db", "elements", "encoding", "entries", "expires_at", "freq", "idle", "key", "known", "memory",
+        "memory_sd", "size", "type", "unsized", "weight",
+    )  # fmt: skip
+
+    def __init__(self, rows: Sequence[Row], entries: Sequence[walker.Entry] = ()) -> None:
+        (
+            self.db,
+            self.key,
+            self.type,
+            self.encoding,
+            self.elements,
+            self.memory,
+            self.memory_sd,
+            self.size,
+            self.expires_at,
+            self.idle,
+            self.freq,
+        ) = zip(*rows)
+        self.entries = entries
+        self.count = len(rows)
+        self.known: Sequence[int] = self.memory
+        self.weight: Sequence[int] = self.memory
+        self.unsized: Sequence[int] | None = None
+        """Size where memory is not known, else 0; None: all are known."""
+        if None in self.memory:
+            self.known = [memory or 0 for memory in self.memory]
+            self.unsized = [size if memory is None else 0 for memory, size in zip(self.memory, self.size)]
+            self.weight = [size if memory is None else memory for memory, size in zip(self.memory, self.size)]
+
+    def sums(self, labels: Iterable[Label]) -> dict[Label, list[int]]:
+        """Return the sums (KEYS …) of the keys under each label, in the order in which the labels first come."""
+        found: dict[Label, list[int]] = {}
+        get = found.get
+        for label, memory, size in zip(labels, self.known, self.size):
+            sums = get(label)
+            if sums is None:
+                found[label] = [1, memory, size, 0, 0]
+            else:
+                sums[0] += 1
+                sums[1] += memory
+                sums[2] += size
+        return found
+
+    def add_unknown(self, sums: dict[Label, list[int]], labels: Iterable[Label]) -> None:
+        """Add what is not known of the keys under each label; `labels` as for `sums`."""
+        if self.unsized is not None:
+            for label, memory, size in zip(labels, self.memory, self.unsized):
+                if memory is None:
+                    sums[label][UNKNOWN] += 1
+                    sums[label][UNKNOWN_SIZE] += size
+
+
+def add(into: list[int], sums: Sequence[int]) -> None:
+    """Add sums to sums."""
+    for at, value in enumerate(sums):
+        into[at] += value
+
+
+def merged(into: dict[Label, list[int]], other: dict[Label, list[int]]) -> None:
+    """Add sums under labels to sums under labels."""
+    for label, sums in other.items():
+        mine = into.get(label)
+        if mine is None:
+            into[label] = list(sums)
+        else:
+            add(mine, sums)
+
+
+def weigh(sums: Sequence[int]) -> int:
+    """Return what keys weigh together: known memory, and in its place the size where it is not known."""
+    return sums[MEMORY] + sums[UNKNOWN_SIZE]
+
+
+def label_text(text: bytes) -> str:
+    """Return bytes for a serialised report: one character per byte."""
+    return text.decode("latin-1")
+
+
+def label_bytes(text: Any) -> bytes:
+    """Return the bytes of `label_text`; ValueError for anything else."""
+    if not isinstance(text, str):
+        raise ValueError("not a text")  # noqa: TRY004  all that is wrong with a partial is one kind of error
+    return text.encode("latin-1")
+
+
+def numbers(values: Any, count: int) -> list[int]:
+    """Return a serialised list of so many integers, none negative; ValueError for anything else."""
+    if not isinstance(values, list) or len(values) != count or any(type(value) is not int for value in values):
+        raise ValueError("not a list of numbers")
+    if min(values, default=0) < 0:
+        raise ValueError("a negative sum")
+    return values
