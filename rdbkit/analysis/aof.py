@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from rdbkit.aof.distinct import Count, Distinct
 from rdbkit.aof.reader import AofReader, Command
 from rdbkit.aof.resp import LOADER, Resp
-from rdbkit.aof.table import CONTAINERS, keys_of, spec_of
+from rdbkit.aof.table import COMMANDS, CONTAINERS, COUNTED, keys_of, spec_of
 from rdbkit.source import Source
 from rdbkit.wire.cursor import Cursor
 
 #: Names of commands that are told apart; more than servers have, fewer than a hostile file could fill memory with.
 _NAMES = 2048
 _LONGEST = 64
+_CONTROL = (b"select", b"multi", b"exec")
+#: Their keys need a look at all arguments.
+_STORING = frozenset((b"sort", b"georadius", b"georadiusbymember"))
+_ALONE = 1
 #: Bytes by which keys are told apart.
 _KEEP = 4096
 #: In place of names beyond those.
@@ -58,37 +62,46 @@ class CommandFold:
         self._transactions = 0
         self._first: int | None = None
         self._last: int | None = None
-        self._known: dict[bytes, bytes] = {}
+        self._control: Counter[int] = Counter()
+        self._known: dict[bytes, tuple[bytes, int]] = {}
 
     def feed(self, batch: Sequence[Command]) -> None:
         """Take commands."""
         names = self._names
         keys: dict[int, set[bytes]] = {}
-        for command in batch:
-            args = command.args
-            name = self._known.get(args[0]) or self._learn(args[0])
+        known = self._known
+        for _, _, db, _, transaction, args, _ in batch:
+            name, at = known.get(args[0]) or self._learn(args[0])
+            if at == _ALONE and len(args) > 1:
+                names[name] += 1
+                keys.setdefault(db, set()).add(args[1])
+                continue
             if name in CONTAINERS and len(args) > 1 and spec_of(args) is not None:
                 name += b"|" + args[1].lower()
             names[name if name in names or len(names) < _NAMES else OTHER.encode()] += 1
             if name == b"exec":
-                self._transactions += command.transaction is not None
-            elif name not in (b"select", b"multi"):
-                self._databases[command.db] += 1
-                named = keys_of(args)
-                if named:
-                    keys.setdefault(command.db, set()).update(named)
+                self._transactions += transaction is not None
+            if name in _CONTROL:
+                self._control[db] += 1
+            else:
+                keys.setdefault(db, set()).update(keys_of(args))
         for db, found in keys.items():
             self._keys.add(found, db)
         self._measure(batch)
 
-    def _learn(self, name: bytes) -> bytes:
+    def _learn(self, name: bytes) -> tuple[bytes, int]:
+        """Return a name in lower case, and whether its first argument is its only key."""
         lower = name[:_LONGEST].lower()
+        row = COMMANDS.get(lower)
+        plain = row is not None and row[1:] == (1, 1, 1) and lower not in COUNTED and lower not in _STORING
+        found = lower, _ALONE if plain else 0
         if len(self._known) < _NAMES:
-            self._known[name] = lower
-        return lower
+            self._known[name] = found
+        return found
 
     def _measure(self, batch: Sequence[Command]) -> None:
         self._size += sum(command.end - command.offset for command in batch)
+        self._databases.update([command.db for command in batch])
         times = [command.time for command in batch if command.time is not None]
         if times:
             self._first = min(times) if self._first is None else min(self._first, *times)
@@ -99,6 +112,7 @@ class CommandFold:
         self.annotations += other.annotations
         self._names.update(other._names)
         self._databases.update(other._databases)
+        self._control.update(other._control)
         self._keys.merge(other._keys)
         self._size += other._size
         self._transactions += other._transactions
@@ -111,7 +125,7 @@ class CommandFold:
         return Commands(
             sum(self._names.values()),
             {name.decode("utf-8", "backslashreplace"): number for name, number in ordered},
-            dict(sorted(self._databases.items())),
+            dict(sorted((self._databases - self._control).items())),
             self._keys.result(),
             self._size,
             self._transactions,

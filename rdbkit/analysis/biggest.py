@@ -10,6 +10,9 @@ from rdbkit.analysis.rows import Batch, label_bytes, label_text, numbers
 
 #: Bytes of a key that are remembered: keys may be of any length.
 _KEPT = 4096
+#: What any key comes before, and what none does.
+_ANY = (-1, 0, b"")
+_NONE = (1 << 80, 0, b"")
 
 
 class Big(NamedTuple):
@@ -25,7 +28,6 @@ class Big(NamedTuple):
     memory: int | None
     memory_sd: int | None
     size: int
-    expires_at: int | None
 
 
 def _rank(big: Big) -> tuple[int, int, bytes, str]:
@@ -40,41 +42,43 @@ class Biggest:
     def __init__(self, limit: int = 10) -> None:
         self.limit = limit
         self._found: dict[str, list[Big]] = {}
-        self._least: dict[str, int] = {}
-        """By type, the weight below which a key does not count any more."""
+        self._last: dict[str, tuple[int, int, bytes]] = {}
+        """By type, weight, database and key of the last that counts, once there are `limit` of them."""
 
     def feed(self, batch: Batch, file: str = "") -> None:
         """Take keys of a file."""
-        least = self._least
-        floor = min(least.get(kind, -1) for kind in set(batch.type))
+        last = self._last
         weights = batch.weight
-        if max(weights) <= floor:
-            # A key that only equals the last one may still come before it by its name.
-            if floor not in weights:
-                return
+        floor = min(last.get(kind, _ANY)[0] for kind in set(batch.type))
+        if max(weights) < floor:
+            return
+        lines = zip(weights, batch.type, batch.db, batch.key)
         self._add(
-            Big(
-                weight,
-                batch.db[at],
-                batch.key[at][:_KEPT],
-                file,
-                kind,
-                batch.encoding[at],
-                batch.elements[at],
-                batch.memory[at],
-                batch.memory_sd[at],
-                batch.size[at],
-                batch.expires_at[at],
-            )
-            for at, (weight, kind) in enumerate(zip(weights, batch.type))
-            if weight >= least.get(kind, 0)
+            [
+                self._big(batch, at, file)
+                for at, (weight, kind, db, key) in enumerate(lines)
+                if weight >= (worst := last.get(kind, _ANY))[0] and (weight > worst[0] or (db, key) <= worst[1:])
+            ]
+        )
+
+    def _big(self, batch: Batch, at: int, file: str) -> Big:
+        return Big(
+            batch.weight[at],
+            batch.db[at],
+            batch.key[at][:_KEPT],
+            file,
+            batch.type[at],
+            batch.encoding[at],
+            batch.elements[at],
+            batch.memory[at],
+            batch.memory_sd[at],
+            batch.size[at],
         )
 
     def merge(self, other: Biggest) -> None:
         """Add another fold; the smaller limit counts."""
         self.limit = min(self.limit, other.limit)
-        self._add(big for found in other._found.values() for big in found)
-        self._add(())
+        self._add([big for found in other._found.values() for big in found])
 
     def result(self) -> dict[str, list[Big]]:
         """Return the heaviest keys by type, both the heaviest first."""
@@ -91,19 +95,19 @@ class Biggest:
         """Add a row of `dump`. Raises ValueError or TypeError for anything else."""
         if len(row) == 1:
             self.limit = min(self.limit, *numbers(row, 1))
-            self._add(())
+            self._add([])
             return
         weight, db, key, file, kind, encoding, *rest = row
         if not isinstance(file, str) or not isinstance(kind, str) or not isinstance(encoding, str | None):
             raise ValueError("not a key")
-        numbers([weight, db, *(0 if number is None else number for number in rest)], 7)
+        numbers([weight, db, *(0 if number is None else number for number in rest)], 6)
         self._add([Big(weight, db, label_bytes(key), file, kind, encoding, *rest)])
 
-    def _add(self, bigs: Any) -> None:
+    def _add(self, bigs: list[Big]) -> None:
         for big in bigs:
             self._found.setdefault(big.type, []).append(big)
         for kind, found in self._found.items():
-            if len(found) > self.limit:
-                found[:] = nsmallest(self.limit, found, key=_rank)
-            if len(found) == self.limit:
-                self._least[kind] = min((big.weight for big in found), default=1 << 63)
+            if len(found) < self.limit or (len(found) == self.limit and kind in self._last):
+                continue
+            found[:] = nsmallest(self.limit, found, key=_rank)
+            self._last[kind] = found[-1][:3] if found else _NONE

@@ -7,9 +7,10 @@ order of the names nor on how they were dealt out, so parts can be merged, and g
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from math import sqrt
+from struct import Struct
 from typing import NamedTuple
 
 #: Up to so many names the count is exact; about 20 MB.
@@ -17,6 +18,7 @@ EXACT = 1 << 18
 #: Fingerprints of the sketch; its relative standard error is 1 / sqrt(LEAST).
 LEAST = 1 << 16
 _SCALE = 1 << 64
+_NUMBER: Callable[[bytes], tuple[int]] = Struct("<Q").unpack
 
 
 class Count(NamedTuple):
@@ -28,7 +30,7 @@ class Count(NamedTuple):
 
 def fingerprint(name: bytes, db: int) -> int:
     """Return 64 bits of a key's name in its database, the same in every process."""
-    return int.from_bytes(blake2b(name, digest_size=8, salt=db.to_bytes(8, "little", signed=True)).digest(), "little")
+    return _NUMBER(blake2b(b"%d:%b" % (db, name), digest_size=8).digest())[0]
 
 
 class Distinct:
@@ -41,12 +43,8 @@ class Distinct:
     def add(self, names: Iterable[bytes], db: int = 0) -> None:
         """Take names; the same name in another database is another name."""
         below = self._below
-        found = self._found
-        for name in names:
-            mark = fingerprint(name, db)
-            if mark < below:
-                found.add(mark)
-        if len(found) > EXACT:
+        self._found.update([mark for mark in [fingerprint(name, db) for name in names] if mark < below])
+        if len(self._found) > EXACT:
             self._shrink()
 
     def merge(self, other: Distinct) -> None:

@@ -42,7 +42,7 @@ def command(arguments: list[str]) -> int:
     `rdbkit check` and `rdbkit repair` for the safer way. --as TOOL imitates another release than redis-8.10.2, such as
     redis-7.0.15 or valkey-9.1.2, also in what it destroys.
     """
-    named, rest = _tool(arguments)
+    named, rest = take_tool(arguments)
     try:
         tool = find(named or DEFAULT)
     except ValueError as error:
@@ -52,8 +52,8 @@ def command(arguments: list[str]) -> int:
     return status
 
 
-def _tool(arguments: list[str]) -> tuple[str | None, list[str]]:
-    """Take our own option off the front."""
+def take_tool(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """Take our own option off the front; return the tool that it names, if any, and the other arguments."""
     if arguments and arguments[0].startswith("--as="):
         return arguments[0][5:], arguments[1:]
     if arguments[:1] == ["--as"]:

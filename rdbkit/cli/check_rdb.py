@@ -8,7 +8,7 @@ from typing import NoReturn, TextIO
 
 import click
 
-from rdbkit.cli.check_aof import Handed
+from rdbkit.cli.check_aof import Handed, take_tool
 from rdbkit.dropin import check_rdb
 from rdbkit.dropin.tools import DEFAULT, find
 from rdbkit.report.text import printable, terminal
@@ -26,25 +26,14 @@ def command(arguments: list[str]) -> int:
 
     --as TOOL imitates another release than redis-8.10.2, such as redis-7.0.15 or valkey-9.1.2.
     """
-    named, rest = as_tool(arguments)
+    named, rest = take_tool(arguments)
     try:
-        tool = find(named)
+        tool = find(named or DEFAULT)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     status = check_rdb.main(rest, tool, writer(sys.stdout), writer(sys.stderr))
     sys.stdout.flush()
     return status
-
-
-def as_tool(arguments: list[str]) -> tuple[str, list[str]]:
-    """Take our own option off the front; return the tool's name, and the other arguments."""
-    if arguments and arguments[0].startswith("--as="):
-        return arguments[0][5:], arguments[1:]
-    if arguments[:1] == ["--as"]:
-        if len(arguments) < 2:
-            raise click.UsageError("--as needs the name of a tool, such as redis-7.0.15.")
-        return arguments[1], arguments[2:]
-    return DEFAULT, arguments
 
 
 def writer(stream: TextIO) -> Callable[[bytes], object]:

@@ -130,7 +130,7 @@ def describe(file: File, start: int, end: int, reason: str) -> Dropped:
             for args in found:
                 _name(keys_of(args), keys)
         at = resync(file, reader.start + 1, limit=end) if status == ERROR else end
-    if reason == "torn" and not file.at(max(start, end - _ZEROS), _ZEROS).strip(b"\0"):
+    if reason in ("torn", "damaged") and end == file.end and not file.at(max(start, end - _ZEROS), _ZEROS).strip(b"\0"):
         reason = "zeros"
     shown = tuple(keys)[:KEYS]
     return Dropped(start, end, reason, commands, shown, len(keys) > KEYS)

@@ -321,10 +321,10 @@ def _inside(file: File, place: int, claims: _Claims, whole: bool) -> int:
     if reader.scan() == END or reader.start + _NEARLY > place + LONGEST:
         return -1
     head, end = claims.last
-    first = head == place and end - head >= LEAST
-    if is_break(file, reader.start) or whole or (first and reader.problem[0] in _SHORT):
-        return reader.start
-    return -1
+    if head == place and end - head >= LEAST:
+        # Right behind a header stands a value, also where its end is damaged.
+        return max(reader.start, end) if end < file.end else reader.start
+    return reader.start if whole or is_break(file, reader.start) else -1
 
 
 def _trusted(file: File, place: int) -> bool:
@@ -340,6 +340,6 @@ def _trusted(file: File, place: int) -> bool:
         return True
     if good == 0:
         return False
-    if good == len(verdicts) and (status == END or reader.problem[0] in _SHORT):
+    if good == len(verdicts) and (status != ERROR or reader.problem[0] in _SHORT):
         return True
     return all(verdict in (PLAIN, CONTROL) for verdict in verdicts[:good])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import NamedTuple
 
 from rdbkit.aof.resp import END, RECORD, Resp
@@ -34,6 +35,25 @@ def records(data: bytes, start: int = 0) -> list[Record] | None:
         found.append(Record(offset, end, multi, data[offset:end], name))
         multi = None if name == b"exec" else multi
     return found
+
+
+def framed(data: bytes, start: int = 0) -> bool:
+    """Tell whether all of it reads as records, whatever they are."""
+    argument = re.compile(rb"\$([0-9]+)\r\n")
+    at = start
+    while at < len(data):
+        head = re.compile(rb"\*([1-9][0-9]*)\r\n|#.*\r\n").match(data, at)
+        if head is None:
+            return False
+        at = head.end()
+        for _ in range(int(head[1] or 0)):
+            found = argument.match(data, at)
+            if found is None:
+                return False
+            at = found.end() + int(found[1]) + 2
+            if data[at - 2 : at] != b"\r\n":
+                return False
+    return True
 
 
 class Hit(NamedTuple):
@@ -73,7 +93,9 @@ def wrong(before: list[Record], hit: Hit, after: list[Record] | None) -> str | N
         touched = [one for one in before if one.start < hit.start < one.end]
     groups = {one.transaction for one in touched} - {None}
     # Between two commands of a transaction, too, there may have been a third.
-    groups |= {one.transaction for one in before if hit.start in (one.start, one.end)} - {None} if not touched else set()
+    groups |= (
+        {one.transaction for one in before if hit.start in (one.start, one.end)} - {None} if not touched else set()
+    )
     kept = [one for one in before if one not in touched and one.transaction not in groups]
     left = [one.data for one in after]
     at = 0

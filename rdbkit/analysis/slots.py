@@ -1,0 +1,93 @@
+"""Hash tags: keys that a cluster keeps in one slot because of the {tag} in their name, and so on one node.
+
+Source: the cluster specification (keys hash tags): what counts is what stands between the first `{` and the first `}`
+behind it, unless that is empty; the slot is its CRC16 (XMODEM) modulo 16384.
+"""
+
+from __future__ import annotations
+
+from binascii import crc_hqx
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from rdbkit.analysis.hitters import Hitters
+from rdbkit.analysis.rows import KEYS, MEMORY, SUMS, UNKNOWN, UNKNOWN_SIZE, Batch, weigh
+
+SLOTS = 16384
+_CAPACITY = 4096
+#: Bytes of a tag; keys with a longer one are left out.
+_LONGEST = 256
+
+
+class Tag(NamedTuple):
+    """A hash tag: its slot, and sums over its keys; each may be too small by what its error says (0: exact).
+
+    `weight` is as in totals.Total.
+    """
+
+    tag: bytes
+    slot: int
+    keys: int
+    memory: int | None
+    weight: int
+    keys_error: int
+    weight_error: int
+
+
+def tag_of(key: bytes) -> bytes | None:
+    """Return a key's hash tag; None where the whole key decides."""
+    start = key.find(b"{") + 1
+    end = key.find(b"}", start) if start else -1
+    return key[start:end] if end > start else None
+
+
+def slot_of(key: bytes) -> int:
+    """Return a key's slot, 0 to 16383."""
+    tag = tag_of(key)
+    return crc_hqx(key if tag is None else tag, 0) % SLOTS
+
+
+class Tags:
+    """The fold: sums by hash tag."""
+
+    name = "tags"
+
+    def __init__(self) -> None:
+        self._hitters = Hitters(_CAPACITY, SUMS, weigh)
+
+    def feed(self, batch: Batch) -> None:
+        """Take keys."""
+        if not any([b"{" in key for key in batch.key]):
+            return
+        tags = [tag if tag and len(tag) <= _LONGEST else b"" for tag in map(tag_of, batch.key)]
+        found = batch.sums(tags)
+        batch.add_unknown(found, tags)
+        found.pop(b"", None)
+        self._hitters.add(found, {})
+
+    def merge(self, other: Tags) -> None:
+        """Add another fold."""
+        self._hitters.merge(other._hitters)
+
+    def result(self, limit: int | None = 10) -> list[Tag]:
+        """Return the heaviest tags."""
+        return [
+            Tag(
+                name,
+                crc_hqx(name, 0) % SLOTS,
+                sums[KEYS],
+                sums[MEMORY] if sums[KEYS] > sums[UNKNOWN] else None,
+                weigh(sums),
+                error[KEYS],
+                error[MEMORY] + error[UNKNOWN_SIZE],
+            )
+            for name, sums, _, error in self._hitters.heaviest(limit)
+        ]
+
+    def dump(self) -> Iterator[list[Any]]:
+        """Yield serialised rows."""
+        yield from self._hitters.dump()
+
+    def load_all(self, rows: Sequence[list[Any]]) -> None:
+        """Add all rows of a `dump`. Raises ValueError, TypeError or IndexError for anything else."""
+        self._hitters.load(rows)
