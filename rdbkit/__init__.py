@@ -18,6 +18,7 @@ from rdbkit.repair import repair
 
 if TYPE_CHECKING:
     from rdbkit.analysis.checking import check
+    from rdbkit.analysis.report import Picture, report
     from rdbkit.entry import Entry, Record
     from rdbkit.errors import Corrupt, LimitExceeded, Passed, RdbkitError, Truncated, Unsupported
     from rdbkit.rdb.check import Finding
@@ -38,6 +39,7 @@ _HOMES = {
     "LimitExceeded": "errors",
     "Module": "rdb.modules",
     "Passed": "errors",
+    "Picture": "analysis.report",
     "RdbkitError": "errors",
     "Record": "entry",
     "Repaired": "repair.account",
@@ -60,6 +62,7 @@ __all__ = [
     "LimitExceeded",
     "Module",
     "Passed",
+    "Picture",
     "RdbkitError",
     "Record",
     "Repaired",
@@ -74,10 +77,13 @@ __all__ = [
     "load_dump",
     "open",
     "repair",
+    "report",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "report":
+        return import_module(f"{__name__}.report")  # a package that can be called
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -86,4 +92,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, "report"})

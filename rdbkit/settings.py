@@ -7,7 +7,7 @@ The fields of `Settings` are the directives by their newest names, with undersco
 ziplist, listpack) and go on accepting the ziplist spellings; here every spelling is accepted for every version, and a
 setting that a version lacks is not looked at. `list-max-ziplist-entries` has no newer name: it went away with 3.2.
 
-Sources: memory-model.md §3.10, §7; the tables in config.c and redis.h of the BSD-licensed versions.
+Sources: the tables in config.c and redis.h of the BSD-licensed versions.
 """
 
 from __future__ import annotations

@@ -10,13 +10,14 @@ what their bodies hold is decoded when asked for.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from typing import BinaryIO, Self
 
 from rdbkit.entry import Entry, Record
-from rdbkit.errors import Corrupt, Unsupported
+from rdbkit.errors import Corrupt, RdbkitError, Unsupported
 from rdbkit.rdb import encoding, limits, spec, walker
 from rdbkit.rdb.body import Body
 from rdbkit.rdb.dump import read_payload
@@ -30,6 +31,8 @@ from rdbkit.wire.cursor import Cursor
 
 #: Function libraries and aux fields are remembered up to this many bytes in all.
 _REMEMBERED = 1 << 26
+#: Further readings of the file that may be open at a time, for values that were not kept.
+_READINGS = 8
 #: Bytes by which what follows an RDB is recognised.
 _TAIL_SEEN = 64
 
@@ -60,7 +63,9 @@ class Snapshot:
 
     `kind` is "rdb"; `product` is "redis", "valkey", "keydb" or "dragonfly"; `version` the RDB version; `producer` the
     text of the server version that wrote it, None where the file does not say; `target` the server that encodings are
-    told for. `aux`, `functions`, `databases` and `checksum` fill up while the file is read.
+    told for. `aux`, `functions`, `databases` and `checksum` fill up while the file is read; `unkept` counts what was
+    too much to be remembered: "function" (libraries over 16 MiB, or 64 MiB of them in all), "aux field", and "member
+    expiry" (KeyDB: of sets over 1 MiB).
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class Snapshot:
         self.kind = "rdb"
         self.aux: dict[str, bytes] = {}
         self.functions: list[bytes] = []
+        self.unkept: Counter[str] = Counter()
         self.templates: dict[int, tuple[bytes, ...]] = {}
         self.databases: dict[int, Database] = {}
         self.modules_aux: list[tuple[int, int]] = []
@@ -87,8 +93,9 @@ class Snapshot:
         self.end: int | None = None
         self._remembered = 0
         self._records: list[walker.Record] = []
-        self._second: Source | None = None
+        self._again: list[Source] = []
         self._current: Entry | None = None
+        self._failure: RdbkitError | None = None
         update = crc64.update() if verify else None
         self.cursor = Cursor(source=source, base=source.start, update=update)
         self.walker = Walker(self.cursor, plan or Plan(level=walker.SHAPE, retain=True), verify=verify)
@@ -130,7 +137,8 @@ class Snapshot:
         if now is None:
             now = self.ctime
         if now is None:
-            now, self.now_origin = self.source.modified, "the file's mtime"
+            now = self.source.modified
+            self.now_origin = "unknown" if now is None else "the file's mtime"
         found = changed(found, allocator=allocator, now=now)
         self.target = found.with_settings(settings) if settings else found
         self.encode = encoding.rules(self.target)
@@ -139,15 +147,14 @@ class Snapshot:
         self.walker.body.aim(self.limits, self.target.version >= (7, 0), lists)
 
     def reopen(self, offset: int) -> Source:
-        """Return the file once more, at an absolute offset; it stays open until the next such call, or `close`.
+        """Return the file once more, at an absolute offset; open until the next entry, or the eighth such call.
 
         Raises Passed where there is only one reading, as from a pipe.
         """
-        if self._second is not None:
-            self._second.close()
-            self._second = None
-        self._second = self.source.reopen(offset)
-        return self._second
+        if len(self._again) >= _READINGS:
+            self._again.pop(0).close()
+        self._again.append(self.source.reopen(offset))
+        return self._again[-1]
 
     def measure(self, cursor: Cursor) -> Body:
         """Return a walker of bodies on this cursor, aimed at the same target."""
@@ -172,8 +179,14 @@ class Snapshot:
 
     def enter(self, row: walker.Entry) -> Entry:
         """Return the entry of one of the walker's tuples, as the current one."""
+        self._forget()
         self._current = Entry(self, row)
         return self._current
+
+    def _forget(self) -> None:
+        """Close what was opened again for the entry before."""
+        while self._again:
+            self._again.pop().close()
 
     def _note(self, record: walker.Record) -> None:
         _, kind, payload = record
@@ -185,8 +198,11 @@ class Snapshot:
             database = self.databases.setdefault(payload[0], Database())
             database.claimed_keys, database.claimed_expires = payload[1:]
         elif kind in (spec.FUNCTION2, spec.FUNCTION_PRE_GA):
-            if self._remember(len(payload[0])):
-                self.functions.append(payload[0])
+            text, size = payload
+            if len(text) == size and self._remember(size):
+                self.functions.append(text)
+            else:
+                self.unkept["function"] += 1
         elif kind == spec.MODULE_AUX and self._remember(16):
             self.modules_aux.append(payload)
         elif kind == spec.SLOT_IMPORT and self._remember(128 * len(payload[1])):
@@ -197,9 +213,16 @@ class Snapshot:
         # Valkey writes one of these for each slot, between the keys.
         if name == b"slot-info":
             return
+        if name.lower() == b"keydb-subexpire-when":
+            self.unkept["member expiry"] += 1
+            return
         printable = name.decode("utf-8", "backslashreplace")
-        if printable not in self.aux and self._remember(len(name) + len(text)):
+        if printable in self.aux:
+            return
+        if self._remember(len(name) + len(text)):
             self.aux[printable] = text
+        else:
+            self.unkept["aux field"] += 1
 
     def _remember(self, size: int) -> bool:
         self._remembered += size + 64
@@ -214,15 +237,22 @@ class Snapshot:
 
         Raises Truncated, Corrupt or Unsupported at damage, after all that came before it was yielded.
         """
-        while not self.walker.done:
-            try:
-                batch = self.walker.batch()
-            finally:
-                self._collect()
-            self._count(batch)
-            if batch or self._records:
-                yield batch
-        self._finish()
+        if self._failure is not None:
+            raise self._failure
+        try:
+            while not self.walker.done:
+                try:
+                    batch = self.walker.batch()
+                finally:
+                    self._collect()
+                self._count(batch)
+                if batch or self._records:
+                    yield batch
+            self._finish()
+        except RdbkitError as error:
+            # Asked once more, a damaged file must not look like one that is at its end.
+            self._failure = error
+            raise
 
     def _count(self, batch: list[walker.Entry]) -> None:
         number = -1
@@ -284,8 +314,7 @@ class Snapshot:
 
     def close(self) -> None:
         """Close the file."""
-        if self._second is not None:
-            self._second.close()
+        self._forget()
         self.source.close()
 
     def __enter__(self) -> Self:

@@ -18,6 +18,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# A machine that is busy with something else is no reason for a test to fail.
+settings.register_profile("rdbkit", deadline=None)
+settings.load_profile("rdbkit")
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 

@@ -52,14 +52,13 @@ class Biggest:
         floor = min(last.get(kind, _ANY)[0] for kind in set(batch.type))
         if max(weights) < floor:
             return
-        lines = zip(weights, batch.type, batch.db, batch.key)
-        self._add(
-            [
-                self._big(batch, at, file)
-                for at, (weight, kind, db, key) in enumerate(lines)
-                if weight >= (worst := last.get(kind, _ANY))[0] and (weight > worst[0] or (db, key) <= worst[1:])
-            ]
-        )
+        heavy = [at for at, weight in enumerate(weights) if weight >= floor]
+        self._add([self._big(batch, at, file) for at in heavy if self._counts(batch, at)])
+
+    def _counts(self, batch: Batch, at: int) -> bool:
+        weight, db, key = self._last.get(batch.type[at], _ANY)
+        mine = batch.weight[at]
+        return mine > weight or (mine == weight and (batch.db[at], batch.key[at]) <= (db, key))
 
     def _big(self, batch: Batch, at: int, file: str) -> Big:
         return Big(
@@ -75,9 +74,16 @@ class Biggest:
             batch.size[at],
         )
 
+    def trim(self, limit: int) -> None:
+        """Keep no more than `limit` keys of each type."""
+        if limit < self.limit:
+            self.limit = limit
+            self._last.clear()
+            self._add([])
+
     def merge(self, other: Biggest) -> None:
         """Add another fold; the smaller limit counts."""
-        self.limit = min(self.limit, other.limit)
+        self.trim(other.limit)
         self._add([big for found in other._found.values() for big in found])
 
     def result(self) -> dict[str, list[Big]]:
@@ -94,8 +100,7 @@ class Biggest:
     def load(self, row: list[Any]) -> None:
         """Add a row of `dump`. Raises ValueError or TypeError for anything else."""
         if len(row) == 1:
-            self.limit = min(self.limit, *numbers(row, 1))
-            self._add([])
+            self.trim(numbers(row, 1)[0])
             return
         weight, db, key, file, kind, encoding, *rest = row
         if not isinstance(file, str) or not isinstance(kind, str) or not isinstance(encoding, str | None):

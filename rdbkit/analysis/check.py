@@ -72,6 +72,7 @@ class Check:
         self._libraries: set[bytes] = set()
         self._seen_dbs: set[int] = set()
         self._modules: set[str] = set()
+        self._not_unique: OSError | None = None
 
     @property
     def checksum(self) -> str:
@@ -136,9 +137,15 @@ class Check:
                 yield batch
 
     def _fingerprint(self, batch: list[walker.Entry], unique: Unique) -> None:
+        if self._not_unique is not None:
+            return
         dbs = {row[walker.DB] for row in batch}
         for db in dbs:
-            unique.add([row[walker.KEY] for row in batch if row[walker.DB] == db], db)
+            try:
+                unique.add([row[walker.KEY] for row in batch if row[walker.DB] == db], db)
+            except OSError as error:
+                # No temporary space: said at the end.
+                self._not_unique = error
 
     def _entry(self, snapshot: Snapshot, row: walker.Entry) -> Iterator[Finding]:
         entry = snapshot.enter(row)
@@ -165,8 +172,6 @@ class Check:
             if row[walker.BODY] is None:
                 raise
             yield Finding.of(error)
-        except OSError as error:
-            yield Finding("warning", "not-unique", f"uniqueness of its elements not checked: {error.strerror}", *where)
         if snapshot.walker.is_open:
             entry.leave()
 
@@ -233,9 +238,11 @@ class Check:
 
     def _duplicates(self, unique: Unique) -> Iterator[Finding]:
         try:
-            suspects = unique.candidates()
+            suspects: set[int] = set() if self._not_unique else unique.candidates()
         except OSError as error:
-            yield Finding("warning", "not-unique", f"uniqueness of keys not checked: {error.strerror}")
+            self._not_unique = error
+        if self._not_unique is not None:
+            yield Finding("warning", "not-unique", f"uniqueness of keys not checked: {self._not_unique.strerror}")
             return
         if not suspects:
             return

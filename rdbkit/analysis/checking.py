@@ -66,14 +66,18 @@ class Preamble(Snapshot):
     in_set = False
     commands = False
 
+    @property
+    def is_head(self) -> bool:
+        """Tell whether this is the head of an AOF, by its place or by what it says of itself."""
+        return self.in_set or b"1" in (self.aux.get("aof-base"), self.aux.get("aof-preamble"))
+
     def _finish(self) -> None:
         if self.end is not None:
             return
         end = self.cursor.tell()
-        says_so = self.in_set or b"1" in (self.aux.get("aof-base"), self.aux.get("aof-preamble"))
         at_end = self.cursor.at_end()
         first = b"" if at_end else self.cursor.data[self.cursor.pos : self.cursor.pos + 1]
-        self.commands = says_so or first in (b"*", b"#")
+        self.commands = self.is_head or first in (b"*", b"#")
         if not self.commands:
             super()._finish()
             return
@@ -169,7 +173,7 @@ class Part(Check):
         if not isinstance(snapshot, Preamble):
             return
         if not snapshot.commands:
-            if self.in_set and not self.complete:
+            if snapshot.is_head and not self.complete:
                 message = "no server starts with a damaged RDB at the head of its AOF, and no tool repairs it"
                 yield Finding("note", "preamble-damaged", message, snapshot.source.start)
             return

@@ -54,16 +54,15 @@ class Histogram:
 
     def feed(self, batch: Batch, values: Sequence[int | None], now: int = 0) -> None:
         """Take keys and a value of each, from which `now` is subtracted."""
-        if not self._none and values.count(None) == batch.count:
+        missing = values.count(None) == batch.count
+        if missing and not self._none:
             return
         bounds = [now + bound for bound in self._bounds]
         none = len(bounds) + 1
-        if values.count(None) == batch.count:
-            labels = [none] * batch.count
+        if missing:
+            found = {none: batch.total()}
         else:
-            labels = [none if value is None else bisect_right(bounds, value) for value in values]
-        found = batch.sums(labels)
-        batch.add_unknown(found, labels)
+            found = batch.sums([none if value is None else bisect_right(bounds, value) for value in values])
         if not self._none:
             found.pop(none, None)
         merged(self._sums, found)

@@ -132,5 +132,3 @@ class Hitters:
 
 def _sum(left: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
     return tuple(map(int.__add__, left, right))
-
-

@@ -74,14 +74,15 @@ def _without(text: bytes, zeros: bytes, what: re.Pattern[bytes], beside: frozens
 
 
 class Naming:
-    """The rule, for these separators (not empty) and this depth (None: all)."""
+    """The rule, for these separators (none of them empty) and this depth (None: all)."""
 
     def __init__(self, fold: bool = True, separators: Sequence[bytes] = SEPARATORS, depth: int | None = None) -> None:
         self.fold = fold
         self.separators = tuple(separators)
         self.depth = depth
-        one = b"|".join(re.escape(text) for text in sorted(separators, key=len, reverse=True))
-        self._head = re.compile(rb"(?>.*?(?:%b)){%d}(?=.)" % (one, depth), re.DOTALL) if depth and one else None
+        one = b"|".join(re.escape(text) for text in sorted(self.separators, key=len, reverse=True))
+        cuts = one and depth is not None and depth <= _LONGEST
+        self._head = re.compile(rb"(?>.*?(?:%b)){%d}(?=.)" % (one, depth), re.DOTALL) if cuts else None
 
     def names(self, keys: Sequence[bytes]) -> list[bytes]:
         """Return the name of each key."""
@@ -150,7 +151,6 @@ class Prefixes:
         """Take keys."""
         names = self.naming.names(batch.key)
         found = batch.sums(names)
-        batch.add_unknown(found, names)
         immortal = batch.expires_at.count(None)
         if immortal == batch.count:
             for sums in found.values():

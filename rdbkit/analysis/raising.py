@@ -43,7 +43,7 @@ class Raise(NamedTuple):
     """What raising a setting would do: from `limit` to `needed` so many keys would become compact.
 
     `memory` is theirs now, `saved` an estimate of how much less it would be, in bytes; both leave out the `unknown`
-    ones. `limit` is the lowest where targets differ. The name is the one of Redis 7 and Valkey.
+    ones. Targets with different limits have rows of their own.
     """
 
     setting: str
@@ -82,7 +82,7 @@ class Raising:
         """Return the settings, the one that would save most first."""
         found = [
             Raise(
-                setting.replace("_", "-"),
+                setting,
                 limit,
                 sums[NEEDED],
                 sums[KEYS],
@@ -101,7 +101,7 @@ class Raising:
     def load(self, row: list[Any]) -> None:
         """Add a row of `dump`. Raises ValueError for anything else."""
         setting, limit, sums = row
-        if setting not in _NAMES:
+        if not isinstance(setting, str) or setting.replace("ziplist", "listpack").replace("-", "_") not in _NAMES:
             raise ValueError("no such setting")
         self._add((setting, *numbers([limit], 1)), numbers(sums, 5))
 
@@ -109,7 +109,13 @@ class Raising:
         """Return, for each setting that the target has: type, name, limit, what it limits, the rule when doubled."""
         if target not in self._rules:
             self._rules[target] = [
-                (kind, name, getattr(target.settings, name), what, encoding.rules(_doubled(target, name)))
+                (
+                    kind,
+                    _spelt(name, target),
+                    getattr(target.settings, name),
+                    what,
+                    encoding.rules(_doubled(target, name)),
+                )
                 for kind, rows in _SETTINGS.items()
                 for name, what in rows
             ]
@@ -135,6 +141,11 @@ class Raising:
         mine[NEEDED] = max(mine[NEEDED], sums[NEEDED])
 
 
+def _spelt(name: str, target: Target) -> str:
+    """Return a setting's name as the target's documentation has it."""
+    return (name if target.version >= (7, 0) else name.replace("listpack", "ziplist")).replace("_", "-")
+
+
 def _doubled(target: Target, name: str) -> Target:
     settings: Settings = target.settings
     changes: dict[str, Any] = {name: 2 * getattr(settings, name)}
@@ -144,7 +155,7 @@ def _doubled(target: Target, name: str) -> Target:
 def _compact(kind: str, key: int, shape: Any) -> int:
     """Return at most how many bytes a key takes once it is compact; `key` is the length of its name."""
     if kind == "set" and shape[TEXT] < 0:
-        width = next(width for width in (2, 4, 8) if -1 << 8 * width - 1 <= shape[LOW] and shape[HIGH] < 1 << 8 * width - 1)
+        width = next(width for width in (2, 4, 8) if -1 << 8 * width - 1 <= min(shape[LOW], ~shape[HIGH]))
         return _AROUND + key + width * int(shape[ELEMENTS])
     if shape[BLOB]:
         return _AROUND + key + int(shape[BLOB]) * 5 // 4

@@ -39,7 +39,9 @@ _LONGEST_LINE, _MOST_ROWS = 1 << 20, 1 << 20
 #: Of all prefixes, what a result holds.
 _PREFIXES = 50
 #: Shares of the weight from which on something is notable.
-_BIG_KEY, _BIG_TAG, _MUCH_FOREVER = 0.10, 0.05, 0.5
+_BIG_KEY, _BIG_TAG, _MUCH_FOREVER, _WORTH_SAVING = 0.10, 0.05, 0.5, 0.01
+#: And the share of keys, where nobody can tell what would be saved.
+_WORTH_RAISING = 0.001
 
 
 @dataclass(slots=True)
@@ -85,11 +87,13 @@ class Note:
 class Picture:
     """What a report says. Lists are ranked, heaviest first; `prefixes` ends in the rest, which has no name.
 
-    `complete` is False if a file could not be read to its end. `prefixes_exact` tells whether every sum of prefixes is
+    `unread` are files of which nothing could be read, with the reason; `complete` is False if there are any, or if a
+    file could not be read to its end. `prefixes_exact` tells whether every sum of prefixes is
     exact, `absent` how much at most a prefix that is not listed has (Prefix.error).
     """
 
     files: tuple[File, ...]
+    unread: tuple[tuple[str, str], ...]
     total: Total
     databases: dict[int, Total]
     types: dict[str, Total]
@@ -108,7 +112,7 @@ class Picture:
     @property
     def complete(self) -> bool:
         """Tell whether every file was read to its end."""
-        return not any(file.error for file in self.files)
+        return not self.unread and not any(file.error for file in self.files)
 
 
 class _Ticks(Protocol):
@@ -122,6 +126,8 @@ class Report:
         self, limit: int = 10, fold: bool = True, separators: Sequence[bytes] = SEPARATORS, depth: int | None = None
     ) -> None:
         self.files: list[File] = []
+        self.unread: list[tuple[str, str]] = []
+        """Files of which nothing could be read, and why: whoever opens them in vain says it here."""
         self.prefixes = Prefixes(Naming(fold, separators, depth), REPORT_CAPACITY)
         self.biggest = Biggest(limit)
         self.expiry = expiry.expiry()
@@ -154,7 +160,7 @@ class Report:
                     if entries:
                         self._feed(snapshot, file, entries)
         except (RdbkitError, OSError) as error:
-            file.error = str(error) or type(error).__name__
+            file.error = reason(error)
             raise
         finally:
             _finish(file, snapshot)
@@ -180,6 +186,7 @@ class Report:
     def merge(self, other: Report) -> None:
         """Add another report with the same options."""
         self.files += other.files
+        self.unread += other.unread
         self.prefixes.merge(other.prefixes)
         self.tags.merge(other.tags)
         theirs = other._simple()
@@ -193,6 +200,7 @@ class Report:
             totals.merge(file.totals)
         picture = Picture(
             tuple(sorted(self.files, key=lambda file: (file.file, file.ctime or 0, file.size or 0))),
+            tuple(sorted(self.unread)),
             totals.total(),
             totals.databases(),
             totals.types(),
@@ -226,8 +234,7 @@ class Report:
         """Yield the lines of a partial."""
         yield _line({"format": _FORMAT, "version": _VERSION, "options": self._options})
         count = 0
-        for row in self._rows():
-            count += 1
+        for count, row in enumerate(self._rows(), 1):  # noqa: B007  the last number counts
             yield _line(row)
         yield _line(["end", count])
 
@@ -236,10 +243,11 @@ class Report:
             facts = {name: getattr(file, name) for name in _FACTS}
             yield ["file", facts]
             yield from (["totals", at, *row] for row in file.totals.dump())
+        yield from (["unread", *pair] for pair in self.unread)
         for name, fold in self._simple().items():
             yield from ([name, *row] for row in fold.dump())
         for name, several in (("prefixes", self.prefixes), ("tags", self.tags)):
-            yield from ([name, *row] for row in several.dump())  # type: ignore[attr-defined]
+            yield from ([name, *row] for row in several.dump())
 
     @classmethod
     def load(cls, lines: Iterable[bytes]) -> Report:
@@ -269,6 +277,8 @@ class Report:
                 self.files.append(_loaded(row[0]))
             elif name == "totals":
                 self.files[row[0]].totals.load(row[1:])
+            elif name == "unread":
+                self.unread.append((_text(row[0]), _text(row[1])))
             elif name in whole:
                 whole[name].append(row)
                 if len(whole[name]) > _MOST_ROWS:
@@ -303,8 +313,7 @@ class _Lines:
         return head
 
     def rows(self) -> Iterator[list[Any]]:
-        count = 0
-        for line in self._lines:
+        for count, line in enumerate(self._lines):
             row = self._parsed(line)
             if not isinstance(row, list) or not row or not isinstance(row[0], str):
                 raise ValueError("not a row")
@@ -312,7 +321,6 @@ class _Lines:
                 if row[1:] != [count]:
                     raise ValueError("rows are missing")
                 return
-            count += 1
             yield row
         raise Truncated("the end of a partial report is missing", offset=self._offset)
 
@@ -326,6 +334,12 @@ class _Lines:
             return json.loads(line)
         except (ValueError, RecursionError):
             raise Corrupt("not JSON, which a partial report is made of", offset=self._offset, code="partial") from None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("not a text")
+    return value
 
 
 def _line(value: Any) -> str:
@@ -369,6 +383,13 @@ def _file(snapshot: Snapshot) -> File:
     )
 
 
+def reason(error: RdbkitError | OSError) -> str:
+    """Return what stopped the reading, and where."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return error.message + ("" if error.offset is None else f" (offset {error.offset})")
+
+
 def _finish(file: File, snapshot: Snapshot) -> None:
     """Add what is known only behind the last key: the aux fields may stand anywhere."""
     file.ctime = snapshot.ctime
@@ -383,7 +404,7 @@ def _loaded(facts: Any) -> File:
         raise ValueError("not a file")
     for name, kind in _FACTS.items():
         if not isinstance(facts[name], kind) or (isinstance(facts[name], bool) and kind is not bool):
-            raise ValueError(f"{name} of a file")  # noqa: TRY004
+            raise ValueError(f"{name} of a file")
     return File(**facts)
 
 
@@ -396,16 +417,17 @@ def _notes(picture: Picture) -> Iterator[Note]:
     yield from _big_keys(picture, weight)
     if total.keys and total.no_expiry / total.keys >= _MUCH_FOREVER:
         forever = next(bucket for bucket in picture.expiry if bucket.name == "none")
-        yield Note("no-expiry", {"keys": forever.keys, "of": total.keys, "weight": forever.weight, "share": _share(forever.weight, weight)})
+        yield Note("no-expiry", {"keys": forever.keys, "of": total.keys, **_weighed(forever.weight, weight)})
     expired = next((bucket for bucket in picture.expiry if bucket.name == "expired"), None)
     if expired and expired.keys:
-        yield Note("expired", {"keys": expired.keys, "weight": expired.weight, "share": _share(expired.weight, weight)})
+        yield Note("expired", {"keys": expired.keys, **_weighed(expired.weight, weight)})
     for tag in picture.tags:
         if weight and tag.weight / weight >= _BIG_TAG:
-            facts = {"tag": tag.tag, "slot": tag.slot, "keys": tag.keys, "weight": tag.weight}
-            yield Note("hash-tag", {**facts, "share": _share(tag.weight, weight)})
+            facts = {"tag": tag.tag, "slot": tag.slot, "keys": tag.keys}
+            yield Note("hash-tag", {**facts, **_weighed(tag.weight, weight)})
     for row in picture.raising:
-        yield Note("limit", row._asdict())
+        if _is_worth_it(row, total):
+            yield Note("limit", row._asdict())
     if total.unknown:
         yield Note("memory-unknown", {"keys": total.unknown, "of": total.keys, "size": total.unknown_size})
 
@@ -414,12 +436,18 @@ def _big_keys(picture: Picture, weight: int) -> Iterator[Note]:
     everyone = (big for found in picture.biggest.values() for big in found)
     for big in sorted(everyone, key=lambda big: (-big.weight, big.db, big.key)):
         if picture.total.keys > 1 and weight and big.weight / weight > _BIG_KEY:
-            facts = {"file": big.file, "db": big.db, "key": big.key, "type": big.type, "weight": big.weight}
-            yield Note("big-key", {**facts, "share": _share(big.weight, weight)})
+            facts = {"file": big.file, "db": big.db, "key": big.key, "type": big.type}
+            yield Note("big-key", {**facts, **_weighed(big.weight, weight)})
 
 
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
+def _is_worth_it(row: Raise, total: Total) -> bool:
+    if row.saved is not None:
+        return row.saved >= _WORTH_SAVING * total.weight
+    return row.keys >= _WORTH_RAISING * total.keys
+
+
+def _weighed(part: int, whole: int) -> dict[str, Any]:
+    return {"weight": part, "share": part / whole if whole else 0.0}
 
 
 # -- for programs ------------------------------------------------------------------------------------------------------

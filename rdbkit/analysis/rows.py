@@ -11,7 +11,7 @@ a large key does not vanish from a ranking because nobody can tell its memory.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, TypeVar
 
 from rdbkit.rdb import spec, walker
@@ -85,8 +85,15 @@ class Batch:
             self.unsized = [size if memory is None else 0 for memory, size in zip(self.memory, self.size)]
             self.weight = [size if memory is None else memory for memory, size in zip(self.memory, self.size)]
 
-    def sums(self, labels: Iterable[Label]) -> dict[Label, list[int]]:
-        """Return the sums (KEYS …) of the keys under each label, in the order in which the labels first come."""
+    def total(self) -> list[int]:
+        """Return the sums (KEYS …) of all keys."""
+        unknown = self.memory.count(None) if self.unsized is not None else 0
+        return [self.count, sum(self.known), sum(self.size), unknown, sum(self.unsized or ())]
+
+    def sums(self, labels: Sequence[Label]) -> dict[Label, list[int]]:
+        """Return the sums (KEYS …) of the keys under each label, one for each key."""
+        if labels.count(labels[0]) == self.count:
+            return {labels[0]: self.total()}
         found: dict[Label, list[int]] = {}
         get = found.get
         for label, memory, size in zip(labels, self.known, self.size):
@@ -97,15 +104,12 @@ class Batch:
                 sums[0] += 1
                 sums[1] += memory
                 sums[2] += size
-        return found
-
-    def add_unknown(self, sums: dict[Label, list[int]], labels: Iterable[Label]) -> None:
-        """Add what is not known of the keys under each label; `labels` as for `sums`."""
         if self.unsized is not None:
             for label, memory, size in zip(labels, self.memory, self.unsized):
                 if memory is None:
-                    sums[label][UNKNOWN] += 1
-                    sums[label][UNKNOWN_SIZE] += size
+                    found[label][UNKNOWN] += 1
+                    found[label][UNKNOWN_SIZE] += size
+        return found
 
 
 def add(into: list[int], sums: Sequence[int]) -> None:
@@ -137,7 +141,7 @@ def label_text(text: bytes) -> str:
 def label_bytes(text: Any) -> bytes:
     """Return the bytes of `label_text`; ValueError for anything else."""
     if not isinstance(text, str):
-        raise ValueError("not a text")  # noqa: TRY004  all that is wrong with a partial is one kind of error
+        raise ValueError("not a text")
     return text.encode("latin-1")
 
 

@@ -57,11 +57,10 @@ class Tags:
 
     def feed(self, batch: Batch) -> None:
         """Take keys."""
-        if not any([b"{" in key for key in batch.key]):
+        if b"{" not in b"".join(batch.key):
             return
         tags = [tag if tag and len(tag) <= _LONGEST else b"" for tag in map(tag_of, batch.key)]
         found = batch.sums(tags)
-        batch.add_unknown(found, tags)
         found.pop(b"", None)
         self._hitters.add(found, {})
 

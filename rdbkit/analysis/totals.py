@@ -56,12 +56,13 @@ class Totals:
         """Take keys."""
         labels = list(zip(batch.db, batch.type, batch.encoding))
         found = batch.sums(labels)
-        batch.add_unknown(found, labels)
         for sums in found.values():
-            sums += (0, 0, 0)
-        for label, elements in zip(labels, batch.elements):
-            if elements:
-                found[label][ELEMENTS] += elements
+            sums += (sums[KEYS], 0, 0)
+        if batch.type.count("string") < batch.count:
+            # A string counts as one element, which is taken for granted above.
+            for label, elements in zip(labels, batch.elements):
+                if elements != 1:
+                    found[label][ELEMENTS] += (elements or 0) - 1
         if any(batch.memory_sd):
             for label, deviation in zip(labels, batch.memory_sd):
                 if deviation:

@@ -63,7 +63,8 @@ class Behind:
                 self.end = max(self.end, cursor.tell())
             if start < 0:
                 return
-            self._spent += cursor.tell() - start
+            # What is packed is unpacked from its beginning each time.
+            self._spent += cursor.tell() - start + (at if source.packing else 0)
             if self._spent > _FREE + _REREAD * self.size:
                 return
             first = False

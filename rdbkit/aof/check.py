@@ -16,122 +16,44 @@ longer leaves a MULTI open and keeps the preamble. Some of what a server takes, 
 Both verdicts are reached by reading as the two programs do. A pipe is read once, as a server reads it; the tool's
 verdict is then what it makes of the same place.
 
-Sources: aof-and-check.md §1 and §2; recorded starts of Redis 7.0.15 and 8.10.2.
+Sources: recorded runs of the tools and recorded starts of servers, Redis 7.0.15 and 8.10.2; loading.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 from rdbkit.aof.behind import Behind
-from rdbkit.aof.resp import CHECKER, ERROR, LOADER, LOADER_LINE, OLD_LOADER_LINE, RECORD, Problem, Resp
-from rdbkit.aof.table import COMMANDS, CONTAINERS, Spec, arity_fits, keys_of
+from rdbkit.aof.loading import Loading, Start, shown
+from rdbkit.aof.resp import CHECKER, ERROR, Resp
 from rdbkit.errors import RdbkitError
 from rdbkit.rdb.check import Finding
 from rdbkit.source import Source
 from rdbkit.target import Target
 from rdbkit.wire.cursor import Cursor
 
-#: Bytes of each argument that are kept: enough for names, numbers, and to tell a key.
-KEEP = 128
-_BATCH = 512
-#: Lengths above this no machine has the memory for: a server that tries to get it aborts.
-_NO_MEMORY = 1 << 46
-_PLAIN, _MULTI, _EXEC, _DISCARD, _SELECT, _CONTAINER, _UNKNOWN, _MODULE = range(8)
-_ROLES = {b"multi": _MULTI, b"exec": _EXEC, b"discard": _DISCARD, b"select": _SELECT}
-#: Names that are looked up once; more than there are commands, fewer than a hostile file could fill memory with.
-_CACHED = 4096
-_SHOWN = 40
 #: Fewer NULs than this may well belong to a value.
 _SOME_ZEROS = 16
 
 
-class Start(NamedTuple):
-    """What a server does: `starts`; `cut`: the size that it leaves, None where it does not touch the file."""
-
-    starts: bool
-    cut: int | None
-    why: str = ""
-
-
-class Ways(NamedTuple):
-    """In what the releases differ."""
-
-    repairs: bool
-    """Cuts a torn tail at all (2.8.15 and newer)."""
-    waits: bool
-    """Runs a transaction at its EXEC only (4.0.12 and newer)."""
-    annotations: bool
-    """Knows lines that begin with # (Redis 7.0 and newer, Valkey)."""
-    careful: bool
-    """Leaves no MULTI open, and keeps the preamble (Valkey 9.1.2)."""
-
-    @classmethod
-    def of(cls, target: Target) -> Ways:
-        """Return those of a release."""
-        if target.product == "valkey":
-            return cls(True, True, True, target.version >= (9, 1, 2))
-        version = target.version
-        return cls(version >= (2, 8, 15), version >= (4, 0, 12), version >= (7, 0, 0), False)
-
-
-def shown(name: bytes) -> str:
-    """Return a name for a message."""
-    text = name[:_SHOWN].decode("utf-8", "backslashreplace")
-    return f"'{text}'" + ("…" if len(name) > _SHOWN else "")
-
-
-class AofCheck:
+class AofCheck(Loading):
     """The commands of one file being checked: go through `findings()`, then read what was counted.
 
-    `cursor` stands at the first command, `source` can read the same again (or is a pipe). `last`: no file of the set
-    comes after it. `strange_base`: in front stands an RDB that the tools do not know as one. `databases` is that
-    setting of the server, None where it is not known. `commands`, `annotations`, `transactions` count; `problem` says
-    what ended the reading; `start` what a server does; `fixed` the size that --fix leaves, None: all is well to it.
+    As Loading; `source` can read the same again, or is a pipe. `strange_base`: in front stands an RDB that the tools do
+    not know as one. `start`: what a server does; `fixed`: the size that --fix leaves, None where all is well to it;
+    `failure`: what kept the file from being read.
     """
 
     def __init__(
-        self,
-        source: Source,
-        cursor: Cursor,
-        target: Target,
-        *,
-        last: bool = True,
-        strange_base: bool = False,
-        databases: int | None = None,
-        advance: Callable[[int], object] | None = None,
+        self, source: Source, cursor: Cursor, target: Target, *, strange_base: bool = False, **options: Any
     ) -> None:
-        self.source = source
-        self.cursor = cursor
-        self.target = target
-        self.ways = Ways.of(target)
-        self.last = last
+        super().__init__(source, cursor, target, **options)
         self.strange_base = strange_base
-        self.databases = databases
-        self.advance = advance
-        self.begin = cursor.tell()
-        self.commands = 0
-        self.annotations = 0
-        self.transactions = 0
-        self.problem: Problem | None = None
         self.failure: RdbkitError | None = None
         self.start = Start(True, None)
         self.fixed: int | None = None
-        self.refused: str | None = None
-        self.resp = Resp(cursor, LOADER, LOADER_LINE if self.ways.annotations else OLD_LOADER_LINE)
-        # As the server's valid_up_to: older than Valkey 9.1.2 it does not know of the preamble.
-        self._valid = self.begin if self.ways.careful else source.start
-        self._before_multi = self._valid
-        self._multi: int | None = None
-        self._db = 0
-        self._known: dict[bytes, tuple[int, Spec | None]] = {}
-        self._modules: set[bytes] = set()
-
-    @property
-    def end(self) -> int:
-        """How far the file was read."""
-        return self.cursor.tell()
+        self._lost_behind: dict[int, str] = {}
 
     def findings(self) -> Iterator[Finding]:
         """Yield what is wrong, then what would be cut."""
@@ -139,157 +61,26 @@ class AofCheck:
             message = "redis-check-aof and valkey-check-aof take this RDB for damage: their --fix would leave nothing"
             yield Finding("note", "tool-blind", message, self.source.start)
         try:
-            yield from self._load()
+            yield from self.load()
         except RdbkitError as error:
             self.failure = error
             yield Finding.of(error)
             return
-        self.start = self._server()
+        self.start = self.server()
         self.fixed = self._tool()
-        if self.problem is not None or self._multi is not None:
+        if self.problem is not None or self.multi is not None:
             yield from self._damage()
         elif self.fixed is not None and not self.strange_base:
             yield from self._disagreement()
-
-    # -- reading as a server ---------------------------------------------------------------------------------------
-
-    def _load(self) -> Iterator[Finding]:
-        status = RECORD
-        while status == RECORD:
-            items: list[Any] = []
-            status = self.resp.batch(_BATCH, KEEP, items)
-            yield from self._take(items)
-            if self.advance is not None:
-                self.advance(self.cursor.tell())
-        if status == ERROR:
-            self.problem = self.resp.problem
-
-    def _take(self, items: list[Any]) -> Iterator[Finding]:
-        known = self._known
-        for offset, end, args, _ in items:
-            if args.__class__ is bytes:
-                self.annotations += 1
-                if not self.ways.annotations:
-                    yield from self._refused_annotation(offset)
-                continue
-            role, row = known.get(args[0]) or self._learn(args[0])
-            if role:
-                yield from self._special(role, row, offset, args)
-            elif row is not None and not arity_fits(row, len(args)):
-                yield self._bad_arity(offset, args)
-            self.commands += 1
-            self._valid = end
-
-    def _learn(self, name: bytes) -> tuple[int, Spec | None]:
-        lower = name.lower()
-        row = COMMANDS.get(lower)
-        role = _ROLES.get(lower, _PLAIN)
-        if lower in CONTAINERS:
-            role = _CONTAINER
-        elif row is None:
-            role = _MODULE if b"." in name[1:-1] else _UNKNOWN
-        if len(self._known) < _CACHED:
-            self._known[name] = role, row
-        return role, row
-
-    def _special(self, role: int, row: Spec | None, offset: int, args: list[bytes]) -> Iterator[Finding]:
-        """Deal with a command that steers the loading, or needs a second look."""
-        if role == _CONTAINER:
-            row = COMMANDS.get(args[0].lower() + b"|" + args[1].lower()) if len(args) > 1 else row
-            role = _PLAIN if row is not None or len(args) < 2 else _UNKNOWN
-        if role == _UNKNOWN:
-            yield from self._unknown(offset, args)
-        elif role == _MODULE:
-            yield from self._module(offset, args)
-        elif row is not None and not arity_fits(row, len(args)):
-            yield self._bad_arity(offset, args)
-        elif role in (_MULTI, _EXEC, _DISCARD):
-            yield from self._transaction(role, offset)
-        elif role == _SELECT:
-            yield from self._select(offset, args[1])
-
-    def _transaction(self, role: int, offset: int) -> Iterator[Finding]:
-        if role == _MULTI:
-            self._before_multi = self._valid
-            if self._multi is not None:
-                message = f"MULTI inside of the transaction from offset {self._multi}: the server logs an error"
-                yield Finding("warning", "nested-multi", message, offset)
-                return
-            self._multi = offset
-        elif self._multi is None:
-            name = "EXEC" if role == _EXEC else "DISCARD"
-            message = f"{name} without MULTI: the server logs an error and goes on"
-            yield Finding("warning", "exec-without-multi", message, offset)
-        elif role == _EXEC:
-            # DISCARD is queued like any other command while a file is loaded.
-            self._multi = None
-            self.transactions += 1
-
-    def _select(self, offset: int, text: bytes) -> Iterator[Finding]:
-        wanted = int(text) if text.isdigit() and len(text) < 10 else -1
-        if wanted < 0:
-            message = f"SELECT {shown(text)} fails: what follows is loaded into database {self._db}"
-            yield Finding("error", "bad-select", message, offset)
-            return
-        limit = 16 if self.databases is None else self.databases
-        if wanted >= limit:
-            severity = "warning" if self.databases is None else "error"
-            message = f"database {wanted}: of {limit} databases SELECT fails, and what follows lands in {self._db}"
-            yield Finding(severity, "db-out-of-range", message, offset, wanted)
-        self._db = wanted
-
-    def _unknown(self, offset: int, args: list[bytes]) -> Iterator[Finding]:
-        name = b" ".join(args[:2]) if args[0].lower() in CONTAINERS else args[0]
-        message = f"unknown command {shown(name)}: no server starts with it, and redis-check-aof does not see it"
-        self.refused = self.refused or f"it does not know the command at offset {offset}"
-        yield Finding("error", "unknown-command", message, offset, self._db, self._key(args))
-
-    def _module(self, offset: int, args: list[bytes]) -> Iterator[Finding]:
-        """Tell once of each command that a module brings."""
-        if args[0].lower() not in self._modules and len(self._modules) < _CACHED:
-            self._modules.add(args[0].lower())
-            message = f"command {shown(args[0])} of a module: a server without it does not start"
-            yield Finding("note", "module-needed", message, offset, self._db, self._key(args))
-
-    def _bad_arity(self, offset: int, args: list[bytes]) -> Finding:
-        message = f"{shown(args[0])} with {len(args) - 1} arguments: a server does not look, and may crash"
-        return Finding("error", "bad-arity", message, offset, self._db, self._key(args))
-
-    def _refused_annotation(self, offset: int) -> Iterator[Finding]:
-        # An assumed server is no reason to call a file damaged that a later one loads.
-        if self.target.origin == "given" and self.refused is None:
-            self.refused = f"it does not know the annotation at offset {offset}"
-            yield Finding("error", "annotation-refused", f"{self.target} refuses lines that begin with #", offset)
-
-    def _key(self, args: list[bytes]) -> bytes | None:
-        return next(iter(keys_of(args)), None)
-
-    # -- the two verdicts ------------------------------------------------------------------------------------------
-
-    def _server(self) -> Start:
-        """Tell what the target does with the file."""
-        if self.refused is not None:
-            return Start(False, None, self.refused)
-        if self.problem is None and (self._multi is None or not self.ways.waits):
-            return Start(True, None)
-        if self.problem is not None and self.problem[0] not in ("short", "eof"):
-            return Start(False, None, "this is no command to it")
-        if self.problem is not None and self.problem[2] > _NO_MEMORY:
-            return Start(False, None, f"it cannot get the {self.problem[2]} bytes of memory that the length claims")
-        if not self.ways.repairs:
-            return Start(False, None, "it does not repair files")
-        in_transaction = self._multi is not None and (self.problem is None or self.ways.careful)
-        cut = self._before_multi if in_transaction else self._valid
-        return Start(self.last, cut, "" if self.last else "the file is not the last of its set")
 
     def _tool(self) -> int | None:
         """Return the size that redis-check-aof --fix leaves, None where it finds nothing wrong."""
         if self.strange_base:
             return self.source.start
         if not self.source.seekable:
-            if self.problem is None and self._multi is None:
+            if self.problem is None and self.multi is None:
                 return None
-            return self.resp.start if self._multi is None else self._multi
+            return self.resp.start if self.multi is None else self.multi
         with self.source.reopen(self.begin) as again:
             resp = Resp(Cursor(source=again, base=self.begin), CHECKER)
             return resp.good if resp.scan() == ERROR or resp.multi else None
@@ -300,7 +91,7 @@ class AofCheck:
         torn = self.problem is None or self.problem[0] in ("short", "eof")
         if torn and self.source.changed():
             message = "the last command is not complete: the file is being written"
-            yield Finding("error", "being-written", message, self.resp.start, self._db)
+            yield Finding("error", "being-written", message, self.resp.start, self.db)
             return
         yield self._what()
         if not self.last and torn:
@@ -313,8 +104,8 @@ class AofCheck:
     def _place(self) -> int:
         """Return the offset that helps most: of the command, or transaction, that is not whole."""
         if self.problem is None:
-            assert self._multi is not None
-            return self._multi
+            assert self.multi is not None
+            return self.multi
         return self.resp.start
 
     def _what(self) -> Finding:
@@ -325,20 +116,20 @@ class AofCheck:
                 f"the file ends in {count} NUL bytes, from offset {start}: "
                 "space that was allotted but never written, as a loss of power leaves it"
             )
-            return Finding("error", "nul-tail", message, self._place(), self._db)
+            return Finding("error", "nul-tail", message, self._place(), self.db)
         if self.problem is None:
             message = "the file ends inside a transaction (MULTI without EXEC)"
-            return Finding("error", "open-transaction", message, self._multi, self._db)
+            return Finding("error", "open-transaction", message, self.multi, self.db)
         what, offset, _, _ = self.problem
         # Where not even the record's own header is whole, these are the arguments of the one before.
         args = self.resp.args if offset > self.resp.start else []
         if what in ("short", "eof"):
             name = f" ({shown(args[0])})" if args else ""
-            inside = "" if self._multi is None else f" inside the transaction from offset {self._multi}"
+            inside = "" if self.multi is None else f" inside the transaction from offset {self.multi}"
             message = f"the file ends in the middle of a command{name}{inside}"
-            return Finding("error", "truncated", message, self.resp.start, self._db, self._key(args))
+            return Finding("error", "truncated", message, self.resp.start, self.db, self.key_of(args))
         return Finding(
-            "error", "bad-aof", "not a command, where one should start or go on", offset, self._db, self._key(args)
+            "error", "bad-aof", "not a command, where one should start or go on", offset, self.db, self.key_of(args)
         )
 
     def _zeros(self) -> tuple[int, int] | None:
@@ -390,12 +181,12 @@ class AofCheck:
                 "the server has the data in memory, and no longer on the disk"
             )
             yield Finding("warning", "cut-to-nothing", message, cut)
-        elif self.problem is not None and self._multi is not None and self.ways.waits and cut > self._multi:
+        elif self.problem is not None and self.multi is not None and self.ways.waits and cut > self.multi:
             message = (
-                f"that cut leaves the MULTI at offset {self._multi} open: all that the server writes from then on "
+                f"that cut leaves the MULTI at offset {self.multi} open: all that the server writes from then on "
                 "is taken back at its next start"
             )
-            yield Finding("warning", "multi-stays-open", message, self._multi)
+            yield Finding("warning", "multi-stays-open", message, self.multi)
 
     def _disagreement(self) -> Iterator[Finding]:
         assert self.fixed is not None
@@ -407,6 +198,11 @@ class AofCheck:
 
     def _lost(self, cut: int) -> str:
         """Say what is behind a cut."""
+        if cut not in self._lost_behind:
+            self._lost_behind[cut] = self._count_lost(cut)
+        return self._lost_behind[cut]
+
+    def _count_lost(self, cut: int) -> str:
         if not self.source.seekable:
             return "losing what cannot be told of a pipe"
         behind = Behind(cut)

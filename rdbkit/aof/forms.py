@@ -1,6 +1,6 @@
 """What a rewrite works with: the entry it is given, the commands that its target knows, items by the command's worth.
 
-Source of the table: aof-and-check.md §5, and files that eleven servers rewrote.
+Source of the table: files that eleven servers rewrote.
 """
 
 from __future__ import annotations

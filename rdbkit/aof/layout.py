@@ -10,7 +10,7 @@ several it takes depends on its dbfilename, appendfilename and appenddirname, wh
 
 Only first bytes are read, names are listed one level deep, nothing is written.
 
-Sources: aof-and-check.md §1.5 and §6.
+Sources: aof.c of the BSD-licensed Valkey 8; recorded starts of servers.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ any order. Values are C strings to a server: they end at a NUL, which only an es
 Servers refuse a manifest at its first fault; `ManifestError` says so in their words. Unknown pairs, which they ignore
 and lose, are kept; comments are not.
 
-Sources: aof-and-check.md §1.5; aof.c, sds.c and valkey-check-aof.c of the BSD-licensed Valkey 8; recorded runs of the
+Sources: aof.c, sds.c and valkey-check-aof.c of the BSD-licensed Valkey 8; recorded runs of the
 check tools from 7.0.15 to 8.10.2.
 """
 

@@ -1,9 +1,9 @@
 """RESTORE: an entry's body as it stands in the file, between its type byte and the target's version and checksum.
 
-    RESTORE key 0 [type byte][body][u16 RDB version][u64 CRC64]        rdb-format.md §13.2
+    RESTORE key 0 [type byte][body][u16 RDB version][u64 CRC64]
 
 A body is copied only where it means the same to the target. Ids of templates mean nothing outside of their file. And
-two generations of servers write listpack entries of exactly three sizes differently (§10.2): a server that gets the
+two generations of servers write listpack entries of exactly three sizes differently (listpack.py): a server that gets the
 other's refuses the value, or ends when it is read; which of the two wrote a file, an entry does not tell.
 """
 

@@ -10,7 +10,7 @@ The target decides which commands there are. What it has none for is left out an
 "pending entry", "behind us on a pipe" (keys). What no server's rewrite keeps is not counted: idle times, frequencies,
 when a consumer was seen.
 
-Source: aof-and-check.md §5, and files that eleven servers rewrote.
+Source: files that eleven servers rewrote.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Rewriter:
         self._restore = restore and "RESTORE" in self._known
         self._modules = modules and "RESTORE" in self._known
         self._items = ITEMS if "many items" in self._known else 1
-        self._streams = StreamRewriter(self._put, self._known, self._lose)
+        self._streams = StreamRewriter(self._put, self._known, self.lose)
         self._db: int | None = None
 
     def function(self, source: bytes) -> None:
@@ -68,7 +68,7 @@ class Rewriter:
         if "FUNCTION" in self._known:
             self._put(b"FUNCTION", b"LOAD", source)
         else:
-            self._lose("function")
+            self.lose("function")
 
     def entry(self, entry: Entry) -> None:
         """Write one key: its value, and when it expires.
@@ -76,7 +76,7 @@ class Rewriter:
         Raises what reading the body raises, with key and db; the value may then have been written in part.
         """
         if not self._has(entry):
-            self._lose(entry.type)
+            self.lose(entry.type)
             return
         if entry.db != self._db:
             self._db = entry.db
@@ -84,13 +84,13 @@ class Rewriter:
         try:
             self._value(entry)
         except Passed:
-            self._lose("behind us on a pipe")
+            self.lose("behind us on a pipe")
             return
         except RdbkitError as error:
             error.locate(entry.db, entry.key)
             raise
-        self._lose("member expiry", len(entry.members()))
-        self._lose("key metadata", len(entry.meta))
+        self.lose("member expiry", len(entry.members()))
+        self.lose("key metadata", len(entry.meta))
         if entry.expires_at is not None:
             self._expiry(entry.key, entry.expires_at)
 
@@ -125,7 +125,8 @@ class Rewriter:
     def _put(self, *args: bytes) -> None:
         self._write(command(*args))
 
-    def _lose(self, reason: str, count: int = 1) -> None:
+    def lose(self, reason: str, count: int = 1) -> None:
+        """Count what is left out."""
         if count:
             self.lost[reason] += count
 
@@ -197,7 +198,7 @@ class Rewriter:
         for batch in batches:
             expiring = [part for part in batch if part[2] is not None]
             if "HSETEX" not in self._known:
-                self._lose("field expiry", len(expiring))
+                self.lose("field expiry", len(expiring))
                 yield batch
                 continue
             for name, value, due in expiring:

@@ -7,7 +7,7 @@
 A server loads what the manifest lists and nothing else, by content and not by name; dump.rdb never stands in for it. No
 file is read here beyond its first bytes, and nothing is written.
 
-Sources: aof-and-check.md §1.5 and §6; aof.c of the BSD-licensed Valkey 8.
+Sources: aof.c of the BSD-licensed Valkey 8; recorded starts of servers.
 """
 
 from __future__ import annotations

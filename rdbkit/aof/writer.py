@@ -5,7 +5,7 @@ r"""Commands as they stand in an append-only file: RESP arrays of bulk strings, 
 A command of usual size is made whole by `command`. One with a value too large for memory is written as `array_head`,
 `bulk` for what is short, and `bulk_head`, pieces, CRLF for the value: its length has to be known before its bytes.
 
-Sources: aof-and-check.md §1.1 and §5; how a score is printed was learnt from files that servers wrote.
+Source: files that servers wrote, also for how a score is printed.
 """
 
 from __future__ import annotations

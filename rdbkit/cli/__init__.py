@@ -21,13 +21,14 @@ import click
 from rdbkit.report.text import path_text, terminal
 
 #: Command: module under rdbkit.cli, imported only when it is called.
-COMMANDS = ("info", "check", "keys", "get", "export", "commands", "split", "repair", "check-aof", "check-rdb")
+COMMANDS = ("info", "check", "report", "prefixes", "keys", "get", "export", "commands", "split", "repair", "check-aof", "check-rdb")
 
 EPILOG = """
 \b
 Examples:
   rdbkit info dump.rdb                 what is this file
   rdbkit check dump.rdb                is it sound: the exit status tells
+  rdbkit report dump.rdb               who uses the memory
   rdbkit keys dump.rdb --match 'user:*' --sort size --limit 20
   rdbkit get dump.rdb user:1
   rdbkit export dump.rdb > dump.jsonl

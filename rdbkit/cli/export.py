@@ -76,8 +76,9 @@ def _rows(reading: Reading, paths: tuple[str, ...], run: Run, out: Output, outpu
             if len(paths) > 1:
                 writer.file = path
             exporter.run(_watched(reading, snapshot))
+            _tell_lost(run, path, snapshot.unkept["member expiry"], "expiries of members of sets over 1 MiB")
             count += sum(database.keys for database in snapshot.databases.values())
-    if not run.statuses:
+    if not run.statuses - {5}:
         writer.finish()
         if not count and reading.selection:
             say("no key matches", quiet=reading.quiet)
@@ -88,6 +89,14 @@ def _watched(reading: Reading, snapshot: Snapshot) -> Iterator[Entry]:
         for entry in snapshot:
             progress.update(snapshot.cursor.tell())
             yield entry
+    reading.tell_end(snapshot)
+
+
+def _tell_lost(run: Run, path: str, count: int, what: str) -> None:
+    """Say what is missing in the output although the input is sound."""
+    if count:
+        run.statuses.add(5)
+        say(f"{path_text(path)}: left out: {count} {what}")
 
 
 def _resp(reading: Reading, paths: tuple[str, ...], run: Run, out: Output, restore: bool) -> None:
@@ -103,6 +112,8 @@ def _resp(reading: Reading, paths: tuple[str, ...], run: Run, out: Output, resto
                 with entry.located():
                     rewriter.entry(entry)
             _functions(rewriter, snapshot, written)
+            _tell_lost(run, path, snapshot.unkept["function"], "function libraries, for their size")
+            rewriter.lose("member expiry", snapshot.unkept["member expiry"])
             if rewriter.lost:
                 run.statuses.add(5)
                 told = ", ".join(f"{count} {what}" for what, count in rewriter.lost.items())

@@ -14,8 +14,8 @@ from rdbkit.analysis.aof import CommandFold, Commands, fold_commands
 from rdbkit.analysis.checking import holds_commands, lying_at, target_of
 from rdbkit.aof.layout import AofFile, AofSet, DataDir
 from rdbkit.aof.reader import has_preamble
+from rdbkit.cli.info_sheet import sheet
 from rdbkit.cli.options import (
-    PRODUCTS,
     Examples,
     Reading,
     Run,
@@ -28,27 +28,16 @@ from rdbkit.cli.options import (
 from rdbkit.entry import Record
 from rdbkit.rdb.dump import read_payload
 from rdbkit.rdb.modules import module_name
-from rdbkit.report import units
 from rdbkit.report.output import Output
 from rdbkit.report.progress import Progress
-from rdbkit.report.text import json_safe, path_text, printable, terminal
+from rdbkit.report.text import json_safe, path_text, printable
 from rdbkit.snapshot import Snapshot, load_dump
 from rdbkit.source import Source, open_source
 from rdbkit.target import Target
 from rdbkit.wire.cursor import Cursor
 
-#: AUX fields that are numbers with a unit, for people.
-_UNITS = {"ctime": lambda n: units.time(1000 * n), "used-mem": units.size}
-_SHOWN = 100
-_NAMES = 20
 #: What a set takes over from its base.
 _OF_BASE = ("product", "version", "producer", "aux", "functions", "modules", "databases", "counts", "checksum")
-_KINDS = {
-    "aof": "aof: commands alone",
-    "mixed": "mixed: an RDB and the commands behind it",
-    "aof-set": "aof-set: a multi-part AOF",
-    "data-dir": "data-dir: a server's data directory",
-}
 
 
 @click.command(
@@ -323,12 +312,12 @@ def _read(path: str) -> bytes:
         return file.read()
 
 
-# -- for people ------------------------------------------------------------------------------------------------------
+# -- what comes out ----------------------------------------------------------------------------------------------------
 
 
 def _write(out: Output, documents: list[dict[str, Any]], output_format: str, several: bool) -> None:
     if output_format == "table":
-        out.text("\n".join(map(_sheet, documents)))
+        out.text("\n".join(map(sheet, documents)))
         return
     if output_format == "jsonl":
         text = "".join(f"{json.dumps(facts, ensure_ascii=False)}\n" for facts in documents)
@@ -337,99 +326,3 @@ def _write(out: Output, documents: list[dict[str, Any]], output_format: str, sev
     else:
         text = ""
     out.text(json_safe(text) if out.is_terminal else text)
-
-
-def _sheet(facts: dict[str, Any]) -> str:
-    lines = "".join(f"{terminal(f'{name:<12}{value}')}\n" for name, value in _lines(facts) if value not in (None, ""))
-    inner = [one for name in ("rdbs", "aofs", "sets") for one in facts.get(name, [])]
-    return "\n".join((lines, *map(_sheet, inner)))
-
-
-def _lines(facts: dict[str, Any]) -> Any:
-    yield "file", facts["file"]
-    yield "kind", _kind(facts)
-    if facts.get("product") is not None:
-        yield "producer", facts.get("producer") or ("-" if "aux" in facts else None)
-    if "target" in facts:
-        yield "target", f"{facts['target']} ({facts['target_origin']})"
-    if "type" in facts:
-        yield "value", f"{facts['type']}, {facts['encoding']}, {facts['elements']} elements"
-    yield "packing", ", ".join(facts.get("packing", []))
-    if facts["size"] is not None:
-        yield "size", f"{units.size(facts['size'])} ({facts['size']:,} bytes)"
-    yield "checksum", facts.get("checksum")
-    yield from (("  " + name, text) for name, text in _aux(facts.get("aux", {})))
-    for function in facts.get("functions", []):
-        yield (
-            "function",
-            f"{function['name'] or '(no name)'} ({function['engine'] or '?'}, {len(function['code']):,} characters)",
-        )
-    for name in facts.get("modules", []):
-        yield "module", name
-    if facts.get("tail"):
-        yield "behind it", f"{facts['tail']['size']:,} bytes: {facts['tail']['kind']}"
-    yield from _databases(facts)
-    yield from _of_set(facts)
-    yield from _log(facts.get("commands"))
-
-
-def _kind(facts: dict[str, Any]) -> str:
-    kind = _KINDS.get(facts["kind"], facts["kind"])
-    if facts.get("product") is None:
-        return str(kind)
-    return f"{kind}, {PRODUCTS.get(facts['product'], facts['product'])}, RDB version {facts['version']}"
-
-
-def _of_set(facts: dict[str, Any]) -> Any:
-    for row in facts.get("files", []):
-        size = "" if row["size"] is None else f", {units.size(row['size'])}"
-        keys = "" if row["keys"] is None else f", {row['keys']:,} keys"
-        commands = "" if row["commands"] is None else f", {row['commands']:,} commands"
-        yield f"{row['role']} {row['seq']}", f"{row['name']}: {row['format']}{size}{keys}{commands}"
-    yield "appends to", facts.get("appends_to")
-    for remark in facts.get("remarks", []):
-        yield remark["severity"], remark["message"]
-
-
-def _log(found: dict[str, Any] | None) -> Any:
-    """Give the lines about a log of commands."""
-    if found is None:
-        return
-    behind = f", from offset {found['offset']:,}" if found.get("offset") else ""
-    yield "commands", f"{found['commands']:,} in {units.size(found['bytes'])}{behind}"
-    error = f" (give or take {found['keys_error']:.1%})" if found["keys_error"] else ""
-    yield "keys named", f"{found['keys']:,}{error}"
-    if found["transactions"]:
-        yield "MULTI/EXEC", f"{found['transactions']:,}"
-    if found["first_time"] is not None:
-        yield "time", f"{units.time(found['first_time'])} to {units.time(found['last_time'])}"
-    elif found["annotations"]:
-        yield "annotations", f"{found['annotations']:,}"
-    for row in found["databases"]:
-        yield f"db {row['db']}", f"{row['commands']:,} commands"
-    names = list(found["names"].items())
-    width = max((len(name) for name, _ in names[:_NAMES]), default=0)
-    for name, number in names[:_NAMES]:
-        yield f"  {name:<{width}} ", f"{number:,}"
-    if len(names) > _NAMES:
-        yield "  …", f"{len(names) - _NAMES} more commands (all with -f json)"
-
-
-def _aux(aux: dict[str, str]) -> Any:
-    for name, text in aux.items():
-        unit = _UNITS.get(name)
-        numeric = text.isascii() and text.isdigit() and len(text) < 16
-        shown = f"{text}  ({unit(int(text))})" if unit and numeric else text
-        yield f"{name[:_SHOWN]:<9} ", shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}… ({len(text):,} characters)"
-
-
-def _databases(facts: dict[str, Any]) -> Any:
-    if "databases" not in facts:
-        return
-    if not facts["databases"] and facts.get("version") is not None:
-        yield "keys", "none"
-    for row in facts["databases"]:
-        keys = "?" if row["keys"] is None else f"{row['keys']:,}"
-        expires = "?" if row["expires"] is None else f"{row['expires']:,}"
-        claim = ", as the file claims" if facts["counts"] == "claimed" else ""
-        yield f"db {row['db']}", f"{keys} keys, {expires} with an expiry{claim}"

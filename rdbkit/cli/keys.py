@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from itertools import islice
-from typing import Any
 
 import click
 
+from rdbkit.analysis.rows import Row, key_rows
 from rdbkit.cli.options import (
     Examples,
     Reading,
@@ -21,7 +21,7 @@ from rdbkit.cli.options import (
     reading_options,
     say,
 )
-from rdbkit.rdb import spec, walker
+from rdbkit.rdb import walker
 from rdbkit.rdb.walker import Plan
 from rdbkit.report.rows import KEY_COLUMNS, Column, RowWriter, row_writer
 from rdbkit.report.sort import ordered
@@ -29,34 +29,9 @@ from rdbkit.report.table import Table
 from rdbkit.report.text import path_text
 from rdbkit.snapshot import Snapshot
 
-_TYPE_NAMES = {row.id: row.type for row in spec.ROWS}
 _NAMES = [column.name for column in KEY_COLUMNS]
 #: Text ascends, numbers descend: who sorts by size wants the largest.
 _ASCENDING = frozenset(("db", "key", "type", "encoding", "expires_at"))
-
-Row = tuple[Any, ...]
-
-
-def key_rows(snapshot: Snapshot, batch: list[walker.Entry]) -> list[Row]:
-    """Turn the walker's tuples into rows of KEY_COLUMNS."""
-    encode = snapshot.encode
-    names = _TYPE_NAMES
-    return [
-        (
-            db,
-            key,
-            names[kind],
-            encode(kind, shape, len(key), expires_at is not None),
-            shape[0] if shape[0] >= 0 else None,
-            None,
-            None,
-            size,
-            expires_at,
-            idle,
-            freq,
-        )
-        for _, db, key, kind, expires_at, idle, freq, _, size, shape, _, _ in batch
-    ]
 
 
 class _Inputs:
@@ -85,6 +60,7 @@ class _Inputs:
                 progress.update(snapshot.cursor.tell())
                 rows = key_rows(snapshot, batch)
                 yield [(path, *row) for row in rows] if len(self.paths) > 1 else rows
+        self.reading.tell_end(snapshot)
 
     def leave(self) -> None:
         """Say what was not read, because there were rows enough."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import os
+import re
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import time_ns
 from typing import Any, TypeVar
 
 import click
@@ -21,11 +24,11 @@ from rdbkit.errors import LimitExceeded, Passed, RdbkitError, Unsupported
 from rdbkit.rdb.hints import HINTS
 from rdbkit.rdb.spec import TYPES
 from rdbkit.rdb.walker import Plan
-from rdbkit.report.output import Output
+from rdbkit.report import units
+from rdbkit.report.output import Output, places
 from rdbkit.report.progress import Progress
 from rdbkit.report.text import path_text, printable, terminal
-from rdbkit.report.units import parse_size
-from rdbkit.settings import read_config
+from rdbkit.settings import canonical, read_config
 from rdbkit.snapshot import Snapshot
 from rdbkit.snapshot import open as open_snapshot
 from rdbkit.source import Source
@@ -36,7 +39,7 @@ PRODUCTS = {"redis": "Redis", "valkey": "Valkey", "keydb": "KeyDB", "dragonfly":
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-# Of several files, the first of these that applies is the exit status (design.md §6).
+# Of several files, the first of these that applies is the exit status.
 _ORDER = (4, 3, 1, 5, 0)
 #: Bytes of a key that a message shows.
 _KEY_SHOWN = 100
@@ -157,10 +160,38 @@ def open_output(path: str | None, inputs: Sequence[str] = ()) -> Iterator[Output
 
 
 def _spare(path: str, inputs: Sequence[str]) -> None:
-    """Refuse to put the output in the place of an input."""
-    for file in inputs:
-        if file != "-" and os.path.exists(path) and os.path.exists(file) and os.path.samefile(path, file):  # noqa: PTH110, PTH121
-            raise click.UsageError(f"--output {path_text(path)} is an input: it would be overwritten.")
+    """Refuse to put the output, or what it is called until it is complete, in the place of an input."""
+    for place in places(path) if path != "-" else ():
+        taken = _status(place)
+        if taken is None or stat.S_ISCHR(taken.st_mode):
+            continue
+        for file in inputs:
+            for read in map(_status, _read_at(file)):
+                if read is not None and os.path.samestat(read, taken):
+                    raise click.UsageError(
+                        f"--output {path_text(path)}: {path_text(str(place))} is an input, and would be overwritten."
+                    )
+
+
+def _status(file: str | int | Path) -> os.stat_result | None:
+    try:
+        return os.stat(file)  # noqa: PTH116  0 is standard input
+    except (OSError, ValueError):
+        return None
+
+
+def _read_at(path: str) -> list[str | int]:
+    """Return the files that a path stands for: itself, what lies in a directory, what a manifest lists."""
+    if path == "-":
+        return [0]
+    try:
+        found = lying_at(path)
+    except (OSError, RdbkitError):
+        found = None
+    sets = (found,) if isinstance(found, AofSet) else found.sets if isinstance(found, DataDir) else ()
+    single = (*found.rdbs, *found.aofs) if isinstance(found, DataDir) else ()
+    listed = [file.path for one in sets for file in (*one.files, *one.history)]
+    return [path, *(file.path for file in single), *listed, *(one.manifest_path or one.directory for one in sets)]
 
 
 def _tell_partial(output: Output) -> None:
@@ -201,6 +232,9 @@ class Reading:
             plan=plan,
             verify=self.verify,
         )
+        if snapshot.target.now is None:
+            snapshot.target = replace(snapshot.target, now=time_ns() // 1_000_000)
+            snapshot.now_origin = "the clock: the file tells no time"
         if self.selection:
             snapshot.select(self.selection.applied(plan, snapshot.target.now or 0))
         if snapshot.aux.get("aof-base") == b"1":
@@ -253,8 +287,17 @@ class Reading:
         name = path_text(snapshot.name)
         say(f"{name}: target {snapshot.target} ({snapshot.target.origin})", quiet=self.quiet)
         if any("expired" in text or ":" in text for text in self.selection.ttl):
-            at = datetime.fromtimestamp((snapshot.target.now or 0) / 1000, UTC).isoformat(" ", "seconds")
+            at = units.time(snapshot.target.now or 0)
             say(f"{name}: expiry is measured from {at} ({snapshot.now_origin})", quiet=self.quiet)
+
+    def tell_end(self, snapshot: Snapshot) -> None:
+        """Say, of a file that was read to its end, what makes one doubt that this was all of it."""
+        name, tail = path_text(snapshot.name), snapshot.tail
+        if tail is not None and tail.kind != "replication mark":
+            told = f"{units.count(tail.size)} bytes ({tail.kind}) follow the end at offset {tail.offset}"
+            say(f"{name}: {told}: not read, as a server does not read them", quiet=self.quiet)
+        if snapshot.source.changed():
+            say(f"{name}: the file changed while it was read: it is being written", quiet=self.quiet)
 
     def progress_of(self, snapshot: Snapshot) -> Progress:
         """Return a progress display for a snapshot."""
@@ -286,7 +329,7 @@ def _usage(read: Callable[..., Any], *args: Any, option: str | None = None) -> A
 def _now(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
     if value is None:
         return None
-    if value.isdigit():
+    if re.fullmatch("[0-9]{1,18}", value):
         return int(value)
     try:
         moment = datetime.fromisoformat(value)
@@ -310,6 +353,8 @@ def _settings(config: str | None, pairs: tuple[str, ...]) -> dict[str, str]:
         name, equals, text = pair.partition("=")
         if not equals:
             raise click.BadParameter(f"{pair!r} is not NAME=VALUE.", param_hint="--set")
+        name = _usage(canonical, name, option="--set")
+        # Of several spellings of one setting the last one counts, as in a redis.conf.
         settings[name] = text
     if settings:
         # Names and values are judged before any file is opened.
@@ -339,7 +384,7 @@ def _selection(**texts: Any) -> Selection:
 
 def _min_memory(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if value is not None:
-        _usage(parse_size, value)
+        _usage(units.parse_size, value)
         raise click.UsageError("--min-memory needs each key's memory, which this version does not compute yet.")
 
 

@@ -70,12 +70,14 @@ def _compiled(text: bytes) -> re.Pattern[bytes]:
 
 def glob(pattern: bytes) -> re.Pattern[bytes]:
     """Compile a glob as Redis understands it (stringmatchlen): * ? [abc] [^a-z] and a backslash before any of them."""
-    out = []
+    # Between two stars the first place where a piece fits is as good as any later one: what is atomic is tried once.
+    pieces: list[list[bytes]] = [[]]
     at = 0
     while at < len(pattern):
+        out = pieces[-1]
         byte = pattern[at : at + 1]
         if byte == b"*":
-            out.append(b".*")
+            pieces.append([])
         elif byte == b"?":
             out.append(b".")
         elif byte == b"[":
@@ -88,7 +90,10 @@ def glob(pattern: bytes) -> re.Pattern[bytes]:
                 byte = pattern[at : at + 1]
             out.append(re.escape(byte))
         at += 1
-    return re.compile(rb"\A" + b"".join(out) + rb"\Z", re.DOTALL)
+    first, *inner = map(b"".join, pieces)
+    last = b".*" + inner.pop() if inner else b""
+    between = b"".join(b"(?>.*?" + piece + b")" for piece in inner if piece)
+    return re.compile(rb"\A" + first + between + last + rb"\Z", re.DOTALL)
 
 
 def _set(pattern: bytes, at: int) -> tuple[bytes, int]:

@@ -10,7 +10,7 @@ Files are opened for writing even where nothing will be written, are cut in plac
 are where the tool leaves them. Where the tool crashes, its error line ends the run with status 1. Where it destroys
 what a server would load, `guard` keeps it from doing so.
 
-Sources: aof-and-check.md §2; valkey-check-aof.c of the BSD-licensed Valkey 8; recorded runs.
+Sources: valkey-check-aof.c of the BSD-licensed Valkey 8; recorded runs of the tools.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ Where the original crashes or hangs (a file that ends among a module's parts, a 
 there is given, and status 1.
 
 Bytes of the file are written as they are, up to a NUL, lines cut at 1023 bytes as there. Source: BSD Valkey 7.2,
-valkey-check-rdb.c; aof-and-check.md §3; recorded runs.
+valkey-check-rdb.c; recorded runs of the tools.
 """
 
 from __future__ import annotations

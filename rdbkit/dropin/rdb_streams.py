@@ -7,7 +7,7 @@
 
 The ids of one group's pending entries are held while it is read, so that consumers can be compared with them.
 
-Source: BSD Valkey 7.2, rdb.c; what Redis 8.6 and later added is read as rdb-format.md §8 has it, and its damage is told
+Source: BSD Valkey 7.2, rdb.c; what Redis 8.6 and later added is read as rdb/streams.py reads it, and its damage is told
 as a mere end of the file.
 """
 

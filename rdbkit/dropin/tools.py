@@ -4,7 +4,7 @@ A tool is named by product and version: "redis-7.0.15". A version that has no ro
 that is not newer than it. Rows marked recorded were compared with runs of that very program; the others stand between
 two recorded ones. What a row does not say follows from the version, in the properties below.
 
-Source: aof-and-check.md §2.1 and §3.1; names of types up to Redis 7.2 and Valkey 8.0 from their BSD sources, later ones
+Source: recorded runs of the tools; names of types up to Redis 7.2 and Valkey 8.0 from their BSD sources, later ones
 from recorded runs.
 """
 

@@ -63,6 +63,8 @@ cdef class Body:
     cpdef int _quicklist(self, bint containers) except -1
     @cython.locals(cursor=Cursor, count="long long", i="long long")
     cpdef _stream(self, int kind)
+    @cython.locals(cursor=Cursor, count="long long", i="long long")
+    cpdef _behind_nodes(self, int kind)
     @cython.locals(size="long long", start="long long")
     cpdef _stream_key(self)
     @cython.locals(cursor=Cursor, count="long long", i="long long")

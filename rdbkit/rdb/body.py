@@ -169,6 +169,9 @@ class Body:
             for _ in range(cursor.claim()):
                 cursor.length()
                 cursor.skip_string()
+        elif kind in _STREAMS:
+            self._skip_items(cursor.claim(), 2, 0)
+            self._behind_nodes(kind)
         else:
             self.shape(kind)
         return 0
@@ -607,6 +610,10 @@ class Body:
             self._stream_key()
             self._listpack()
             self.nodes += 1
+        self._behind_nodes(kind)
+
+    def _behind_nodes(self, kind: int) -> None:
+        cursor = self.cursor
         self.elements = cursor.claim()
         for _ in range(2 if kind == _STREAM_LISTPACKS else 7):
             cursor.length()

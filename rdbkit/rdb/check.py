@@ -1,4 +1,4 @@
-"""What can be wrong with one entry although it can be read: the checks of rdb-format.md §15, one function per type.
+"""What can be wrong with one entry although it can be read: one function per type.
 
 A decoder already refuses what contradicts itself (and raises). What is left is what servers notice only later, or
 never: names twice, scores out of order, counters that do not add up. `error` means that a server refuses the file or
@@ -55,21 +55,27 @@ def problems(decoder: Decoder) -> Iterator[Problem]:
 
 
 class Names:
-    """Tells whether a name occurs twice in one value, whatever its size."""
+    """Tells whether a name occurs twice in one value, whatever its size; without temporary space it says so."""
 
     def __init__(self) -> None:
         self.first: list[bytes] | None = None
         self.more: Unique | None = None
+        self.failure: OSError | None = None
 
     def add(self, names: list[bytes]) -> None:
         """Take the names of a batch."""
         if self.first is None:
             self.first = names
             return
-        if self.more is None:
-            self.more = Unique()
-            self.more.add(self.first)
-        self.more.add(names)
+        if self.failure is not None:
+            return
+        try:
+            if self.more is None:
+                self.more = Unique()
+                self.more.add(self.first)
+            self.more.add(names)
+        except OSError as error:
+            self.failure = error
 
     def verdict(self, what: str) -> Iterator[Problem]:
         """Yield the finding, if there is one."""
@@ -79,8 +85,14 @@ class Names:
                 twice = next(name for name, count in Counter(names).items() if count > 1)
                 yield "error", f"duplicate-{what}", f"{what} {twice[:40]!r} twice"
             return
+        count = 0
         with self.more:
-            count = len(self.more.candidates())
+            try:
+                count = 0 if self.failure else len(self.more.candidates())
+            except OSError as error:
+                self.failure = error
+        if self.failure is not None:
+            yield "warning", "not-unique", f"uniqueness of its {what}s not checked: {self.failure.strerror}"
         if count:
             yield "error", f"duplicate-{what}", f"{count} {what}s twice, as far as 64-bit fingerprints tell"
 
@@ -202,7 +214,7 @@ _CHECKS: dict[str, Callable[[Decoder], Iterator[Problem]]] = {
 
 
 def function_problems(source: bytes, size: int, names: set[bytes]) -> Iterator[Problem]:
-    """Check a function library's source: its first line names an engine and a library (rdb-format.md §4)."""
+    """Check a function library's source: its first line names an engine and a library."""
     line = source.split(b"\n", 1)[0]
     words = line.split()
     options = dict(word.split(b"=", 1) for word in words[1:] if b"=" in word)

@@ -1,4 +1,4 @@
-"""The payload of DUMP: a value without its key, behind it the RDB version and a checksum (rdb-format.md §13.2).
+"""The payload of DUMP: a value without its key, behind it the RDB version and a checksum.
 
     [KEY_META] TYPE body | version: u16 | crc64 of all before it: u64          and of FUNCTION DUMP: (f5 str)* | …
 

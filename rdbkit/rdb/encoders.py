@@ -2,7 +2,7 @@
 
     encode_<type>(value, options) -> what stands in the file behind type byte and key
 
-Values have the shapes of design.md §5, as they lie in a file:
+Values have these shapes, in the order of the file:
 
     string  bytes                               hash   [(field, value, expires_at | None)]       ms since epoch
     list    [bytes]                             array  [(index, bytes | int | float)], ascending
@@ -55,7 +55,7 @@ class Options:
 
     #: Pack strings and blobs with LZF where that saves enough.
     compress: bool = True
-    #: Back-length rule of listpacks: "new" for Redis >= 8.8 and Valkey >= 9.1 (rdb-format.md §10.2).
+    #: Back-length rule of listpacks: "new" for Redis >= 8.8 and Valkey >= 9.1.
     generation: Literal["old", "new"] = "old"
     #: Keep to the ziplist integers that RDB <= 5 knew.
     wide: bool = False

@@ -1,4 +1,4 @@
-"""Module values: typed parts that can be read, kept and written back without the module (rdb-format.md §9)."""
+"""Module values: typed parts that can be read, kept and written back without the module."""
 
 from __future__ import annotations
 

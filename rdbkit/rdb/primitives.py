@@ -1,10 +1,10 @@
 """What every record is written with: lengths, strings, doubles, ids. The reading half is rdbkit.wire.cursor.
 
-    length   6, 14, 32 or 64 bits, always in the shortest form          rdb-format.md §3.1
-    string   raw, integer or LZF, chosen by the servers' own rule       §3.2
-    double   text behind one length byte (ZSET only)                    §3.4
+    length   6, 14, 32 or 64 bits, always in the shortest form
+    string   raw, integer or LZF, chosen by the servers' own rule
+    double   text behind one length byte (ZSET only)
     ids      a stream id as 16 raw bytes; the names of modules and of metadata classes, with version and flags, as one
-             number: six bits a character, in two alphabets that differ in their last two               §9.1, §11.2
+             number: six bits a character, in two alphabets that differ in their last two
 
 Values that the format cannot hold are the caller's mistake and raise ValueError; nothing here reads foreign bytes.
 """
@@ -21,7 +21,7 @@ from rdbkit.wire import lzf
 #: One value inside a module's: ("uint", 7). Kinds as in MODULE_KINDS.
 ModulePart = tuple[str, int | float | bytes]
 
-#: Strings up to this are not worth packing, and an integer's text is no longer than the other (§3.2).
+#: Strings up to this are not worth packing, and an integer's text is no longer than the other.
 NOT_PACKED = 20
 INTEGER_TEXT = 11
 
@@ -162,7 +162,7 @@ def class_name(number: int) -> tuple[str, int, int]:
 
 
 def encode_module_parts(parts: Iterable[ModulePart], compress: bool = True) -> bytes:
-    """Return module values as sub-opcodes and payloads, the end mark included (§9.2)."""
+    """Return module values as sub-opcodes and payloads, the end mark included."""
     out = [encode_length(MODULE_KINDS[kind]) + _module_payload(kind, value, compress) for kind, value in parts]
     return b"".join(out) + encode_length(spec.MODULE_EOF)
 

@@ -5,8 +5,8 @@ Valkey, 30 to 37 in Dragonfly), so a row has an `id` that is unique: the number 
 the number plus 0x100 for Valkey's own and plus 0x200 for Dragonfly's own. `dialect` tells what the bytes of one file
 mean.
 
-Source: rdb-format.md §1, §4, §7, rdb-types.csv. `verified` rows were decoded from files of real servers; `source` rows
-are read as documented and said so when met; `refused` rows are recognised and named, and reading stops there.
+Sources: rdb.h of the BSD-licensed versions, and files of real servers. `verified` rows were decoded from such files;
+`source` rows are read as documented, which is said when one is met; `refused` rows are recognised and named, and reading stops there.
 
 When you add a row, also add: a decoder in values.DECODERS, a way to walk it in walker, an encoder in writer, a fixture.
 """
@@ -39,14 +39,14 @@ HASH_TEMPLATE, KEY_META, SLOT_INFO, FUNCTION2, FUNCTION_PRE_GA, MODULE_AUX = ran
 IDLE, FREQ, AUX, RESIZEDB, EXPIRETIME_MS, EXPIRETIME, SELECTDB, EOF = range(248, 256)
 UPDATE, SLOT_IMPORT = VALKEY_OWN + 242, VALKEY_OWN + 243
 
-# Sub-opcodes of module values (rdb-format.md §9.2)
+# Sub-opcodes of module values
 MODULE_EOF, MODULE_SINT, MODULE_UINT, MODULE_FLOAT, MODULE_DOUBLE, MODULE_STRING = range(6)
 # Containers of a LIST_QUICKLIST_2 node
 PLAIN, PACKED = 1, 2
 # Element tags of an ARRAY
 ARRAY_STRING, ARRAY_INT, ARRAY_FLOAT, ARRAY_SMALL_STRING = range(4)
 
-#: What an entry may say of its type (design.md §5).
+#: What an entry may say of its type.
 TYPES = ("string", "list", "set", "zset", "hash", "stream", "array", "module")
 
 

@@ -1,4 +1,4 @@
-"""Streams to bodies: five types that differ in what follows the entries (rdb-format.md §8).
+"""Streams to bodies: five types that differ in what follows the entries.
 
 Entries lie in nodes. A node is a listpack under the id of its first entry, its master: first a master entry with the
 counts and field names, then every entry as deltas to that id. Ids are unsigned and listpack integers are signed, so

@@ -1,4 +1,4 @@
-"""Streams: entries in listpack nodes, then what the stream and its consumer groups know (rdb-format.md §8).
+"""Streams: entries in listpack nodes, then what the stream and its consumer groups know.
 
     nodes * (str master id, str listpack)   length   last id   [first id  max deleted id  entries added]
     groups * (name, last delivered, [entries read], pending * (id, time, count),

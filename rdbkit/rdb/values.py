@@ -1,7 +1,7 @@
 """From a body's bytes to Python objects: one decoder per type, each yielding parts in batches.
 
 A decoder reads a cursor that stands at the body, whether that is a retained body of forty bytes or a file with five
-million fields to come, and yields lists of parts in file order (design.md §5). `value` puts them together. Flat lists
+million fields to come, and yields lists of parts in file order. `value` puts them together. Flat lists
 of byte strings are the common currency: a listpack, a ziplist and a run of plain strings all give one, and pairing
 them up is left to zip, which is as quick interpreted as compiled.
 
@@ -512,7 +512,7 @@ DECODERS: dict[int, Callable[[Decoder], Parts]] = {
 
 
 def value(decoder: Decoder) -> tuple[Any, dict[bytes, int]]:
-    """Read a body whole: the value in the shape of design.md §5, and the expiries of a hash's fields in ms."""
+    """Read a body whole: the value as Entry.value has it, and the expiries of a hash's fields in ms."""
     batches = decoder.parts()
     if decoder.type == "hash":
         triples = [part for batch in batches for part in batch]

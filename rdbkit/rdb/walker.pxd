@@ -3,7 +3,7 @@ from rdbkit.rdb.body cimport Body
 from rdbkit.wire.cursor cimport Cursor
 
 cdef int _SHAPE, _AUX, _CRON, _EXPIRETIME_MS
-cdef Py_ssize_t _BATCH, _BATCH_BYTES
+cdef Py_ssize_t _BATCH, _BATCH_BYTES, _BATCH_WALKED
 
 cdef class Walker:
     cdef public Cursor cursor
@@ -17,7 +17,7 @@ cdef class Walker:
     cdef public unsigned long long stored, computed
     cdef public object db
     cdef public bytes member
-    cdef public long long held, templates_held, first
+    cdef public long long begun, held, templates_held, first
 
     cpdef _forget(self)
     @cython.locals(out=list)

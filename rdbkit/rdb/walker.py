@@ -56,14 +56,20 @@ Record = tuple[int, int, Any]
 #: Entries in a batch, and bytes of retained bodies and records in it.
 _BATCH = 256
 _BATCH_BYTES = 1 << 20
-#: Bytes of records that `prologue` leaves at once; further ones come with the first batches.
+#: Bytes walked over in one batch, however few of the entries in them are wanted: so a caller can show how far it is.
+_BATCH_WALKED = 1 << 24
+#: Records, and bytes of them, that `prologue` leaves at once; further ones come with the first batches.
+_PROLOGUE_RECORDS = 1 << 14
 _PROLOGUE_BYTES = 1 << 23
 #: AUX values are kept whole up to this size; of longer ones (Active-Active backlogs) the beginning.
 _AUX_KEPT = 1 << 16
 #: A function library is kept whole up to this size.
 _FUNCTION_KEPT = 1 << 24
 _TEMPLATES_KEPT = 1 << 26
-# Times between 1990 and 2200, in ms: which byte order a time of an old file was written in (rdb-format.md §6.2).
+#: Members' expiries of one entry (KeyDB) come along up to so many bytes, and what a dict takes for each of them.
+_MEMBERS_KEPT = 1 << 24
+_MEMBER = 200
+# Times between 1990 and 2200, in ms: which byte order a time of an old file was written in.
 _EARLY, _LATE = 631152000000, 7258118400000
 
 
@@ -111,6 +117,7 @@ class Walker:
         self.db = 0
         self.key: bytes | None = None
         self.held = 0
+        self.begun = 0
         self.templates_held = 0
         self.member: bytes | None = None
         self.delivered = False
@@ -131,12 +138,12 @@ class Walker:
         self.selects = not (plan.dbs is None and plan.types is None and plan.pattern is None and not plan.ttl)
 
     def prologue(self) -> None:
-        """Read the records that come before the first database or key: who wrote the file stands there.
+        """Read the records that come before the first key: who wrote the file stands there.
 
         Damage among them raises with the first batch.
         """
         try:
-            while not self.done and self.held < _PROLOGUE_BYTES and not self.cursor.at_end():
+            while self.held < _PROLOGUE_BYTES and len(self.records) < _PROLOGUE_RECORDS and not self.cursor.at_end():
                 kind = self.table[self.cursor.view[self.cursor.pos]]
                 if kind not in _PROLOGUE:
                     return
@@ -158,6 +165,7 @@ class Walker:
             raise error
         out: list[Entry] = []
         self.held = 0
+        self.begun = self.cursor.base
         try:
             self.finish()
             self._fill(out)
@@ -186,7 +194,10 @@ class Walker:
             number = cursor.view[cursor.pos]
             # A KeyDB entry is complete only when none of its members' expiries follows: no batch ends between the two.
             if (number != _AUX or self.settled) and (
-                len(out) >= _BATCH or self.held >= _BATCH_BYTES or len(self.records) >= _BATCH
+                len(out) >= _BATCH
+                or self.held >= _BATCH_BYTES
+                or len(self.records) >= _BATCH
+                or cursor.base - self.begun > _BATCH_WALKED
             ):
                 return 0
             at = cursor.base + cursor.pos
@@ -372,13 +383,16 @@ class Walker:
     def _subexpire(self, name: bytes, value: bytes, out: list[Entry]) -> bool:
         """Add a member's expiry to the entry before it (KeyDB: the pair of records follows its key).
 
-        False where that entry is gone (it was handed over open, or was not selected), or no member was named before.
+        False where that entry is gone (it was handed over open), has too many of them, or no member was named before:
+        then the record is told as any other.
         """
         if name == b"keydb-subexpire-key":
             self.member = value
             return True
         member, self.member = self.member, None
-        if member is None or not out or self.first >= 0 or not self.delivered:
+        if not self.delivered:
+            return True
+        if member is None or not out or self.first >= 0 or self.held > _MEMBERS_KEPT:
             return False
         if not is_integer(value):
             raise Corrupt("a member's expiry that is no number", offset=self.cursor.tell(), code="bad-aux")
@@ -388,6 +402,7 @@ class Walker:
         if entry[EXTRA] is None:
             entry = out[last] = (*entry[:EXTRA], {})
         entry[EXTRA].setdefault("members", {})[member] = when
+        self.held += len(member) + _MEMBER
         return True
 
     def _on_function(self, out: list[Entry]) -> tuple[bytes, int]:
@@ -526,7 +541,20 @@ _MARKS = {
 }
 _ATTRIBUTES = frozenset((spec.EXPIRETIME_MS, spec.EXPIRETIME, spec.IDLE, spec.FREQ, spec.KEY_META, spec.RAM_LRU))
 _PROLOGUE = frozenset(
-    (spec.AUX, spec.MODULE_AUX, spec.FUNCTION2, spec.FUNCTION_PRE_GA, spec.HASH_TEMPLATE, spec.SLOT_IMPORT)
+    (
+        spec.AUX,
+        spec.MODULE_AUX,
+        spec.FUNCTION2,
+        spec.FUNCTION_PRE_GA,
+        spec.HASH_TEMPLATE,
+        spec.SLOT_IMPORT,
+        # KeyDB marks no file as its own, only (as an active replica) keys: between these and the key itself.
+        spec.SELECTDB,
+        spec.RESIZEDB,
+        spec.EXPIRETIME_MS,
+        spec.IDLE,
+        spec.FREQ,
+    )
 )
 _RECORDS: dict[int, Callable[[Walker, list[Entry]], Any]] = {
     spec.EXPIRETIME_MS: Walker._on_expire_ms,

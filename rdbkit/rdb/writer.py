@@ -4,7 +4,7 @@
     { select_db resize_db { slot_info [expire_ms] [idle | freq] [key_meta] entry }* }*
     module_aux* end
 
-That is the order of the servers (rdb-format.md §2). The Writer keeps to what it is told, and refuses with ValueError
+That is the order of the servers. The Writer keeps to what it is told, and refuses with ValueError
 only a record that does not exist in the version it writes. All of it goes through one buffer into the running CRC64.
 
 A body is made by `encode`, or copied from another file where the type means the same in both. How a type is laid out
@@ -116,7 +116,7 @@ def encode_key_meta(classes: Sequence[tuple[int, Iterable[ModulePart]]], compres
 
 
 def dump_payload(type_id: int, body: bytes, version: int, checksum: bool = True, meta: bytes = b"") -> bytes:
-    """Return what DUMP answers and RESTORE takes: no key, no expiry (rdb-format.md §13.2).
+    """Return what DUMP answers and RESTORE takes: no key, no expiry.
 
     Without `checksum` the sum is zero, which Redis accepts from 8.4 on. `meta` is a KEY_META record.
     """

@@ -35,6 +35,7 @@ LEAST = 11
 #: Bytes of the longest value that servers write by default (proto-max-bulk-len).
 LONGEST = 1 << 29
 _NEARLY = 1 << 20
+_FIRST = 1 << 12
 _BATCH = 512
 _SHORT = ("eof", "bytes")
 
@@ -143,14 +144,17 @@ class Records:
         self._at = start
         self._void = False
 
+    @property
+    def moved(self) -> bool:
+        """Whether reading goes on elsewhere than behind what was given last."""
+        return self._void
+
     def void(self, item: Item) -> Damage:
-        """Take back a record, and all that was given behind it; return what is damaged of it."""
+        """Take back a record; return what is damaged of it. If then `moved`, all behind it is taken back too."""
         start, end, args, lengths = item
         problem = ("format", start, 0, 0)
         size = lengths[0] if lengths else len(args[0]) if args else 0
         if size <= KEEP and not (args and b"\n" in args[0]):
-            self._at = end
-            self._void = True
             return Damage(start, end, problem)
         # The name is no name because its length is wrong: what it swallowed are records.
         header = _ARGUMENT.search(self.file.at(start, 64))
@@ -284,19 +288,23 @@ def resync(
     claims = _Claims(file, suspect)
     stop = file.end if limit is None else limit
     at = start if floor < 0 else min(floor, start)
+    size = _FIRST
     while at < stop:
-        found, at = _look(file, at, start, stop, claims, whole)
+        found, next_at = _look(file, at, size, start, stop, claims, whole)
         if found >= 0:
             return found
+        # Most often it is near; where it is not, chunks grow.
+        size = min(size * 4, CHUNK) if next_at == at + size else _FIRST
+        at = next_at
     return file.end
 
 
-def _look(file: File, at: int, start: int, stop: int, claims: _Claims, whole: bool) -> tuple[int, int]:
-    """Look through one chunk; return the run's offset (-1: none yet) and where to look on."""
-    data = file.chunk(at, CHUNK + _OVERLAP)
+def _look(file: File, at: int, size: int, start: int, stop: int, claims: _Claims, whole: bool) -> tuple[int, int]:
+    """Look through so many bytes; return the run's offset (-1: none yet) and where to look on."""
+    data = file.chunk(at, size + _OVERLAP)
     for match in _MARK.finditer(data):
         place = at + match.start()
-        if match.start() >= CHUNK or place >= stop:
+        if match.start() >= size or place >= stop:
             break
         if match[1] is not None:
             claims.add(place, at + match.end(), int(match[1]))
@@ -306,7 +314,7 @@ def _look(file: File, at: int, start: int, stop: int, claims: _Claims, whole: bo
                 return place, place
             if skip > place:
                 return -1, skip
-    return -1, at + CHUNK
+    return -1, at + size
 
 
 def _inside(file: File, place: int, claims: _Claims, whole: bool) -> int:

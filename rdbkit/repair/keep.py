@@ -90,7 +90,8 @@ class KeepMost:
                     self._strange(args[-1], item[0], item[1])
             elif judge(args) == BAD:
                 self._damage(self._records.void(item))
-                return
+                if self._records.moved:
+                    return
             else:
                 self._look(item, args)
 
@@ -159,6 +160,9 @@ class KeepMost:
 
     def _give_up(self, lost: Lost) -> None:
         """Note damage; what belongs to it is known when the next MULTI or EXEC comes."""
+        if self._pending and self._pending[-1].end == lost.start:
+            self._pending[-1] = lost._replace(start=self._pending[-1].start)
+            return
         if len(self.lost) + len(self._pending) > MAX_LOST:
             raise LimitExceeded(f"more than {MAX_LOST} damaged places", offset=lost.start, code="too-damaged")
         if not self._pending:

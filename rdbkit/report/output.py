@@ -115,9 +115,7 @@ class Output:
         return self.partial
 
     def _create(self, path: str) -> Any:
-        # Through a link, as a shell's ">" goes; any other name is kept as it was typed, because messages repeat it.
-        target = Path(path)
-        self._target = target = target.resolve() if target.is_symlink() else target
+        self._target = target = places(path)[0]
         try:
             mode = target.stat().st_mode
         except FileNotFoundError:
@@ -128,7 +126,7 @@ class Output:
 
     def _create_partial(self, target: Path, mode: int | None) -> Any:
         """Create FILE.partial anew (never through a link that lies there), with the mode of the file to be replaced."""
-        partial = target.with_name(f"{target.name}.partial")
+        partial = places(target)[1]
         partial.unlink(missing_ok=True)
         raw = partial.open("xb", buffering=0)
         if mode is not None:
@@ -155,6 +153,14 @@ class Output:
             return 0
         self.bytes_written += sent
         return int(sent)
+
+
+def places(path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Return what writing to a path replaces: the file itself, and FILE.partial beside it."""
+    # Through a link, as a shell's ">" goes; any other name is kept as it was typed, because messages repeat it.
+    target = Path(path)
+    target = target.resolve() if target.is_symlink() else target
+    return target, target.with_name(f"{target.name}.partial")
 
 
 def _standard_output() -> Any:

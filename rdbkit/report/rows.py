@@ -12,6 +12,7 @@ template; the rest are woven in by one `%` over the whole batch. Machine formats
     ms        ms since the epoch         2033-05-18 03:33:19Z
     seconds   a span                     2d 3h
     float     number                     1.50
+    share     number from 0 to 1         12.3%
     bool      True, False                yes, no
     text      words of our own           as it is
     path      a file's name              its text form
@@ -118,6 +119,7 @@ def _json_cells(kind: str, form: str) -> Cells:
         return _strings(lambda values: json_strings(values, form), "null")
     make: dict[str, Callable[[Any], str]] = {
         "float": json_number,
+        "share": json_number,
         "bool": lambda value: "true" if value else "false",
         "text": json_quote,
         "path": lambda name: json_quote(path_text(name)),
@@ -148,6 +150,7 @@ def _csv_cells(kind: str, form: str, safe: Callable[[str], str]) -> Cells:
         return _strings(lambda values: _csv_fields(list(map(safe, texts(values, form)))), "")
     make: dict[str, Callable[[Any], str]] = {
         "float": lambda number: json_number(number).strip('"'),
+        "share": json_number,
         "bool": lambda value: "true" if value else "false",
         "text": lambda text: csv_field(safe(text)),
         "path": lambda name: csv_field(safe(path_text(name))),
@@ -159,7 +162,7 @@ def _csv_cells(kind: str, form: str, safe: Callable[[str], str]) -> Cells:
 def _cells(kind: str, make: dict[str, Callable[[Any], str]], null: str) -> Cells:
     if kind not in make:
         return _numbers(null)
-    return each(make[kind], null) if kind in ("json", "float") else _words(make[kind], null)
+    return each(make[kind], null) if kind in ("json", "float", "share") else _words(make[kind], null)
 
 
 class _Weaver:
@@ -167,7 +170,7 @@ class _Weaver:
 
     def __init__(self, columns: Sequence[Column], before: Iterable[str], cells: Iterable[Cells], end: str) -> None:
         # Equal numbers may be written differently only if they are floats (0.0 and -0.0); bytes seldom repeat.
-        folds = [column.kind not in ("float", "bytes", "json") for column in columns]
+        folds = [column.kind not in ("float", "share", "bytes", "json") for column in columns]
         self._parts = list(zip([text.replace("%", "%%") for text in before], cells, folds))
         self._end = end
 

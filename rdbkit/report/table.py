@@ -33,6 +33,7 @@ _MAKE: dict[str, Callable[[Any], str]] = {
     "ms": units.time,
     "seconds": units.duration,
     "float": "{:,.2f}".format,
+    "share": "{:.1%}".format,
     "bool": lambda value: "yes" if value else "no",
     "text": terminal,
     "path": lambda name: terminal(path_text(name)),

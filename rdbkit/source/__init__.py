@@ -11,7 +11,7 @@ length.
 Nothing is held beyond what looking at the first bytes took and, per packing, the bounds that packing.py states.
 Everything before a cut or damage is given first; then the error is raised, and again on each further read.
 
-Sources: rdb-format.md §12 and §13.3 (what follows an RDB, and what a replica receives).
+Sources: replication.c of the BSD-licensed versions (what a replica receives); files of real servers.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ Before an error, everything that precedes it is given. So that this does not dep
 packed bytes are gathered to equal steps. gzip is exact to the byte, zstd and lz4 to the block; bz2 and xz lose what
 their library made of the last _STEP packed bytes.
 
-Sources: RFC 1952 (gzip), RFC 8878 §3.1 (zstd), the LZ4 frame format 1.6, rdb-format.md §13.4 (Valkey's VCS envelope).
+Sources: RFC 1952 (gzip), RFC 8878 §3.1 (zstd), the LZ4 frame format 1.6, the BSD-licensed Valkey 9.2 (VCS envelope).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 """CRC-64/Jones, the checksum behind an RDB file and a DUMP payload.
 
 Polynomial 0xad93d23594c935a9, bits reflected, initial value and final XOR 0; "123456789" gives 0xe9c6d914c4b8d9ca
-(rdb-format.md §12, Redis 2.5.5 and newer).
+(Redis 2.5.5 and newer).
 
 `slice_by_8` is the algorithm. Compiled it runs at memory speed; interpreted it manages a megabyte a second, so that
 face asks crcmod-plus, whose C code is a wheel everywhere, for the same function.

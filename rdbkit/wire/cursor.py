@@ -28,7 +28,7 @@ from rdbkit.wire.crc64 import Update
 
 #: Bytes asked of the source at a time: they fit the second-level cache, and the cost of a call vanishes.
 WINDOW = 1 << 18
-#: What one entry may hold in memory when its body is to be kept (design.md §5: 1 MiB).
+#: What one entry may hold in memory when its body is to be kept (longer ones are handed over open).
 RETAIN = 1 << 20
 #: What a batch of parts may come to: where they are long, fewer are read at a time.
 HELD = 1 << 20
@@ -194,7 +194,7 @@ class Cursor:
         self.pos = at + n
         return self.view[at : at + n]
 
-    # -- length-encoded (rdb-format.md §3.1, §3.2) -----------------------------------------------------------------
+    # -- length-encoded --------------------------------------------------------------------------------------------
 
     def length(self) -> int:
         """Read a length: 6, 14, 32 or 64 bits, 0 to 2^64 - 1."""

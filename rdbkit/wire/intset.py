@@ -1,4 +1,4 @@
-"""Intset: a sorted array of integers in one byte string (rdb-format.md §10.3).
+"""Intset: a sorted array of integers in one byte string.
 
     [width: u32, 2, 4 or 8] [count: u32] [count numbers of that width, little endian, signed, strictly ascending]
 

@@ -1,6 +1,6 @@
 # cython: language_level=3, annotation_typing=False
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Listpack: a byte string that holds a list of short strings and integers (rdb-format.md §10.2).
+"""Listpack: a byte string that holds a list of short strings and integers (Redis 5.0).
 
     [total bytes: u32] [entries: u16, 65535 = unknown] [entry …] [ff]
     entry = [encoding, data] [back-length: the size of these, 1 to 5 bytes]

@@ -1,6 +1,6 @@
 # cython: language_level=3, annotation_typing=False
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""LZF, the compression inside RDB strings (rdb-format.md §3.3).
+"""LZF, the compression inside RDB strings.
 
 A stream of instructions, without header or end mark; c is the first byte of one:
 

@@ -1,6 +1,6 @@
 # cython: language_level=3, annotation_typing=False
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Ziplist: what listpacks took the place of in Redis 7.0 (rdb-format.md §10.1).
+"""Ziplist: what listpacks took the place of in Redis 7.0.
 
     [total bytes: u32] [offset of the last entry: u32] [entries: u16, 65535 = unknown] [entry …] [ff]
     entry = [size of the entry before: u8 below 254, or fe u32] [encoding] [data]

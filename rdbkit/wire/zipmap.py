@@ -1,4 +1,4 @@
-"""Zipmap: how Redis 2.2 to 2.4 kept a small hash in one byte string (rdb-format.md §10.4).
+"""Zipmap: how Redis 2.2 to 2.4 kept a small hash in one byte string.
 
     [pairs: u8, 254 = unknown] [length] [field] [length] [free: u8] [value] [free bytes of garbage] … [ff]
     length = u8 below 254, or fe u32

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
-import shutil
+import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
-
 from live.server import executable
 from repair.data import damaged, recorded, source
 
 from rdbkit.aof.writer import command
+from rdbkit.rdb.hints import HINTS
+
+HOME = Path(__file__).parents[2]
 
 RDB = b"REDIS0010\xfa\x08aof-base\xc0\x01\xff" + bytes(8)
 VALKEY = b"VALKEY080\xff" + bytes(8)
@@ -43,7 +46,7 @@ def test_where_a_server_cuts(face, number):
     server = recorded()[number]
     for row in server["load"]:
         data = damaged(source(server), row["op"])
-        part, _ = checked(face, data, server["server"].replace("-", ":"))
+        part, _ = checked(face, data, server["server"].replace("-", ":"), commands=True)
         start = part.aof.start
         assert start.starts == row["starts"], row
         if row["starts"]:
@@ -73,7 +76,6 @@ def test_the_tool_at_hand(face, tmp_path):
         part, _ = checked(face, whole[:cut], role="base")
         fixed = cut if part.aof is None or part.aof.fixed is None else part.aof.fixed
         assert path.stat().st_size == fixed
-    shutil.rmtree(tmp_path)
 
 
 # -- releases ----------------------------------------------------------------------------------------------------------
@@ -126,12 +128,24 @@ def test_sound(face):
 def test_a_torn_transaction(face):
     _, findings = checked(face, TORN_IN_MULTI)
     assert codes(findings) == ["truncated", "server-cut", "multi-stays-open", "fix-cut"]
-    assert [finding.offset for finding in findings] == [len(SET + MULTI + SET), len(SET + MULTI + SET), len(SET), len(SET)]
+    assert [finding.offset for finding in findings] == [
+        len(SET + MULTI + SET),
+        len(SET + MULTI + SET),
+        len(SET),
+        len(SET),
+    ]
     assert "losing one torn command (9 bytes)" in of(findings, "server-cut").message
     assert "losing 2 commands and a torn one" in of(findings, "fix-cut").message
     assert "keys 'a'" in of(findings, "fix-cut").message
     assert all(finding.hint for finding in findings)
     assert "multi-stays-open" not in codes(checked(face, TORN_IN_MULTI, "valkey:9.1.2")[1])
+
+
+def test_an_open_transaction(face):
+    _, findings = checked(face, SET + MULTI + SET)
+    assert codes(findings) == ["open-transaction", "server-cut", "fix-cut"]
+    assert [finding.offset for finding in findings] == [len(SET)] * 3
+    assert "losing 2 commands (" in of(findings, "server-cut").message
 
 
 def test_a_cut_to_nothing(face):
@@ -290,9 +304,27 @@ def test_any_bytes(face):
         assert part.complete or any(finding.severity == "error" for finding in findings)
 
 
+def test_hostile_damage_is_counted_in_bounded_time(face):
+    """Each of these would swallow all that follows, and each is a place where a command may start."""
+    _, findings = checked(face, SET + b"x" + b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$99999999\r\n" * 5000)
+    assert codes(findings) == ["bad-aof", "server-cut", "fix-cut"]
+
+
+def test_every_code_has_its_test_and_errors_a_hint():
+    text = "".join((HOME / "rdbkit" / "aof" / name).read_text() for name in ("check.py", "loading.py"))
+    found = re.findall(r'Finding\(\s*"?(\w+)"?, "([a-z-]+)"', text)
+    assert len(found) > 15
+    tests = Path(__file__).read_text()
+    for severity, code in found:
+        assert f'"{code}"' in tests
+        assert severity == "note" or HINTS[code]
+
+
 # -- sets and directories ----------------------------------------------------------------------------------------------
 
-MANIFEST = b"file a.aof.1.base.rdb seq 1 type b\nfile a.aof.1.incr.aof seq 1 type i\nfile a.aof.2.incr.aof seq 2 type i\n"
+MANIFEST = (
+    b"file a.aof.1.base.rdb seq 1 type b\nfile a.aof.1.incr.aof seq 1 type i\nfile a.aof.2.incr.aof seq 2 type i\n"
+)
 
 
 def a_set(root: Any, **changes: bytes | None) -> Any:
@@ -349,7 +381,7 @@ def test_what_is_wrong_with_a_set(face, tmp_path, changes, expected):
 
 def test_a_data_directory(face, tmp_path):
     a_set(tmp_path)
-    (tmp_path / "dump.rdb").write_bytes(RDB[:-4])
+    (tmp_path / "dump.rdb").write_bytes(b"REDIS0010\xff" + bytes(4))
     result, wrong = check(face, tmp_path)
     assert wrong == ["truncated"]
     (damage,) = [finding for finding in result.findings if finding.severity == "error"]

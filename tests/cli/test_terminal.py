@@ -105,15 +105,15 @@ def test_no_colour_where_none_is_wanted(files: Path, env: dict[str, str]) -> Non
 
 
 def test_findings_are_never_cut(files: Path) -> None:
-    ran = terminal("check", files / "cut.rdb", env={"NO_COLOR": "1"})
+    ran = terminal("check", "cut.rdb", cwd=files, env={"NO_COLOR": "1"})
     assert ran.status == 1
-    findings = ran.out[: ran.out.index("rdbkit: ")].replace(str(files), "…").splitlines()
+    findings = ran.out[: ran.out.index("rdbkit: ")].splitlines()
     assert findings == [
         "error truncated: the file ends in the middle of a record",
-        "  …/cut.rdb, offset 3000, db 0, key list:ints",
+        "  cut.rdb, offset 3000, db 0, key list:ints",
         "  -> fetch the file again, or wait if it is still being written",
         "note stopped: 3 keys read, up to offset 2916; what follows is unknown",
-        "  …/cut.rdb, offset 2916",
+        "  cut.rdb, offset 2916",
     ]
     for columns in (20, 40, 80):
         lines = terminal("check", files / "checksum.rdb", "-q", columns=columns).out

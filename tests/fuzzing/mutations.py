@@ -261,7 +261,7 @@ def flood(rng: random.Random, data: bytes, base: Base, bases: Bases) -> bytes:
     form = rng.randrange(6)
     if form == 0:  # function libraries of up to 16 MiB each
         pieces = [
-            b"\xf5" + _packed(b"#!lua name=l%d\n" % n, b"ab", rng.choice((30, 6000, 60000)), b"") for n in range(12)
+            b"\xf5" + _packed(b"#!lua name=l%d\n" % n, b"ab", rng.choice((30, 6000, 60000)), b"") for n in range(8)
         ]
     elif form == 1:
         pieces = [b"\xfa\x03k%02d" % (n % 100) + _packed(b"", b"ab", 250, b"") for n in range(1500)]

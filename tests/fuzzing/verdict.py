@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gc
+from collections.abc import Callable
 from typing import Any
 
 from fuzzing.accounts import (
@@ -21,8 +21,8 @@ from fuzzing.mutants import Mutant, pack
 _ERRORS = ("Truncated", "Corrupt", "Unsupported", "LimitExceeded", "Passed")
 
 
-def judge(case: Mutant) -> tuple[list[Line], list[str]]:
-    """Read a mutant in every way; return the account and what is wrong with it."""
+def judge(case: Mutant, begin: Callable[[], object] = int) -> tuple[list[Line], list[str]]:
+    """Read a mutant in every way, with a call of `begin` before each; return the account and what is wrong with it."""
     wrong: list[str] = []
     if case.base.dump:
         lines = load_payload(case.data)
@@ -30,23 +30,20 @@ def judge(case: Mutant) -> tuple[list[Line], list[str]]:
         if ended and case.data != case.base.data and not case.forged and any(case.data[-8:]):
             wrong.append("clean end of a changed payload with a checksum")
         return lines, wrong + _offsets(lines, len(case.data))
-    # A pipe is asked for values first: nothing else of a long one is to be had afterwards.
-    order = 2 if case.delivery.chunk else int(case.extra * 1000) % 3
-    # What a walk remembers is bounded, but that of several may wait for the collector.
-    settle = gc.collect if case.how[0] == "flood" else int
-    levels: dict[str, list[Line]] = {"values": read_values(case.delivery, order)}
+    levels: dict[str, list[Line]] = {"values": read_values(case.delivery, _order(case))}
     values = levels["values"]
     for level, depth in (("head", 0), ("shape", 1)):
-        settle()
+        begin()
         levels[level] = read_rows(case.delivery, depth)
     for level, lines in levels.items():
         wrong += _before(case, level, lines)
-    settle()
+    begin()
     check = check_file(case.delivery)
-    settle()
+    begin()
     export = export_file(case.delivery, ("jsonl", "csv", "json")[int(case.extra * 100) % 3])
     wrong += _checksum(case, values) + _agree(values, check, export)
     lines = [line for part in (*levels.values(), check, export) for line in part]
+    begin()
     if case.extra < 0.3:
         lines += rewrite_file(case.delivery, case.extra < 0.15)
     elif case.extra < 0.5:
@@ -54,6 +51,14 @@ def judge(case: Mutant) -> tuple[list[Line], list[str]]:
     elif case.extra > 0.995:
         lines += run_command(case.data, (case.extra - 0.995) * 200)
     return lines, wrong + _offsets(lines, -1 if case.packing else len(case.data))
+
+
+def _order(case: Mutant) -> int:
+    """Return in which order an entry is asked (accounts.entry_account)."""
+    if case.how[0] == "bomb":
+        return 0  # it alone looks at the size of a value before it asks for it whole
+    # A pipe is asked for values first: nothing else of a long one is to be had afterwards.
+    return 2 if case.delivery.chunk else int(case.extra * 1000) % 3
 
 
 def _before(case: Mutant, level: str, lines: list[Line]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Each row of the table of encodings (memory-model.md §3.10), at its limits and one beside them."""
+"""Each row of the table of encodings, at its limits and one beside them."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def decode(face: Any, type_id: int, data: bytes, dribble: bool = False) -> Any:
 
 @pytest.mark.parametrize(("name", "value", "options", "wire"), BODIES, ids=[row[0] for row in BODIES])
 def test_examples(face, name, value, options, wire):
-    """The examples of rdb-format.md, whole and byte by byte; a decoder stops exactly behind its body."""
+    """Bodies as servers write them, whole and byte by byte; a decoder stops exactly behind its body."""
     type_id = getattr(spec, name)
     for dribble in (False, True):
         reader = decoder(face, type_id, unhex(wire) + b"next", dribble)

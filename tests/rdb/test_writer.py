@@ -1,4 +1,4 @@
-"""Bytes of the writer against the examples of rdb-format.md; round trips of primitives; what it refuses."""
+"""Bytes of the writer against examples worked out by hand; round trips of primitives; what it refuses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LISTPACK_EX = "1f 1f0000000600 816102 817802 f4ff1f4aa9d101000009 816202 817902 
 SHAPED = [(b"bb", b"y", None), (b"a", b"x", None)]
 SCORED = "0c 0c0000000200 816102 0101 ff"
 
-#: (type, value, options, body): rdb-format.md §7 to §9.
+#: (type, value, options, body), bodies as servers write them.
 BODIES: list[tuple[str, Any, dict[str, Any], str]] = [
     ("STRING", b"v", {}, "01 76"),
     ("LIST", [b"a", b"b"], {}, "02 0161 0162"),

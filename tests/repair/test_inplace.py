@@ -198,6 +198,7 @@ def test_stopped_at_each_step(torn, links, monkeypatch):
     assert states == {TORN, GOOD}
 
 
+@pytest.mark.slow
 def test_killed_at_any_instant(tmp_path):
     """Fifty kills spread over the time that a repair takes; the last ones mostly come too late."""
     path = tmp_path / "appendonly.aof"

@@ -1,4 +1,4 @@
-"""Intsets: rdb-format.md §10.3."""
+"""Intsets: made, read, damaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listpacks: rdb-format.md §10.2, both generations of back-lengths."""
+"""Listpacks: both generations of back-lengths."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_generations(face, size, beside):
 
 
 def test_generations_as_measured(face):
-    """The two spellings that real servers gave (rdb-format.md §10.2), and neither of them mixed up."""
+    """The two spellings that real servers gave, and neither of them mixed up."""
     listpack = face("wire.listpack")
     entry = b"\xf0\xfa\x3f\x00\x00" + b"a" * 16378
     second = b"\x86second\x07"

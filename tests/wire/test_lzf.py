@@ -1,4 +1,4 @@
-"""LZF: rdb-format.md §3.3, against the table there and against python-lzf."""
+"""LZF: against strings packed by hand and against python-lzf."""
 
 from __future__ import annotations
 

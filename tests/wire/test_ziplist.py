@@ -1,4 +1,4 @@
-"""Ziplists: rdb-format.md §10.1, and what a server makes of them that has only listpacks."""
+"""Ziplists, and what a server makes of them that has only listpacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zipmaps: rdb-format.md §10.4."""
+"""Zipmaps: made, read, damaged."""
 
 from __future__ import annotations
 

@@ -1,0 +1,156 @@
+"""`rdbkit report`: the whole picture."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+
+import click
+
+from rdbkit.analysis.report import Report, reason
+from rdbkit.cli.options import (
+    PATH,
+    Examples,
+    Reading,
+    Run,
+    bytes_option,
+    format_option,
+    open_output,
+    output_option,
+    reading_options,
+    say,
+)
+from rdbkit.cli.prefixes import separators_of
+from rdbkit.errors import RdbkitError, Unsupported
+from rdbkit.rdb import walker
+from rdbkit.rdb.walker import Plan
+from rdbkit.report.facts import document
+from rdbkit.report.output import Output
+from rdbkit.report.picture import Screen, shows_blocks
+from rdbkit.report.text import json_safe, path_text
+
+_LINE = 1 << 21
+
+
+@click.command(
+    "report",
+    short_help="The whole picture: memory by type and prefix, biggest keys, expiry.",
+    cls=Examples,
+    examples="""
+rdbkit report dump.rdb
+rdbkit report dump.rdb --match 'user:*' -f json > report.json
+rdbkit report shard-*.rdb
+rdbkit report shard-17.rdb --partial 17.part   # on each machine; then:
+rdbkit report --merge *.part
+""",
+)
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=PATH)
+@format_option("table", "json")
+@output_option
+@click.option("-n", "--limit", metavar="N", type=click.IntRange(0), default=10, help="Biggest keys per type (10).")
+@click.option("--no-fold", is_flag=True, help="Prefixes: leave numbers, hashes and dates in keys as they are.")
+@click.option("--separator", metavar="TEXT", multiple=True, help="Prefixes: what --depth counts (: and /); repeatable.")
+@click.option("--depth", metavar="N", type=click.IntRange(1), help="Prefixes: the first N parts of a key.")
+@click.option(
+    "--partial",
+    "partial_file",
+    metavar="FILE",
+    type=PATH,
+    help="Write what `--merge` reads to FILE, instead of a report.",
+)
+@click.option("--merge", is_flag=True, help="PATHs are such files: one report of all that they hold.")
+@bytes_option
+@reading_options(select=True)
+def command(
+    reading: Reading,
+    paths: tuple[str, ...],
+    output_format: str,
+    output: str | None,
+    limit: int,
+    no_fold: bool,
+    separator: tuple[str, ...],
+    depth: int | None,
+    partial_file: str | None,
+    merge: bool,
+    form: str,
+) -> None:
+    """Tell what is in a file and who uses the memory: types, prefixes, biggest keys, expiry, what is notable.
+
+    Memory is what MEMORY USAGE would answer on the target. Several files give one report.
+    """
+    if not paths:
+        raise click.UsageError("Missing argument 'PATH...'.")
+    if partial_file is not None and output is not None:
+        raise click.UsageError("--partial FILE is the output: --output has nothing to write.")
+    separators = separators_of(separator)
+    with open_output(output if partial_file is None else partial_file, paths) as out:
+        run = Run(out, reading.quiet)
+        found = _merge(run, paths) if merge else None
+        if found is None:
+            found = Report(limit, not no_fold, separators, depth)
+            for path in () if merge else paths:
+                _read(run, path, found, reading)
+        found.biggest.trim(limit)
+        if found.files:
+            _write(found, out, output_format if partial_file is None else "partial", form)
+        # A partial says itself what is missing in it, and must not be missing when all are merged.
+        run.end(complete=partial_file is not None)
+
+
+def _read(run: Run, path: str, found: Report, reading: Reading) -> None:
+    with run.input(path):
+        known = len(found.files)
+        try:
+            with reading.open(path, Plan(level=walker.SHAPE)) as snapshot:
+                found.read(snapshot, filtered=bool(reading.selection), progress=reading.progress_of)
+        except (RdbkitError, OSError) as error:
+            if len(found.files) == known:
+                found.unread.append((path, reason(error)))
+            raise
+
+
+def _merge(run: Run, paths: tuple[str, ...]) -> Report | None:
+    """Return the report of all partials; None if there is none. What is wrong with the files in them counts again."""
+    whole: Report | None = None
+    for path in paths:
+        with run.input(path):
+            try:
+                whole = _merged(run, path, whole)
+            except (RdbkitError, OSError) as error:
+                whole = whole or Report()
+                whole.unread.append((path, reason(error)))
+                raise
+    if whole is not None and (whole.unread or any(file.error for file in whole.files)):
+        run.statuses.add(1)
+    return whole
+
+
+def _merged(run: Run, path: str, whole: Report | None) -> Report:
+    with open(sys.stdin.fileno() if path == "-" else path, "rb", closefd=path != "-") as file:
+        part = Report.load(iter(partial(file.readline, _LINE), b""))
+    if whole is None:
+        return part
+    if whole.files and not whole.fits(part):
+        raise Unsupported("made with other options for prefixes than the first", code="not-partial")
+    names = {(one.file, one.ctime, one.size, one.total) for one in whole.files}
+    for one in part.files:
+        if (one.file, one.ctime, one.size, one.total) in names:
+            say(f"{path_text(path)}: {path_text(one.file)} is counted twice: another partial holds the same")
+    whole.merge(part)
+    return whole
+
+
+def _write(found: Report, out: Output, output_format: str, form: str) -> None:
+    if output_format == "partial":
+        for line in found.dump():
+            out.text(line)
+        return
+    picture = found.result()
+    if output_format == "json":
+        text = json.dumps(document(picture, form), ensure_ascii=False, indent=2) + "\n"
+        out.text(json_safe(text) if out.is_terminal else text)
+        return
+    width = out.width if out.is_terminal else None
+    for line in Screen(picture, form, width, out.color, out.is_terminal and shows_blocks()).lines():
+        out.text(line + "\n")
