@@ -325,6 +325,9 @@ class Resp:
     def _step(self, size: int) -> int:
         """Step over up to `size` bytes; return how many there were."""
         cursor = self.cursor
+        # Where the whole length is known, a claim beyond it need not be read out to be seen through.
+        if cursor.size >= 0 and size > cursor.size - cursor.base - cursor.pos:
+            return cursor.size - cursor.base - cursor.pos
         left = size
         while left > cursor.end - cursor.pos:
             left -= cursor.end - cursor.pos
