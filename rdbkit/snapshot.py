@@ -304,7 +304,7 @@ class Snapshot:
                 code="needs-replay",
             )
         # Where no checksum vouches for it, a stray end mark in the middle of a file looks just like this.
-        if self.checksum not in ("good", "not verified") and tail.kind not in ("replication mark", "nothing"):
+        if self.checksum != "good" and tail.kind not in ("replication mark", "nothing"):
             raise Corrupt(
                 f"{tail.size} bytes ({tail.kind}) follow the end of an RDB whose checksum is {self.checksum}: "
                 "keys may be hidden in them",

@@ -206,6 +206,28 @@ def test_a_disk_that_fails_is_no_question_of_uniqueness(face: Any) -> None:
         face.rdbkit.check(file)
 
 
+def test_an_end_that_no_checksum_vouches_for(tmp_path: Path) -> None:
+    """A stray end mark hides the keys behind it: also where the checksum was not asked for."""
+    path = tmp_path / "dump.rdb"
+    path.write_bytes(made(entry(0, b"a"), ("put", b"\xff" + b"x" * 8), entry(0, b"hidden")))
+    for command in ("keys", "export", "check", "info"):
+        ran = rdbkit(command, path, "--no-checksum")
+        assert ran.status == 1
+        assert "keys may be hidden" in ran.out + ran.err
+
+
+def test_a_transfer_that_is_not_what_it_announced(face: Any) -> None:
+    file = made(entry(0))
+    mark = b"m" * 40
+    whole = [b"$%d\r\n%b" % (len(file), file), b"$EOF:%b\r\n%b%b" % (mark, file, mark)]
+    for data in whole:
+        assert not [found for found in face.rdbkit.check(data).findings if found.severity != "note"]
+    for data in (b"$9999\r\n" + file, whole[1][:-40], whole[1][:-1]):
+        result = face.rdbkit.check(data)
+        assert result.sound
+        assert result.findings[0].code == "torn-transfer"
+
+
 # -- entries -----------------------------------------------------------------------------------------------------------
 
 

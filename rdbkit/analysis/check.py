@@ -300,10 +300,22 @@ class Check:
                 )
                 # Up to 3.2 a server counted expired keys that it then left out.
                 yield Finding("note" if self.snapshot.version < 8 else "warning", "resizedb", message, db=db)
+        yield from self._framing(self.snapshot)
         tail = self.snapshot.tail
         if tail is not None:
             severity = "note" if tail.kind == "replication mark" else "warning"
             yield Finding(severity, "trailing-bytes", f"{tail.size} bytes behind the end: {tail.kind}", tail.offset)
+
+    def _framing(self, snapshot: Snapshot) -> Iterator[Finding]:
+        """Yield how a replication transfer differs from what it announced."""
+        source, tail = snapshot.source, snapshot.tail
+        if source.mark is not None and not (tail and tail.kind.startswith("replication mark")):
+            yield Finding("warning", "torn-transfer", "the mark that ends the transfer is missing", snapshot.end)
+        if source.framed_length is not None and source.packing[-1].startswith("replication"):
+            size = (snapshot.end or 0) - source.start + (tail.size if tail else 0)
+            if size != source.framed_length:
+                message = f"the transfer announced {source.framed_length} bytes, there are {size}"
+                yield Finding("warning", "torn-transfer", message, snapshot.end)
 
     def _changes(self, snapshot: Snapshot) -> Iterator[Finding]:
         if snapshot.source.changed():

@@ -1,7 +1,7 @@
 """Sums under names in bounded memory: exact while all names fit, then the heavy ones with a bound of error.
 
     names ≤ capacity    a plain table: every sum is exact
-    more                the lighter half of the table is thrown out, and the names in it are forgotten
+    more                the lighter half of the table is thrown out, and the names in it forgotten
 
 Each name carries the error that it entered with. Nobody knows what a forgotten name had, but it was at most what the
 heaviest forgotten one had: that is `absent`, per column, and the error of every name that comes (again) from then on.
@@ -34,7 +34,7 @@ class Hitter(NamedTuple):
 class Hitters:
     """Sums of `columns` non-negative numbers under names, for at most `capacity` names.
 
-    `weigh` tells of a list of sums which names are kept: the heavier ones, of equals the smaller name.
+    `weigh` tells of a list of sums which names are kept: the heavier ones.
     """
 
     def __init__(self, capacity: int, columns: int, weigh: Callable[[Sequence[int]], int]) -> None:
@@ -121,13 +121,20 @@ class Hitters:
         return -self._weigh(item[1]), item[0]
 
     def _forget(self) -> None:
-        """Keep the heavier half."""
-        ranked = sorted(self._table.items(), key=self._rank)
-        kept, gone = ranked[: self.capacity // 2], ranked[self.capacity // 2 :]
-        self.absent = tuple(
-            max(self.absent[at], max(entry[at] + entry[-1][at] for _, entry in gone)) for at in range(self.columns)
-        )
-        self._table = dict(kept)
+        """Keep what is heavier than the median: at most half, and of names that are all alike none."""
+        weights = list(map(self._weigh, self._table.values()))
+        median = sorted(weights, reverse=True)[self.capacity // 2]
+        kept = {}
+        gone: dict[tuple[int, ...], list[_Entry]] = {}
+        for weight, (name, entry) in zip(weights, self._table.items()):
+            if weight > median:
+                kept[name] = entry
+            else:
+                gone.setdefault(entry[-1], []).append(entry)
+        self._table = kept
+        for error, entries in gone.items():
+            most = [max(column) for column in list(zip(*entries))[: self.columns]]
+            self.absent = tuple(map(max, self.absent, _sum(most, error)))
 
 
 def _sum(left: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:

@@ -3,8 +3,8 @@
     RESTORE key 0 [type byte][body][u16 RDB version][u64 CRC64]
 
 A body is copied only where it means the same to the target. Ids of templates mean nothing outside of their file. And
-two generations of servers write listpack entries of exactly three sizes differently (listpack.py): a server that gets the
-other's refuses the value, or ends when it is read; which of the two wrote a file, an entry does not tell.
+two generations of servers write listpack entries of exactly three sizes differently (listpack.py): a server that gets
+the other's refuses the value, or ends when it is read; which of the two wrote a file, an entry does not tell.
 """
 
 from __future__ import annotations

@@ -94,6 +94,8 @@ def command(
         found.biggest.trim(limit)
         if found.files:
             _write(found, out, output_format if partial_file is None else "partial", form)
+        if found.files and not any(one.total.keys for one in found.files) and not run.statuses and reading.selection:
+            say("no key matches", quiet=reading.quiet)
         # A partial says itself what is missing in it, and must not be missing when all are merged.
         run.end(complete=partial_file is not None)
 

@@ -7,8 +7,8 @@ walks five million keys pays one call per string and two for anything else, and 
 Only strings look at more than their value: from Redis 8.2 and Valkey 8.1 on key and value share one allocation, so the
 key's length, and the eight bytes of an expiry, count too.
 
-Source: measured on 26 servers, 2.4 to 8.10 and Valkey 7.2 to 9.1, with default limits; with other limits, the loaders of the
-BSD-licensed versions (`rdbLoadObject`, `listTypeTryConversion`, `quicklistNodeLimit`).
+Source: measured on 26 servers, 2.4 to 8.10 and Valkey 7.2 to 9.1, with default limits; with other limits, the loaders
+of the BSD-licensed versions (`rdbLoadObject`, `listTypeTryConversion`, `quicklistNodeLimit`).
 """
 
 from __future__ import annotations

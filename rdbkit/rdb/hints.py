@@ -13,6 +13,7 @@ HINTS = {
     "not-rdb": "check that this is the file you meant",
     "needs-replay": "`rdbkit split` gives the RDB part",
     "trailing-bytes": "compare with the original: a sound file ends at its checksum",
+    "torn-transfer": "the RDB itself is whole; what ends the transfer was lost on the way",
     "db-out-of-range": "load it with a larger `databases`, and tell rdbkit with --set databases=N",
     "duplicate-key": "no server loads it; use another copy",
     "module-needed": "the server needs the module that defines the type",

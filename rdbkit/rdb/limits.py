@@ -3,8 +3,8 @@
 These are the loading server's limits, from its settings (settings.py); what a file was saved with stands nowhere. The
 walker measures Shape.OVER with `item_limit`, encoding.py asks all of them, memory where a load converts on its way.
 
-Source: measured on 26 servers with default limits; for lists `quicklistNodeLimit`, `isLargeElement` and `_quicklistNodeAllowInsert` of the
-BSD-licensed versions.
+Source: measured on 26 servers with default limits; for lists `quicklistNodeLimit`, `isLargeElement` and
+`_quicklistNodeAllowInsert` of the BSD-licensed versions.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ the number plus 0x100 for Valkey's own and plus 0x200 for Dragonfly's own. `dial
 mean.
 
 Sources: rdb.h of the BSD-licensed versions, and files of real servers. `verified` rows were decoded from such files;
-`source` rows are read as documented, which is said when one is met; `refused` rows are recognised and named, and reading stops there.
+`source` rows are read as documented, which is said when one is met; `refused` rows are recognised and named, and
+reading stops there.
 
 When you add a row, also add: a decoder in values.DECODERS, a way to walk it in walker, an encoder in writer, a fixture.
 """

@@ -249,7 +249,7 @@ class Screen:
                 f"{prefix.keys:,}",
                 units.size(prefix.weight / prefix.keys),
                 percent(prefix.no_expiry, prefix.keys),
-                self._text(prefix.name or b""),
+                self._text(prefix.name or b"") or "(the empty key)",
             )
             for prefix in rows
         ]
