@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+import tracemalloc
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic, process_time, time
 from typing import Any
 
 import pytest
 from cli.run import rdbkit, start
-from rdb import FUNCTION, MS, entry, made
+from rdb import FUNCTION, MS, Trickle, entry, made
 from rdb.test_walker import giant_file
 
 from rdbkit.convert.selection import glob
@@ -259,6 +260,35 @@ def test_a_flood_of_records_is_not_collected_at_opening(face: Any) -> None:
     with face.rdbkit.open(file) as snapshot:
         assert 0 < len(snapshot.take_records()) < 20_000
         assert len(list(snapshot)) == 1
+
+
+def test_a_claim_of_unpacked_bytes_is_no_allocation(face: Any) -> None:
+    """Three bytes can stand for 264, so a short string may claim much, and break its word at once."""
+    lzf = face("wire.lzf")
+    size = 100 << 20
+    tracemalloc.start()
+    with pytest.raises(face.errors.Corrupt) as caught:
+        lzf.decompress(b"\xff" * (size // 80), size, 7)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (caught.value.code, caught.value.offset) == ("bad-lzf", 7)
+    assert peak < 10 << 20
+    text = b"0123456789" * (1 << 21)
+    packed = lzf.compress(text)
+    assert lzf.decompress(packed, len(text)) == text
+    for damaged, claim in ((packed[:-1], len(text)), (packed, len(text) + 1), (packed, len(text) - 1)):
+        with pytest.raises(face.errors.Corrupt):
+            lzf.decompress(damaged, claim)
+
+
+def test_a_pipe_that_gives_little_is_gathered_once(face: Any) -> None:
+    """A long string is not moved anew for each piece of it."""
+    size = 16 << 20
+    stream = Trickle(b"\x80" + size.to_bytes(4, "big") + bytes(size), 1 << 11)
+    with face("source").open_source(stream) as source:
+        begin = process_time()
+        assert len(face("wire.cursor").Cursor(source=source).string()) == size
+        assert process_time() - begin < 5
 
 
 def test_globs_do_not_try_every_combination() -> None:

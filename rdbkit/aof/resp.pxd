@@ -2,12 +2,12 @@ cimport cython
 from rdbkit.wire.cursor cimport Cursor
 
 cdef int _CHECKER, _LOADER, _END, _RECORD, _ANNOTATION, _ERROR
-cdef long long _LONG_MAX
+cdef long long _LONG_MAX, _MOST, _ROOM
 
 cdef class Resp:
     cdef public Cursor cursor
     cdef public int dialect, line, verb
-    cdef public long long lines, start, good, element, argc, multi
+    cdef public long long room, lines, start, good, element, argc, multi
     cdef public list args, lengths
     cdef public bint cut, failed
     cdef public bytes line_text

@@ -35,6 +35,10 @@ LOADER_LINE = 1023
 OLD_LOADER_LINE = 127
 ANNOTATION_LINE = 1023
 
+#: Of one record, so many arguments and about so many bytes of them are kept; `args` may be shorter than `argc`.
+_MOST = 1 << 16
+_ROOM = 1 << 20
+
 _LONG_MAX = (1 << 63) - 1
 _STRTOL = re.compile(rb"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 
@@ -83,6 +87,7 @@ class Resp:
         self.problem: Problem | None = None
         self.failed = False
         self.verb = 0
+        self.room = 0
 
     # -- many at a time --------------------------------------------------------------------------------------------
 
@@ -194,6 +199,7 @@ class Resp:
         self.argc = argc
         self.cut = False
         if keep:
+            self.room = _ROOM
             self.args = []
             self.lengths = []
         index = 0
@@ -275,7 +281,10 @@ class Resp:
             # M or E: only then is it worth a look whether this is MULTI or EXEC.
             if index == 0 and size > 3 and (cursor.view[at] | 0x28) == 0x6D:
                 self._transaction(cursor.view[at : at + min(size, 6)])
-            if keep:
+            if keep and (index >= _MOST or self.room <= 0):
+                self.cut = True
+            elif keep:
+                self.room -= size
                 self.lengths.append(size)
                 if size > keep:
                     self.cut = True
@@ -316,7 +325,10 @@ class Resp:
             self._fail("newline", start, tail[0], tail[1])
             return False
         self.lines += 1
-        if keep:
+        if keep and (index >= _MOST or self.room <= 0):
+            self.cut = True
+        elif keep:
+            self.room -= len(head)
             self.lengths.append(size)
             self.cut = self.cut or size > keep
             self.args.append(head[:keep])

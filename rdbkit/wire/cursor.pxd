@@ -12,6 +12,8 @@ cdef class Cursor:
     cpdef long long tell(self)
     @cython.locals(keep=Py_ssize_t, held=Py_ssize_t, chunk=bytes)
     cpdef bint more(self, long long want) except -1
+    @cython.locals(pieces=list)
+    cpdef bytes _gathered(self, bytes chunk, long long want)
     cpdef _sum(self, Py_ssize_t until)
     cpdef unsigned long long checksum(self) except? 0
     cpdef int need(self, long long n) except -1

@@ -93,9 +93,13 @@ class Cursor:
         if self.pinned >= 0 and self.end - keep > RETAIN:
             raise Overflow
         held = self.end - keep
-        chunk = self.source.read(max(WINDOW, min(want, held)))
+        if want > held:
+            want = held
+        chunk = self.source.read(max(WINDOW, want))
         if not chunk:
             return False
+        if len(chunk) < want:
+            chunk = self._gathered(chunk, want)
         self._sum(keep)
         self.data = self.data[keep : self.end] + chunk if held else chunk
         self.view = self.data
@@ -106,6 +110,18 @@ class Cursor:
             self.pinned = 0
         self.end = len(self.data)
         return True
+
+    def _gathered(self, chunk: bytes, want: int) -> bytes:
+        """Add to a chunk what it lacks of `want` bytes: a pipe gives little at a time, and each `more` moves it all."""
+        pieces = [chunk]
+        want -= len(chunk)
+        while want > 0:
+            chunk = self.source.read(want)  # type: ignore[union-attr]
+            if not chunk:
+                break
+            pieces.append(chunk)
+            want -= len(chunk)
+        return b"".join(pieces)
 
     def _sum(self, until: int) -> None:
         if until > self.summed:

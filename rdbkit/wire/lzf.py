@@ -31,6 +31,8 @@ _REACH = 8192
 _LONGEST = 264
 #: Bytes that an Unpacker unpacks at a time.
 _STEP = 1 << 16
+#: Strings that claim more than this are unpacked in steps.
+_LARGE = 1 << 24
 
 _COMPILED = _face.compiled()
 #: python-lzf's function, None where it is not installed, False until it is asked for.
@@ -109,6 +111,8 @@ def decompress(data: bytes, size: int, offset: int = -1) -> bytes:
     """Unpack a whole string; raise Corrupt unless that takes all of `data` and gives exactly `size` bytes."""
     if size < 0 or size // RATIO > len(data):
         raise Corrupt(f"{len(data)} packed bytes cannot hold the {size} claimed", offset=offset, code="bad-lzf")
+    if size > _LARGE:
+        return _gradually(data, size, offset)
     if not _COMPILED:
         quick = _quick(data, size)
         if quick is not None:
@@ -118,6 +122,14 @@ def decompress(data: bytes, size: int, offset: int = -1) -> bytes:
     if at != len(data) or o != size:
         _unfinished(len(data) - at, o, size, offset)
     return _cut(room, 0, size)
+
+
+def _gradually(data: bytes, size: int, offset: int) -> bytes:
+    """Unpack a long string step by step: memory is taken for what came out, not for what the size claims."""
+    unpacker = Unpacker(size, offset)
+    pieces = [unpacker.feed(data[at : at + _STEP]) for at in range(0, len(data), _STEP)]
+    unpacker.finish()
+    return b"".join(pieces)
 
 
 def _quick(data: bytes, size: int) -> bytes | None:

@@ -1,0 +1,192 @@
+"""The whole picture: of real files, in parts and at once; what is notable; and partials that are none."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import rdbkit
+from rdbkit.analysis.report import Picture, Report
+from rdbkit.rdb import spec
+from rdbkit.rdb.writer import Writer, encode
+
+FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
+DUMPS = sorted(FIXTURES.glob("*/rdb-canonical/dump.rdb"))
+
+
+def report(*paths: Path) -> Report:
+    found = Report()
+    for path in paths:
+        with rdbkit.open(path) as snapshot:
+            found.read(snapshot)
+    return found
+
+
+def loaded(found: Report) -> Report:
+    return Report.load(line.encode() for line in found.dump())
+
+
+def made(*entries: tuple[int, bytes, Any], version: int = 11) -> bytes:
+    buffer = BytesIO()
+    writer = Writer(buffer.write, version)
+    writer.magic()
+    writer.select_db(0)
+    for kind, key, value in entries:
+        writer.entry(kind, key, encode(kind, value))
+    writer.end()
+    return buffer.getvalue()
+
+
+def codes(picture: Picture) -> dict[str, Any]:
+    return {note.code: note.facts for note in picture.notes}
+
+
+@pytest.mark.parametrize("path", DUMPS, ids=lambda path: path.parent.parent.name)
+def test_sums_are_those_of_the_entries(path: Path) -> None:
+    picture = rdbkit.report(path)
+    with rdbkit.open(path) as snapshot:
+        entries = [(entry.db, entry.type, entry.encoding, entry.size, entry.elements) for entry in snapshot]
+    assert picture.complete
+    assert picture.total.keys == len(entries)
+    assert picture.total.size == sum(size for *_, size, _ in entries)
+    assert picture.total.elements == sum(elements or 0 for *_, elements in entries)
+    assert {db: total.keys for db, total in picture.databases.items()} == Counter(db for db, *_ in entries)
+    assert {kind: total.keys for kind, total in picture.types.items()} == Counter(kind for _, kind, *_ in entries)
+    assert {both: total.keys for both, total in picture.encodings.items()} == Counter(
+        (kind, encoding) for _, kind, encoding, *_ in entries
+    )
+    assert sum(prefix.keys for prefix in picture.prefixes) == len(entries)
+    assert sum(bucket.keys for bucket in picture.expiry) == len(entries)
+
+
+def test_files_in_parts_are_the_files_at_once() -> None:
+    whole = report(*DUMPS)
+    parts = [loaded(report(path)) for path in reversed(DUMPS)]
+    first, *others = parts
+    for other in others:
+        assert first.fits(other)
+        first.merge(other)
+    assert first.result() == whole.result()
+    assert loaded(first).result() == whole.result()
+    assert rdbkit.report(*DUMPS) == whole.result()
+
+
+def test_damage_is_told_and_what_came_before_is_kept() -> None:
+    data = DUMPS[-1].read_bytes()[:3000]
+    with pytest.raises(rdbkit.Truncated):
+        rdbkit.report(data)
+    found = Report()
+    with rdbkit.open(data) as snapshot, pytest.raises(rdbkit.Truncated):
+        found.read(snapshot)
+    picture = loaded(found).result()
+    assert not picture.complete
+    assert "offset" in (picture.files[0].error or "")
+    assert 0 < picture.total.keys < 50
+
+
+# -- what is notable ---------------------------------------------------------------------------------------------------
+
+
+def test_a_big_key_and_keys_that_never_expire() -> None:
+    notes = codes(rdbkit.report(made((0, b"a", b"x" * 1000), (0, b"b", b"y"), (0, b"c", b"z"))))
+    assert notes["big-key"]["key"] == b"a"
+    assert notes["big-key"]["share"] > 0.9
+    assert notes["no-expiry"]["keys"] == 3
+
+
+def test_a_hash_tag_that_holds_much() -> None:
+    strings = [(0, b"{cart}:%d" % number, b"x" * 100) for number in range(5)]
+    others = [(0, b"{%d}" % number, b"x" * 100) for number in range(60)]
+    notes = [note for note in rdbkit.report(made(*strings, *others)).notes if note.code == "hash-tag"]
+    assert [(note.facts["tag"], note.facts["slot"], note.facts["keys"]) for note in notes] == [(b"cart", 11239, 5)]
+
+
+def test_limits_that_are_only_just_exceeded() -> None:
+    def items(count: int, length: int = 3) -> list[tuple[bytes, bytes, None]]:
+        return [(b"%d" % number, b"v" * length, None) for number in range(count)]
+
+    data = made(
+        (spec.HASH, b"h:600", items(600)),
+        (spec.HASH, b"h:1024", items(1024)),
+        (spec.HASH, b"h:1025", items(1025)),
+        (spec.HASH, b"h:512", items(512)),
+        (spec.HASH, b"h:long", items(3, 128)),
+        (spec.HASH, b"h:longer", items(3, 129)),
+        (spec.SET, b"s", {b"m%d" % number for number in range(200)}),
+    )
+    found = {row.setting: row for row in rdbkit.report(data, target="redis:7.2").raising}
+    entries = found["hash-max-listpack-entries"]
+    assert (entries.keys, entries.limit, entries.needed) == (2, 512, 1024)
+    value = found["hash-max-listpack-value"]
+    assert (value.keys, value.limit, value.needed) == (1, 64, 128)
+    assert found["set-max-listpack-entries"].needed == 200
+    old = {row.setting for row in rdbkit.report(data, target="redis:6.2").raising}
+    assert old == {"hash-max-ziplist-entries", "hash-max-ziplist-value"}
+    assert not rdbkit.report(data, settings={"hash-max-listpack-entries": "2000"}).raising[0].setting.startswith(
+        "hash-max-listpack-entries"
+    )
+
+
+# -- partials ----------------------------------------------------------------------------------------------------------
+
+LINES = [line.encode() for line in report(DUMPS[0]).dump()]
+
+
+def test_a_partial_that_ends_early_is_truncated() -> None:
+    for cut in (1, 2, len(LINES) // 2, len(LINES) - 1):
+        with pytest.raises(rdbkit.Truncated):
+            Report.load(LINES[:cut])
+    with pytest.raises(rdbkit.Truncated):
+        Report.load([*LINES[:5], LINES[5][:-3]])
+    with pytest.raises(rdbkit.Corrupt):
+        Report.load([*LINES[:5], *LINES[6:]])
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"REDIS0011", b"{}\n", b"[]\n", b'{"format":"rdbkit partial report","version":2}\n', b"[" * 100_000]
+)
+def test_what_is_no_partial_is_refused(head: bytes) -> None:
+    with pytest.raises((rdbkit.Unsupported, rdbkit.Truncated)):
+        Report.load([head, *LINES[1:]])
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 70), 1 << 70) | st.floats() | st.sampled_from(["", "x", "\u20ac", "end"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "options"]), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+@given(data=st.data())
+def test_any_partial_is_loaded_or_refused(data: Any) -> None:
+    lines = list(LINES)
+    at = data.draw(st.integers(0, len(lines) - 1))
+    row = json.loads(lines[at])
+    place = row
+    while isinstance(place, list | dict) and place:
+        key = data.draw(st.sampled_from(list(place) if isinstance(place, dict) else range(len(place))))
+        if data.draw(st.booleans()) or not isinstance(place[key], list | dict) or not place[key]:
+            place[key] = data.draw(_JSON)
+            break
+        place = place[key]
+    lines[at] = json.dumps(row).encode() + b"\n"
+    try:
+        found = Report.load(lines)
+    except rdbkit.RdbkitError:
+        return
+    found.result()
+    assert list(found.dump())
+
+
+def test_report_is_a_function_and_a_package() -> None:
+    import rdbkit.report.text
+
+    assert rdbkit.report.text.printable(b"\xff") == "\\xff"
+    assert rdbkit.report(DUMPS[0]).total.keys > 100
