@@ -22,6 +22,8 @@ HOT = (
     "rdbkit.wire.listpack",
     "rdbkit.wire.ziplist",
     "rdbkit.rdb.body",
+    "rdbkit.rdb.rax",
+    "rdbkit.rdb.weigh",
     "rdbkit.rdb.walker",
     "rdbkit.aof.resp",
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rdbkit.errors import RdbkitError
 from rdbkit.rdb import spec, walker
-from rdbkit.rdb.shape import ELEMENTS
+from rdbkit.rdb.shape import COST, ELEMENTS
 from rdbkit.rdb.values import DECODERS, Decoder, Parts, value
 from rdbkit.wire.cursor import Cursor
 
@@ -154,13 +154,27 @@ class Entry:
 
     @property
     def memory(self) -> int | None:
-        """Bytes of MEMORY USAGE; None: unknown."""
-        return None
+        """Bytes that MEMORY USAGE would answer after the target loaded the file; None: unknown.
+
+        An expectation where `memory_sd` is not 0.
+        """
+        return self._figure()[0]
 
     @property
     def memory_sd(self) -> int | None:
         """Standard deviation of `memory`; 0: exact, None: unknown."""
-        return None
+        return self._figure()[1]
+
+    def _figure(self) -> tuple[int | None, int | None]:
+        model = self._snapshot.model()
+        if model.terms is None:
+            return None, None
+        shape = self._measured()
+        if len(shape) <= COST and self.type_id != spec.STRING:
+            shape = self._weighed()
+        row = self._row
+        expires = row[walker.EXPIRES_AT] is not None
+        return model.of(row[walker.TYPE], shape, len(self.key), expires, self.encoding, row[walker.EXTRA])
 
     @property
     def value(self) -> Any:
@@ -292,6 +306,14 @@ class Entry:
         self._size = cursor.tell() - self.offset
         if here:
             snapshot.walker.is_open = False
+
+    def _weighed(self) -> Any:
+        """Walk the body once more, with the target's terms: it went by before anybody asked for memory."""
+        body = self._row[walker.BODY]
+        cursor = self._again() if body is None else Cursor(body, base=self._row[walker.BODY_OFFSET])
+        with self.located():
+            self._shape = self._snapshot.measure(cursor).shape(self._row[walker.TYPE])
+        return self._shape
 
     def leave(self) -> None:
         """Read to the end what was begun of an open body; the snapshot calls it before it goes on."""

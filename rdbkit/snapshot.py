@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import replace as changed
-from typing import BinaryIO, Self
+from importlib import import_module
+from typing import Any, BinaryIO, Protocol, Self
 
 from rdbkit.entry import Entry, Record
 from rdbkit.errors import Corrupt, RdbkitError, Unsupported
@@ -22,8 +23,10 @@ from rdbkit.rdb import encoding, limits, spec, walker
 from rdbkit.rdb.body import Body
 from rdbkit.rdb.dump import read_payload
 from rdbkit.rdb.shape import ELEMENTS
+from rdbkit.rdb.terms import Terms
 from rdbkit.rdb.values import Decoder, value
 from rdbkit.rdb.walker import Plan, Walker
+from rdbkit.rdb.weigh import Evidence, Weigher
 from rdbkit.source import Source, classify_tail, open_source
 from rdbkit.target import Target
 from rdbkit.wire import crc64
@@ -56,6 +59,22 @@ class Tail:
     kind: str
     size: int
     offset: int
+
+
+class MemoryModel(Protocol):
+    """What tells the memory of keys (analysis.memory.Model): bytes and standard deviation, None where unknown."""
+
+    @property
+    def terms(self) -> Terms | None:
+        """What the walk has to sum up; None: memory is unknown for all keys."""
+
+    def __call__(self, row: walker.Entry) -> tuple[int | None, int | None]:
+        """Return the memory of an entry that was weighed."""
+
+    def of(
+        self, kind: int, shape: Any, key: int, expires: bool, encoding: str | None, extra: Any = None
+    ) -> tuple[int | None, int | None]:
+        """Return the same from its parts: type, shape, length of the key."""
 
 
 class Snapshot:
@@ -91,6 +110,9 @@ class Snapshot:
         self.slot_imports: list[tuple[bytes, list[tuple[int, int]]]] = []
         self.tail: Tail | None = None
         self.end: int | None = None
+        self._terms: Terms | None = None
+        self._evidence = Evidence()
+        self._model: MemoryModel | None = None
         self._remembered = 0
         self._records: list[walker.Record] = []
         self._again: list[Source] = []
@@ -143,8 +165,24 @@ class Snapshot:
         self.target = found.with_settings(settings) if settings else found
         self.encode = encoding.rules(self.target)
         self.limits = item_limits(self.target)
-        lists = limits.list_limits(self.target) if self.target.version >= (7, 2) else None
-        self.walker.body.aim(self.limits, self.target.version >= (7, 0), lists)
+        self.walker.body.aim(self.limits, self.target.version >= (7, 0), self._lists())
+
+    def _lists(self) -> limits.ListLimits | None:
+        return limits.list_limits(self.target) if self.target.version >= (7, 2) else None
+
+    def model(self, heap: bool = False) -> MemoryModel:
+        """Return what tells the memory of a key on the target; from its first use on, the walk weighs what it needs.
+
+        `heap`: real allocations, instead of what MEMORY USAGE says; it is the first call that decides. Ask before the
+        first entry: bodies that went by unweighed are read again.
+        """
+        if self._model is None:
+            # By name, for analysis stands above this module: it is asked for when somebody wants to know.
+            found: MemoryModel = import_module("rdbkit.analysis.memory").Model(self.target, self.encode, heap)
+            self._model = found
+            self._terms = found.terms
+            self.walker.body = self.measure(self.cursor)
+        return self._model
 
     def reopen(self, offset: int) -> Source:
         """Return the file once more, at an absolute offset; open until the next entry, or the eighth such call.
@@ -158,8 +196,12 @@ class Snapshot:
 
     def measure(self, cursor: Cursor) -> Body:
         """Return a walker of bodies on this cursor, aimed at the same target."""
-        body = self.walker.body
-        return Body(cursor, self.limits, body.converts, body.lists, self.templates)
+        converts, lists = self.target.version >= (7, 0), self._lists()
+        if self._terms is None:
+            return Body(cursor, self.limits, converts, lists, self.templates)
+        body = Weigher(cursor, self._terms, self.templates, self._evidence)
+        body.aim(self.limits, converts, lists)
+        return body
 
     def select(self, plan: Plan) -> None:
         """Take over a plan's selection; before the first entry is asked for."""

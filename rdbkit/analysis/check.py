@@ -160,7 +160,7 @@ class Check:
         yield from self._expiry(entry, where)
         decoder = entry.decoder()
         try:
-            for severity, code, message in problems(decoder):
+            for severity, code, message in problems(decoder, entry.decoder):
                 yield Finding(severity, code, message, *where)
             if decoder.type == "module":
                 yield from self._module(decoder.module[0], where)

@@ -11,7 +11,7 @@ a large key does not vanish from a ranking because nobody can tell its memory.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
 from rdbkit.rdb import spec, walker
@@ -21,29 +21,41 @@ from rdbkit.snapshot import Snapshot
 Row = tuple[Any, ...]
 Label = TypeVar("Label", bound=Hashable)
 
+_MEMORY = 5
 _TYPE_NAMES = {row.id: row.type for row in spec.ROWS}
 
 
 def key_rows(snapshot: Snapshot, batch: list[walker.Entry]) -> list[Row]:
-    """Turn the walker's tuples into rows of report.rows.KEY_COLUMNS."""
+    """Turn the walker's tuples into rows of report.rows.KEY_COLUMNS.
+
+    They must have been weighed: Snapshot.model was called before they were read.
+    """
     encode = snapshot.encode
+    memory = snapshot.model().of
     names = _TYPE_NAMES
     return [
         (
             db,
             key,
             names[kind],
-            encode(kind, shape, len(key), expires_at is not None),
+            encoding := encode(kind, shape, len(key), expires_at is not None),
             shape[0] if shape[0] >= 0 else None,
-            None,
-            None,
+            *memory(kind, shape, len(key), expires_at is not None, encoding, extra),
             size,
             expires_at,
             idle,
             freq,
         )
-        for _, db, key, kind, expires_at, idle, freq, _, size, shape, _, _ in batch
+        for _, db, key, kind, expires_at, idle, freq, _, size, shape, _, extra in batch
     ]
+
+
+def kept(
+    entries: list[walker.Entry], rows: list[Row], keep: Callable[[int | None], bool]
+) -> tuple[list[walker.Entry], list[Row]]:
+    """Return the entries and rows of keys whose memory `keep` admits."""
+    both = [(entry, row) for entry, row in zip(entries, rows) if keep(row[_MEMORY])]
+    return [entry for entry, _ in both], [row for _, row in both]
 
 
 #: Positions in a list of sums: how many keys, their memory where it is known, their size in the file, for how many

@@ -52,6 +52,11 @@ class Totals:
     def __init__(self) -> None:
         self._cells: dict[Cell, list[int]] = {}
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Totals) and self._cells == other._cells
+
+    __hash__ = None  # type: ignore[assignment]  # it grows
+
     def feed(self, batch: Batch) -> None:
         """Take keys."""
         labels = list(zip(batch.db, batch.type, batch.encoding))

@@ -88,7 +88,8 @@ def _watched(reading: Reading, snapshot: Snapshot) -> Iterator[Entry]:
     with reading.progress_of(snapshot) as progress:
         for entry in snapshot:
             progress.update(snapshot.cursor.tell())
-            yield entry
+            if reading.min_memory is None or reading.heavy(entry.memory):
+                yield entry
     reading.tell_end(snapshot)
 
 

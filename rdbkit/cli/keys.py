@@ -30,6 +30,7 @@ from rdbkit.report.text import path_text
 from rdbkit.snapshot import Snapshot
 
 _NAMES = [column.name for column in KEY_COLUMNS]
+_MEMORY = _NAMES.index("memory")
 #: Text ascends, numbers descend: who sorts by size wants the largest.
 _ASCENDING = frozenset(("db", "key", "type", "encoding", "expires_at"))
 
@@ -37,7 +38,8 @@ _ASCENDING = frozenset(("db", "key", "type", "encoding", "expires_at"))
 class _Inputs:
     """The rows of all inputs, one after the other, in batches; what is wrong with one is told, and the next is read."""
 
-    def __init__(self, reading: Reading, paths: tuple[str, ...], run: Run) -> None:
+    def __init__(self, reading: Reading, paths: tuple[str, ...], run: Run, heap: bool) -> None:
+        self.heap = heap
         self.reading = reading
         self.paths = paths
         self.run = run
@@ -55,10 +57,13 @@ class _Inputs:
             self.snapshot = None
 
     def _watched(self, path: str, snapshot: Snapshot) -> Iterator[list[Row]]:
+        snapshot.model(self.heap)
         with self.reading.progress_of(snapshot) as progress:
             for batch in snapshot.batches():
                 progress.update(snapshot.cursor.tell())
                 rows = key_rows(snapshot, batch)
+                if self.reading.min_memory is not None:
+                    rows = [row for row in rows if self.reading.heavy(row[_MEMORY])]
                 yield [(path, *row) for row in rows] if len(self.paths) > 1 else rows
         self.reading.tell_end(snapshot)
 
@@ -91,19 +96,18 @@ def _sorted(batches: Iterator[list[Row]], at: int, descends: bool, limit: int | 
 
 
 def _columns(several: bool, sort: str | None) -> list[Column]:
-    """Return the columns; the size, and what the rows are sorted by, stay on a terminal however narrow."""
-    kept = ("size", sort)
-    columns = [column._replace(drop=0) if column.name in kept else column for column in KEY_COLUMNS]
+    """Return the columns; what the rows are sorted by stays on a terminal however narrow."""
+    columns = [column._replace(drop=0) if column.name == sort else column for column in KEY_COLUMNS]
     return [Column("file", "path"), *columns] if several else columns
 
 
 @click.command(
     "keys",
-    short_help="One row per key: name, type, encoding, size, expiry.",
+    short_help="One row per key: name, type, encoding, memory, expiry.",
     cls=Examples,
     examples="""
 rdbkit keys dump.rdb
-rdbkit keys dump.rdb --type hash --match 'user:*' --sort size --limit 20
+rdbkit keys dump.rdb --type hash --match 'user:*' --sort memory --limit 20
 rdbkit keys dump.rdb --ttl none --format csv -o immortal.csv
 zcat dump.rdb.gz | rdbkit keys - -f jsonl | jq .key
 """,
@@ -118,6 +122,7 @@ zcat dump.rdb.gz | rdbkit keys - -f jsonl | jq .key
     help=f"Text ascends, numbers descend. One of {', '.join(_NAMES)}.",
 )
 @click.option("-n", "--limit", metavar="N", type=click.IntRange(0), help="At most so many rows in all.")
+@click.option("--heap", is_flag=True, help="Memory as really allocated, not as MEMORY USAGE says.")
 @click.option("--verify", is_flag=True, help="With --limit, read on to the checksum.")
 @bytes_option
 @reading_options(select=True)
@@ -129,9 +134,12 @@ def command(
     sort: str | None,
     limit: int | None,
     verify: bool,
+    heap: bool,
     form: str,
 ) -> None:
-    """List keys: database, name, type, encoding, elements, size, expiry.
+    """List keys: database, name, type, encoding, elements, memory, size, expiry.
+
+    MEMORY is what MEMORY USAGE would answer on the target; where chance has a part in it, MEMORY_SD is the deviation.
 
     SIZE is what the key takes in the file. --limit stops reading as soon as it can: with --sort that is at the end.
     """
@@ -140,7 +148,7 @@ def command(
         width = out.width if out.is_terminal else None
         writer = row_writer(output_format, columns, out.text, form=form, width=width, color=out.color)
         run = Run(out, reading.quiet)
-        inputs = _Inputs(reading, paths, run)
+        inputs = _Inputs(reading, paths, run, heap)
         source = inputs.batches()
         if sort is None:
             batches = _first(source, limit)

@@ -218,6 +218,7 @@ class Reading:
     progress: bool | None = None
     quiet: bool = False
     selection: Selection = ALL
+    min_memory: int | None = None
 
     def open(self, file: str, plan: Plan) -> Snapshot:
         """Open an input with this plan and selection; raises Unsupported for an AOF, whose state needs replay."""
@@ -298,6 +299,10 @@ class Reading:
             say(f"{name}: {told}: not read, as a server does not read them", quiet=self.quiet)
         if snapshot.source.changed():
             say(f"{name}: the file changed while it was read: it is being written", quiet=self.quiet)
+
+    def heavy(self, memory: int | None) -> bool:
+        """Tell whether --min-memory admits a key; one whose memory is unknown is not admitted."""
+        return self.min_memory is None or (memory is not None and memory >= self.min_memory)
 
     def progress_of(self, snapshot: Snapshot) -> Progress:
         """Return a progress display for a snapshot."""
@@ -382,10 +387,8 @@ def _selection(**texts: Any) -> Selection:
     return chosen
 
 
-def _min_memory(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        _usage(units.parse_size, value)
-        raise click.UsageError("--min-memory needs each key's memory, which this version does not compute yet.")
+def _min_memory(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    return None if value is None else _usage(units.parse_size, value)
 
 
 #: Names are judged when they are opened; the type is what lets a shell complete them.
@@ -413,7 +416,7 @@ _SELECTION_OPTIONS = (
     click.option("--regex", metavar="RE", multiple=True, help="Or keys in which this expression is found; repeatable."),
     click.option("--exclude", metavar="GLOB", multiple=True, help="Not the keys that this glob matches; repeatable."),
     click.option("--ttl", metavar="TTL", multiple=True, help="none, any, expired, under:7d or over:30d; repeatable."),
-    click.option("--min-memory", metavar="SIZE", callback=_min_memory, expose_value=False, hidden=True),
+    click.option("--min-memory", metavar="SIZE", callback=_min_memory, help="Only keys that take so much memory: 1MB."),
 )
 _READING_OPTIONS = (
     click.option("--no-checksum", is_flag=True, help="Do not verify the checksum."),
@@ -446,10 +449,10 @@ def reading_options(*, select: bool = False, target: bool = True) -> Callable[[C
 def _gather(options: dict[str, Any], select: bool, target: bool) -> Reading:
     names = ("db", "type", "match", "regex", "exclude", "ttl")
     selection = _selection(**{name: options.pop(name) for name in names}) if select else ALL
-    aimed: dict[str, Any] = {}
+    aimed: dict[str, Any] = {"min_memory": options.pop("min_memory")} if select else {}
     if target:
         settings = _settings(options.pop("config"), options.pop("pairs"))
-        aimed = {name: options.pop(name) for name in ("target", "allocator", "now")}
+        aimed |= {name: options.pop(name) for name in ("target", "allocator", "now")}
         aimed["settings"] = settings
     return Reading(
         verify=not options.pop("no_checksum"),

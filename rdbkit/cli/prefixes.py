@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from rdbkit.analysis.prefixes import SEPARATORS, Naming, Prefix, Prefixes
-from rdbkit.analysis.rows import KEYS, MEMORY, UNKNOWN_SIZE, Batch, key_rows
+from rdbkit.analysis.rows import KEYS, MEMORY, UNKNOWN_SIZE, Batch, kept, key_rows
 from rdbkit.cli.options import (
     Examples,
     Reading,
@@ -56,6 +56,7 @@ rdbkit prefixes shard-*.rdb -f csv -o prefixes.csv
 @paths_argument
 @format_option("table", "json", "jsonl", "csv")
 @output_option
+@click.option("--heap", is_flag=True, help="Memory as really allocated, not as MEMORY USAGE says.")
 @click.option("--no-fold", is_flag=True, help="Leave numbers, hashes and dates in keys as they are.")
 @click.option("--separator", metavar="TEXT", multiple=True, help="What --depth counts (: and /); repeatable.")
 @click.option("--depth", metavar="N", type=click.IntRange(1), help="Only the first N parts of a key (default: all).")
@@ -68,6 +69,7 @@ def command(
     paths: tuple[str, ...],
     output_format: str,
     output: str | None,
+    heap: bool,
     no_fold: bool,
     separator: tuple[str, ...],
     depth: int | None,
@@ -86,7 +88,7 @@ def command(
         fold = Prefixes(Naming(not no_fold, separators_of(separator), depth), by=sort)
         for path in paths:
             with run.input(path):
-                _read(reading, path, fold)
+                _read(reading, path, fold, heap)
         rows = fold.result(limit)
         columns, lines = _shown(rows, form) if output_format == "table" else (_COLUMNS, list(_rows(rows)))
         writer = row_writer(
@@ -110,14 +112,19 @@ def separators_of(texts: Sequence[str]) -> tuple[bytes, ...]:
     return tuple(text.encode("utf-8", "surrogateescape") for text in texts) or SEPARATORS
 
 
-def _read(reading: Reading, path: str, fold: Prefixes) -> None:
+def _read(reading: Reading, path: str, fold: Prefixes, heap: bool) -> None:
     with reading.open(path, Plan(level=walker.SHAPE)) as snapshot:
         reading.tell_target(snapshot)
         with reading.progress_of(snapshot) as progress:
+            snapshot.model(heap)
             for entries in snapshot.batches():
                 progress.update(snapshot.cursor.tell())
-                if entries:
-                    fold.feed(Batch(key_rows(snapshot, entries)))
+                rows = key_rows(snapshot, entries)
+                if reading.min_memory is not None:
+                    _, rows = kept(entries, rows, reading.heavy)
+                if rows:
+                    fold.feed(Batch(rows))
+        reading.tell_end(snapshot)
 
 
 def _shown(prefixes: Sequence[Prefix], form: str) -> tuple[tuple[Column, ...], list[Row]]:

@@ -8,7 +8,8 @@ from functools import partial
 
 import click
 
-from rdbkit.analysis.report import Report, reason
+from rdbkit.analysis.files import reason
+from rdbkit.analysis.report import Report
 from rdbkit.cli.options import (
     PATH,
     Examples,
@@ -49,6 +50,7 @@ rdbkit report --merge *.part
 @format_option("table", "json")
 @output_option
 @click.option("-n", "--limit", metavar="N", type=click.IntRange(0), default=10, help="Biggest keys per type (10).")
+@click.option("--heap", is_flag=True, help="Memory as really allocated, not as MEMORY USAGE says.")
 @click.option("--no-fold", is_flag=True, help="Prefixes: leave numbers, hashes and dates in keys as they are.")
 @click.option("--separator", metavar="TEXT", multiple=True, help="Prefixes: what --depth counts (: and /); repeatable.")
 @click.option("--depth", metavar="N", type=click.IntRange(1), help="Prefixes: the first N parts of a key.")
@@ -68,6 +70,7 @@ def command(
     output_format: str,
     output: str | None,
     limit: int,
+    heap: bool,
     no_fold: bool,
     separator: tuple[str, ...],
     depth: int | None,
@@ -88,7 +91,7 @@ def command(
         run = Run(out, reading.quiet)
         found = _merge(run, paths) if merge else None
         if found is None:
-            found = Report(limit, not no_fold, separators, depth)
+            found = Report(limit, not no_fold, separators, depth, heap)
             for path in () if merge else paths:
                 _read(run, path, found, reading)
         found.biggest.trim(limit)
@@ -105,7 +108,13 @@ def _read(run: Run, path: str, found: Report, reading: Reading) -> None:
         known = len(found.files)
         try:
             with reading.open(path, Plan(level=walker.SHAPE)) as snapshot:
-                found.read(snapshot, filtered=bool(reading.selection), progress=reading.progress_of)
+                found.read(
+                    snapshot,
+                    filtered=bool(reading.selection),
+                    keep=None if reading.min_memory is None else reading.heavy,
+                    progress=reading.progress_of,
+                )
+                reading.tell_end(snapshot)
         except (RdbkitError, OSError) as error:
             if len(found.files) == known:
                 found.unread.append((path, reason(error)))
@@ -134,7 +143,7 @@ def _merged(run: Run, path: str, whole: Report | None) -> Report:
     if whole is None:
         return part
     if whole.files and not whole.fits(part):
-        raise Unsupported("made with other options for prefixes than the first", code="not-partial")
+        raise Unsupported("made with other options than the first", code="not-partial")
     names = {(one.file, one.ctime, one.size, one.total) for one in whole.files}
     for one in part.files:
         if (one.file, one.ctime, one.size, one.total) in names:

@@ -56,6 +56,12 @@ cdef class Body:
     cpdef long long _listpack(self) except -1
     @cython.locals(head=bytes, view="const unsigned char*", total="long long", count="long long")
     cpdef long long _ziplist(self) except -1
+    cpdef long long _held(self, long long count, bint packed_list) except -1
+    @cython.locals(width="long long", count="long long")
+    cpdef tuple _intset_head(self, bytes head)
+    cpdef _intset(self)
+    cpdef _zipmap(self)
+    cpdef _zipped(self, list items)
     cpdef _agree(self, str what, long long total)
     cpdef long long _count(self, object reader) except -1
     cpdef long long _convert(self) except -1

@@ -502,10 +502,7 @@ class Body:
         count = head[4] | head[5] << 8
         self._agree("listpack", total)
         self.listpack += total
-        if count == _UNKNOWN:
-            return self._count(listpack.Reader(self._inside(), self.size))
-        self._pass()
-        return count
+        return self._held(count, True)
 
     def _ziplist(self) -> int:
         """Step over a ziplist; return how many items it holds."""
@@ -515,8 +512,12 @@ class Body:
         self._agree("ziplist", total)
         if self.converts:
             return self._convert()
+        return self._held(count, False)
+
+    def _held(self, count: int, packed_list: bool) -> int:
+        """Step over the blob at hand, which claims to hold `count` items; return how many it holds."""
         if count == _UNKNOWN:
-            return self._count(ziplist.Reader(self._inside(), self.size))
+            return self._count((listpack if packed_list else ziplist).Reader(self._inside(), self.size))
         self._pass()
         return count
 
@@ -548,7 +549,11 @@ class Body:
             self.listpack += listpack.measure(items) - 7
 
     def _intset(self) -> None:
-        head = self._open(8, "intset")
+        self._intset_head(self._open(8, "intset"))
+        self._pass()
+
+    def _intset_head(self, head: bytes) -> tuple[int, int]:
+        """Check an intset's head; return its integers' width and their number."""
         width = _word(head, 0)
         count = _word(head, 4)
         if width not in (2, 4, 8) or self.size != 8 + width * count or not count:
@@ -561,23 +566,27 @@ class Body:
         self.nodes = 1
         if len(head) >= 8 + width:
             self.low = int.from_bytes(head[8 : 8 + width], "little", signed=True)
-        self._pass()
+        return width, count
 
     def _zipmap(self) -> None:
         self._open(2, "zipmap")
         reader = zipmap.Reader(self._inside(), self.size)
-        limit = self.hash_limit
+        self.listpack += 7
         while True:
             items = reader.read(_BATCH)
             if not items:
                 break
-            for index in range(0, len(items), 2):
-                self._measure(items[index], limit)
-                self.elements -= 1
-                self._measure(items[index + 1], limit)
-            self.listpack += listpack.measure(items) - 7
-        self.listpack += 7
+            self._zipped(items)
         self.nodes = 1
+
+    def _zipped(self, items: list[bytes]) -> None:
+        """Measure some pairs of a zipmap."""
+        limit = self.hash_limit
+        for index in range(0, len(items), 2):
+            self._measure(items[index], limit)
+            self.elements -= 1
+            self._measure(items[index + 1], limit)
+        self.listpack += listpack.measure(items) - 7
 
     def _quicklist(self, containers: bool) -> int:
         cursor = self.cursor

@@ -11,13 +11,14 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
-from rdbkit.errors import RdbkitError
+from rdbkit.errors import Passed, RdbkitError
 from rdbkit.rdb import spec
 from rdbkit.rdb.hints import HINTS
 from rdbkit.rdb.streams import ZERO, Stream
-from rdbkit.rdb.unique import Unique
+from rdbkit.rdb.unique import Unique, fingerprint
 from rdbkit.rdb.values import Decoder
 
 
@@ -49,9 +50,13 @@ class Finding:
 Problem = tuple[str, str, str]
 
 
-def problems(decoder: Decoder) -> Iterator[Problem]:
+#: Gives a second decoder of the same body; raises Passed where that cannot be.
+Again = Callable[[], Decoder]
+
+
+def problems(decoder: Decoder, again: Again) -> Iterator[Problem]:
     """Read a body to its end and yield what is wrong with it; raises where it cannot be read."""
-    yield from _CHECKS.get(decoder.type, _check_items)(decoder)
+    yield from _CHECKS.get(decoder.type, _check_items)(decoder, again)
 
 
 class Names:
@@ -77,24 +82,39 @@ class Names:
         except OSError as error:
             self.failure = error
 
-    def verdict(self, what: str) -> Iterator[Problem]:
-        """Yield the finding, if there is one."""
+    def verdict(self, what: str, again: Again) -> Iterator[Problem]:
+        """Yield the finding, if there is one; equal fingerprints are looked at by reading again."""
         names = self.first or []
         if self.more is None:
             if len(set(names)) < len(names):
                 twice = next(name for name, count in Counter(names).items() if count > 1)
                 yield "error", f"duplicate-{what}", f"{what} {twice[:40]!r} twice"
             return
-        count = 0
+        suspects: set[int] = set()
         with self.more:
             try:
-                count = 0 if self.failure else len(self.more.candidates())
+                suspects = set() if self.failure else self.more.candidates()
             except OSError as error:
                 self.failure = error
         if self.failure is not None:
             yield "warning", "not-unique", f"uniqueness of its {what}s not checked: {self.failure.strerror}"
-        if count:
-            yield "error", f"duplicate-{what}", f"{count} {what}s twice, as far as 64-bit fingerprints tell"
+        if suspects:
+            yield from _confirmed(what, suspects, again)
+
+
+def _confirmed(what: str, suspects: set[int], again: Again) -> Iterator[Problem]:
+    seen: set[bytes] = set()
+    try:
+        for part in chain.from_iterable(again().parts()):
+            name = part if isinstance(part, bytes) else part[0]
+            if name in seen:
+                yield "error", f"duplicate-{what}", f"{what} {name[:40]!r} twice"
+                return
+            if fingerprint(name) in suspects:
+                seen.add(name)
+    except Passed:
+        told = f"{len(suspects)} {what}s twice, as far as 64-bit fingerprints tell (a pipe cannot be read again)"
+        yield "error", f"duplicate-{what}", told
 
 
 def _empty(count: int) -> Iterator[Problem]:
@@ -102,24 +122,24 @@ def _empty(count: int) -> Iterator[Problem]:
         yield "warning", "empty-key", "an empty value: servers before 6.2.6 keep or refuse it, later ones skip the key"
 
 
-def _check_items(decoder: Decoder) -> Iterator[Problem]:
+def _check_items(decoder: Decoder, again: Again) -> Iterator[Problem]:
     """Lists, strings and modules: reading them is all there is to check."""
     count = sum(map(len, decoder.parts()))
     if decoder.type == "list":
         yield from _empty(count)
 
 
-def _check_set(decoder: Decoder) -> Iterator[Problem]:
+def _check_set(decoder: Decoder, again: Again) -> Iterator[Problem]:
     names = Names()
     count = 0
     for batch in decoder.parts():
         count += len(batch)
         names.add(batch)
     yield from _empty(count)
-    yield from names.verdict("member")
+    yield from names.verdict("member", again)
 
 
-def _check_zset(decoder: Decoder) -> Iterator[Problem]:
+def _check_zset(decoder: Decoder, again: Again) -> Iterator[Problem]:
     names = Names()
     count = 0
     last: tuple[float, bytes] = (-math.inf, b"")
@@ -135,12 +155,12 @@ def _check_zset(decoder: Decoder) -> Iterator[Problem]:
             sorted_so_far = sorted_so_far and pairs == sorted(pairs)
             last = pairs[-1]
     yield from _empty(count)
-    yield from names.verdict("member")
+    yield from names.verdict("member", again)
     if not sorted_so_far:
         yield "warning", "unsorted", "members are not in the order of their scores: range commands will err"
 
 
-def _check_hash(decoder: Decoder) -> Iterator[Problem]:
+def _check_hash(decoder: Decoder, again: Again) -> Iterator[Problem]:
     names = Names()
     count = 0
     dues: list[int] = []
@@ -157,14 +177,14 @@ def _check_hash(decoder: Decoder) -> Iterator[Problem]:
             ordered = ordered and times == sorted(times)
             last = times[-1]  # type: ignore[assignment]
     yield from _empty(count)
-    yield from names.verdict("field")
+    yield from names.verdict("field", again)
     if not ordered:
         yield "warning", "unsorted", "fields are not in the order of their expiries: some will expire late"
     if decoder.min_expiry is not None and dues and decoder.min_expiry != dues[0]:
         yield "warning", "bad-min-expiry", f"smallest field expiry {dues[0]}, the file says {decoder.min_expiry}"
 
 
-def _check_stream(decoder: Decoder) -> Iterator[Problem]:
+def _check_stream(decoder: Decoder, again: Again) -> Iterator[Problem]:
     live, first, last = 0, ZERO, ZERO
     for batch in decoder.parts():
         if batch:
@@ -193,7 +213,7 @@ def _counters(stream: Stream, live: int) -> Iterator[Problem]:
         yield "warning", "stream-entries-added", f"{stream.entries_added} entries ever added, {live} there"
 
 
-def _check_array(decoder: Decoder) -> Iterator[Problem]:
+def _check_array(decoder: Decoder, again: Again) -> Iterator[Problem]:
     last = -1
     for batch in decoder.parts():
         indexes = [last, *(index for index, _ in batch)]
@@ -204,7 +224,7 @@ def _check_array(decoder: Decoder) -> Iterator[Problem]:
         last = indexes[-1]
 
 
-_CHECKS: dict[str, Callable[[Decoder], Iterator[Problem]]] = {
+_CHECKS: dict[str, Callable[[Decoder, Again], Iterator[Problem]]] = {
     "set": _check_set,
     "zset": _check_zset,
     "hash": _check_hash,

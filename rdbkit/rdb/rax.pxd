@@ -6,6 +6,7 @@ cdef class Rax:
     cdef const long long[::1] classes
     cdef public long long bound, keys, nodes, real
     cdef public object above
+    cdef public bint inline
     cdef bytes last
     cdef list path
 

@@ -1,5 +1,4 @@
-# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
-# cython: cdivision=True, initializedcheck=False
+# cython: language_level=3, annotation_typing=False, boundscheck=False, cdivision=True, initializedcheck=False
 """How many nodes a server's radix tree of sorted keys has, and what they take: without building the tree.
 
 A tree that was only ever inserted into has one shape for its keys, and keys that come in order touch its right edge
@@ -26,10 +25,13 @@ class Rax:
     """Sums up the tree of the keys that are fed in ascending order; call `finish` for the last of them.
 
     `classes` is a table of allocation sizes by request, in `unit`s of a byte, for requests below its length; `above`
-    answers for larger ones. Afterwards `keys`, `nodes` and `real` (allocated, in the same units).
+    answers for larger ones. `inline`: a key's data stands in its parent, and leaves take nothing.
+
+    Afterwards `keys`, `nodes` and `real` (allocated, in the same units).
     """
 
-    def __init__(self, classes: Any, above: Callable[[int], int]) -> None:
+    def __init__(self, classes: Any, above: Callable[[int], int], inline: bool = False) -> None:
+        self.inline = inline
         self.classes = classes
         self.bound = len(classes)
         self.above = above
@@ -102,6 +104,9 @@ class Rax:
     def _node(self, node: list[int]) -> int:
         children = node[1]
         if children == 0:
+            if self.inline and node[3]:
+                self.nodes += 1
+                return 0
             return self._count(0, 0, node[3])
         if children == 1:
             return self._count(node[2], 1, node[3])

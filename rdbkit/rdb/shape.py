@@ -7,9 +7,10 @@ says "unknown" or a target's rule needs what is inside.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, NamedTuple
 
-Shape = tuple[int, int, int, int, int, int, int, int, int, int, int, int, object]
+#: The thirteen positions up to DETAIL; of a walk that weighs (weigh.py) also the three behind it, except for strings.
+Shape = tuple[Any, ...]
 
 #: Elements as the type's length command counts them (a string is 1; fields, entries, members); -1: unknown (modules).
 ELEMENTS: Final = 0
@@ -35,7 +36,50 @@ PLAIN: Final = 10
 #: Bytes as listpacks: blobs after a server >= 7.0 converted them, lists of type 1 as such a server pushes them (sum of
 #: nodes).
 LISTPACK: Final = 11
-#: Streams and quicklists: see walker; None for other types.
+#: Where they were weighed: of a stream a StreamDetail, of a hash how many fields have an expiry (None: no field has).
+#: Else None.
 DETAIL: Final = 12
+#: Sums of the target's terms (terms.py), in 1/65536 byte: members of a set or sorted set, pairs of a hash, where the
+#: target has them one by one; nodes of a quicklist; listpacks of a stream.
+COST: Final = 13
+#: Variance of COST, in 1/65536 byte².
+VARIANCE: Final = 14
+#: Bytes of the entries of the blob that the target makes of a collection written item by item, its head left out.
+PACKED: Final = 15
 
 EMPTY: Shape = (0, 0, 0, -1, -1, 0, 0, 0, 0, 0, 0, 0, None)
+
+
+class Idempotency(NamedTuple):
+    """What a stream's memory against double delivery holds: ids and length of the name of each producer."""
+
+    producers: int
+    ids: tuple[int, ...]
+    names: tuple[int, ...]
+    #: The tree of the producers' names.
+    tree: int
+
+
+class StreamDetail(NamedTuple):
+    """A stream's trees, groups and consumers; costs in 1/65536 byte."""
+
+    #: Keys and nodes of the main tree and of all trees of pending entries.
+    keys: int
+    nodes: int
+    #: What the nodes of the main tree take.
+    main: int
+    groups: int
+    #: The tree of the groups' names.
+    group_tree: int
+    #: Entries pending in all groups, consumers, bytes of their names, and what these take as strings.
+    pending: int
+    consumers: int
+    name_bytes: int
+    names: int
+    #: Trees of pending entries by group and by consumer, and of consumers' names.
+    group_pending: int
+    own_pending: int
+    consumer_trees: int
+    #: One tree of all groups' pending entries; -1: unknown.
+    union: int
+    idempotency: Idempotency | None

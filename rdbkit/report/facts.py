@@ -1,6 +1,7 @@
 """A report as data: one JSON document with raw numbers (bytes, ms since the epoch, shares from 0 to 1).
 
     complete     false: a file could not be read to its end, and all numbers are of the part before
+    heap         true: memory is what is really allocated; false: what MEMORY USAGE says
     unread       files of which nothing could be read, and why
     files        what each file is, with its own total
     total        keys elements memory memory_sd size unknown unknown_size no_expiry
@@ -20,8 +21,9 @@ from dataclasses import asdict
 from typing import Any
 
 from rdbkit.analysis.expiry import Bucket
+from rdbkit.analysis.files import File
 from rdbkit.analysis.prefixes import Prefix
-from rdbkit.analysis.report import File, Picture
+from rdbkit.analysis.report import Picture
 from rdbkit.analysis.totals import Total
 from rdbkit.report.text import encoder, path_text
 
@@ -39,6 +41,7 @@ def document(found: Picture, form: str = "escape") -> dict[str, Any]:
     weight = found.total.weight
     return {
         "complete": found.complete,
+        "heap": found.heap,
         "unread": [{"file": path_text(file), "error": why} for file, why in found.unread],
         "files": [_file(file) for file in found.files],
         "total": _total(found.total),
@@ -92,10 +95,12 @@ def _file(file: File) -> dict[str, Any]:
         "file_size": file.size,
         "ctime": file.ctime,
         "used_mem": file.used_mem,
+        "overhead": file.overhead,
         "checksum": file.checksum,
         "functions": file.functions,
         "filtered": file.filtered,
         "error": file.error,
+        "error_code": file.error_code,
         **_total(file.total),
         "types": {kind: _total(total) for kind, total in file.totals.types().items()},
     }

@@ -12,14 +12,16 @@ from textwrap import wrap
 from typing import Any
 
 from rdbkit.analysis.expiry import Bucket
-from rdbkit.analysis.report import File, Note, Picture
+from rdbkit.analysis.files import File
+from rdbkit.analysis.notable import Note
+from rdbkit.analysis.report import Picture
 from rdbkit.analysis.totals import Total
 from rdbkit.report import units
 from rdbkit.report.table import cut, display_width, pad
 from rdbkit.report.text import encoder, path_text, terminal
 
 _WIDTH = 80
-_BAR = 12
+_BAR = 10
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _PREFIXES = 10
 _TYPES = {
@@ -96,14 +98,23 @@ class Screen:
     # -- what it is ----------------------------------------------------------------------------------------------------
 
     def _damage(self) -> Iterator[str]:
-        broken = [(file.file, file.error) for file in self._found.files if file.error]
-        if broken:
-            yield self._strong("DAMAGED: what follows the damage is not in this report.", "1;31")
-        for name, why in broken:
-            yield from self._wrapped(f"{path_text(name)}: {why}")
-        if self._found.unread:
-            yield self._strong("NOT READ: nothing of these files is in this report.", "1;31")
-        for name, why in self._found.unread:
+        stopped = [
+            (file.error_code == "needs-replay", file.file, file.error) for file in self._found.files if file.error
+        ]
+        yield from self._alarm(
+            "DAMAGED: what follows the damage is not in this report.",
+            [(name, why) for replay, name, why in stopped if not replay],
+        )
+        yield from self._alarm(
+            "ONLY THE RDB PART: what the commands behind it do is not in this report.",
+            [(name, why) for replay, name, why in stopped if replay],
+        )
+        yield from self._alarm("NOT READ: nothing of these files is in this report.", self._found.unread)
+
+    def _alarm(self, what: str, files: Sequence[tuple[str, str]]) -> Iterator[str]:
+        if files:
+            yield self._strong(what, "1;31")
+        for name, why in files:
             yield from self._wrapped(f"{path_text(name)}: {why}")
 
     def _heads(self) -> Iterator[str]:
@@ -115,6 +126,12 @@ class Screen:
         total = self._found.total
         yield self._fact("keys", f"{total.keys:,}, with {total.elements:,} elements")
         yield self._fact("memory", self._memory(total))
+        beside = [file.overhead for file in files]
+        if beside and None not in beside:
+            more = sum(size or 0 for size in beside)
+            yield self._fact(
+                "in all", f"{units.size(self._weight + more)}, with about {units.size(more)} beside the keys"
+            )
         if len(files) == 1 and files[0].used_mem is not None:
             yield self._fact("used-mem", f"{units.size(files[0].used_mem)} (as its server said when it wrote the file)")
 
@@ -132,7 +149,8 @@ class Screen:
             return f"not known; all is ranked by size in the file, {units.size(total.size)} in all"
         spread = f" ± {units.size(total.memory_sd)}" if total.memory_sd else ""
         missing = f", without {total.unknown:,} keys" if total.unknown else ""
-        return f"{units.size(total.memory)}{spread} (sum of MEMORY USAGE{missing})"
+        what = "really allocated" if self._found.heap else "sum of MEMORY USAGE"
+        return f"{units.size(total.memory)}{spread} ({what}{missing})"
 
     def _fact(self, name: str, text: str) -> str:
         return self._line(f"  {name:<9} {text}")
@@ -190,8 +208,8 @@ class Screen:
             "hash-tag": self._say_tag,
             "limit": _say_limit,
             "memory-unknown": lambda of: (
-                f"the memory of {of['keys']:,} of {of['of']:,} keys is not known: they are ranked by their size in the "
-                f"file, {units.size(of['size'])}"
+                f"the memory of {of['keys']:,} of {of['of']:,} keys is not known (?): they count with their size in "
+                f"the file, {units.size(of['size'])}"
             ),
         }
         return str(makers[note.code](facts))
@@ -358,7 +376,9 @@ def _described(file: File) -> str:
 
 
 def _state(file: File) -> str:
-    return "DAMAGED" if file.error else f"checksum {file.checksum}"
+    if file.error:
+        return "RDB part only" if file.error_code == "needs-replay" else "DAMAGED"
+    return f"checksum {file.checksum}"
 
 
 def _say_limit(facts: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import strategies as st
@@ -13,7 +14,9 @@ _NAMES = st.one_of(
     st.builds(lambda word, number: b"%s:%d" % (word, number), st.sampled_from([b"k", b"q/r", b""]), st.integers(0, 99)),
     st.binary(max_size=4),
 )
-_TYPES = st.sampled_from([("string", "raw"), ("string", "int"), ("hash", "hashtable"), ("list", None), ("module", None)])
+_TYPES = st.sampled_from(
+    [("string", "raw"), ("string", "int"), ("hash", "hashtable"), ("list", None), ("module", None)]
+)
 _sizes = st.integers(1, 200)
 
 
@@ -41,7 +44,7 @@ def splits(draw: Any, items: list[Any]) -> list[list[Any]]:
     """The same items in another order, in some parts, none of them empty."""
     order = draw(st.permutations(items))
     cuts = sorted({0, len(order), *draw(st.lists(st.integers(0, len(order)), max_size=4))})
-    return [order[start:end] for start, end in zip(cuts, cuts[1:])]
+    return [order[start:end] for start, end in pairwise(cuts)]
 
 
 def batches(keys: list[tuple[Any, ...]], size: int = 3) -> list[Batch]:

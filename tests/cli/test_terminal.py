@@ -27,13 +27,13 @@ def test_a_table_fits(dump: Path, columns: int) -> None:
     assert len(lines) == 155
     assert max(map(display_width, lines)) <= columns
     if columns >= 80:
-        assert {"db", "key", "type", "elements", "size"} <= set(lines[0].split())
+        assert {"db", "key", "type", "elements", "memory"} <= set(lines[0].split())
 
 
 def test_what_a_table_is_sorted_by_is_shown(dump: Path) -> None:
     lines = shown(terminal("keys", dump, "-q", "--sort", "encoding", "-n", 3).out)
     assert "encoding" in lines[0].split()
-    assert "too narrow for encoding (" in terminal("keys", dump).out
+    assert "too narrow for " in terminal("keys", dump, columns=60).out
     assert "too narrow" not in terminal("keys", dump, columns=120).out
 
 
@@ -124,7 +124,7 @@ def test_findings_are_never_cut(files: Path) -> None:
 def test_an_error_comes_last(files: Path) -> None:
     lines = shown(terminal("keys", files / "cut.rdb").out)
     assert lines[-1].startswith(f"rdbkit: {files}/cut.rdb: the file ends")
-    assert "list:plain" in lines[2]
+    assert any("list:plain" in line for line in lines[:5])
 
 
 def test_one_input_after_the_other(files: Path) -> None:

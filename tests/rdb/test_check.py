@@ -137,6 +137,7 @@ ELSEWHERE = {
     "needs-replay": "test_files_of_another_kind", "not-rdb": "test_files_of_another_kind",
     "unsupported-version": "test_files_of_another_kind", "unknown-type": "test_where_it_stopped",
     "unsupported-opcode": "test_where_it_stopped", "unsupported-type": "test_where_it_stopped",
+    "torn-transfer": "test_a_transfer_that_is_not_what_it_announced",
 }  # fmt: skip
 
 
@@ -354,6 +355,18 @@ def test_giants(face):
     result = face.rdbkit.check(whole[:at] + b"\x05" + whole[at + 1 :])
     assert codes(list(result.findings)) == [("bad-quicklist", "error"), ("stopped", "note")]
     assert (result.findings[0].offset, result.findings[0].key) == (at, b"k")
+
+
+def test_a_transfer_that_is_not_what_it_announced(face):
+    file = made(entry(0))
+    mark = b"m" * 40
+    whole = [b"$%d\r\n%b" % (len(file), file), b"$EOF:%b\r\n%b%b" % (mark, file, mark)]
+    for data in whole:
+        assert not [found for found in face.rdbkit.check(data).findings if found.severity != "note"]
+    for data in (b"$9999\r\n" + file, whole[1][:-40], whole[1][:-1]):
+        result = face.rdbkit.check(data)
+        assert result.sound
+        assert result.findings[0].code == "torn-transfer"
 
 
 # -- uniqueness --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,752 @@
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False
+"""The walk over a body that also sums up what its items take in the target's memory.
+
+As body.Body, with a target's `Terms`: wherever the plain walk steps over an item, this one adds the term for its
+length. Nothing else is looked at, except where a load converts: a blob with more elements than the target keeps in
+one, a collection written item by item that becomes one, an old list that is pushed element by element.
+
+The shape is the plain one with COST, VARIANCE and PACKED behind it (shape.py).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from typing import Any
+
+from rdbkit.errors import Corrupt
+from rdbkit.rdb import spec
+from rdbkit.rdb import terms as tables
+from rdbkit.rdb.body import Body
+from rdbkit.rdb.rax import Rax
+from rdbkit.rdb.shape import DETAIL, Idempotency, Shape, StreamDetail
+from rdbkit.rdb.terms import Terms
+from rdbkit.wire import listpack, lzf, ziplist
+from rdbkit.wire.cursor import Cursor, digits
+
+_NOTHING, _SET, _ZSET, _HASH = range(4)
+_MEMBERS, _RANKED, _SPREAD = tables.MEMBERS, tables.RANKED, tables.SPREAD
+_FIELDS, _VALUES, _FIELDS_TTL = tables.FIELDS, tables.VALUES, tables.FIELDS_TTL
+_NODES, _PACKS, _TREES = tables.NODES, tables.PACKS, tables.TREES
+_DETAIL = DETAIL
+_STRING = spec.STRING
+_PLAIN = spec.PLAIN
+_PACKED = spec.PACKED
+_HASH_2 = spec.HASH_2
+_STREAM_LISTPACKS = spec.STREAM_LISTPACKS
+_STREAM_LISTPACKS_3 = spec.STREAM_LISTPACKS_3
+_STREAM_LISTPACKS_4 = spec.STREAM_LISTPACKS_4
+_STREAM_LISTPACKS_5 = spec.STREAM_LISTPACKS_5
+
+#: What the items of a type are.
+_WHAT = {
+    spec.SET: _SET,
+    spec.SET_INTSET: _SET,
+    spec.SET_LISTPACK: _SET,
+    spec.ZSET: _ZSET,
+    spec.ZSET_2: _ZSET,
+    spec.ZSET_ZIPLIST: _ZSET,
+    spec.ZSET_LISTPACK: _ZSET,
+    spec.HASH: _HASH,
+    spec.HASH_ZIPMAP: _HASH,
+    spec.HASH_ZIPLIST: _HASH,
+    spec.HASH_LISTPACK: _HASH,
+    spec.HASH_METADATA: _HASH,
+    spec.HASH_METADATA_PRE_GA: _HASH,
+    spec.HASH_LISTPACK_EX: _HASH,
+    spec.HASH_LISTPACK_EX_PRE_GA: _HASH,
+    spec.HASH_2: _HASH,
+}
+#: Items of a blob that make one element.
+_PER = {
+    spec.SET_LISTPACK: 1,
+    spec.ZSET_ZIPLIST: 2,
+    spec.ZSET_LISTPACK: 2,
+    spec.HASH_ZIPLIST: 2,
+    spec.HASH_LISTPACK: 2,
+    spec.HASH_LISTPACK_EX: 3,
+    spec.HASH_LISTPACK_EX_PRE_GA: 3,
+}
+_UNKNOWN = 0xFFFF
+#: Items looked at in one go inside a blob: whole elements, whether of one, two or three.
+_BATCH = 1020
+#: Nodes shorter than this are never compressed, and others only if it saves more than _GAIN bytes (quicklist.c).
+_LEAST, _GAIN = 48, 8
+#: Blobs up to this size are looked at, and so many of them: whether they could have been packed tells of the settings.
+_REMEMBERED = 1 << 14
+_TRIES = 16
+#: The shortest string that servers try to pack in a file.
+_WORTH = 21
+#: Names of groups and consumers matter up to this length.
+_NAME = 1 << 12
+#: Pending entries of several groups are brought together up to this number.
+_UNITED = 1 << 20
+_NO_LIMIT = 1 << 62
+_F64 = struct.Struct("<d")
+
+
+class Weigher(Body):
+    """Walks bodies as Body does, and sums up a target's terms."""
+
+    def __init__(
+        self,
+        cursor: Cursor,
+        terms: Terms,
+        templates: dict[int, tuple[bytes, ...]] | None = None,
+        evidence: Evidence | None = None,
+    ) -> None:
+        Body.__init__(self, cursor, templates=templates)
+        self.terms = terms
+        self.evidence = evidence or Evidence()
+        self.above = terms.above
+        self.members = terms.members
+        self.ranked = terms.ranked
+        self.spread = terms.spread
+        self.fields = terms.fields
+        self.values = terms.values
+        self.fields_ttl = terms.fields_ttl
+        self.embeds = terms.embeds
+        self.embeds_ttl = terms.embeds_ttl
+        self.blocks = terms.blocks
+        self.embed = terms.embed
+        self.node_costs = terms.nodes
+        self.pack_costs = terms.packs
+        self.most_of = terms.most
+        self.packs_of = terms.packs_up_to
+        self.ziplists = terms.ziplists
+        self.depth = terms.depth
+        self.lzf_head = terms.lzf_head
+        self.looks = self.depth < 0 and not self.evidence.raw and self.evidence.tries > 0
+        self.push_limit, self.push_most, self.push_alone = terms.push
+        self.trees = [Rax(terms.trees, self._above_tree, terms.inline) for _ in range(6)]
+        self._reset(0)
+
+    def _above_tree(self, size: int) -> int:
+        cost: int = self.above(_TREES, size)
+        return cost
+
+    def _reset(self, kind: int) -> None:
+        self.kind = kind
+        self.what = _WHAT.get(kind, _NOTHING)
+        self.most = self.most_of.get(kind, _NO_LIMIT)
+        self.packs = self.packs_of.get(kind, -1)
+        self.cost = 0
+        self.variance = 0
+        self.expiring = 0
+        self.pack = 0
+        self.previous = 0
+        self.in_list = False
+
+    def shape(self, kind: int) -> Shape:
+        """Walk a body and return its shape, with the sums behind it."""
+        if kind == _STRING:
+            return Body.shape(self, kind)
+        self._reset(kind)
+        plain = Body.shape(self, kind)
+        if self.expiring:
+            return plain[:_DETAIL] + (self.expiring, self.cost, self.variance, self.pack)
+        return plain + (self.cost, self.variance, self.pack)
+
+    # -- terms -----------------------------------------------------------------------------------------------------
+
+    def _member(self, size: int) -> int:
+        if self.what == _SET:
+            self.cost += self.members[size] if size < len(self.members) else self.above(_MEMBERS, size)
+        else:
+            self.cost += self.ranked[size] if size < len(self.ranked) else self.above(_RANKED, size)
+            self.variance += self.spread[size] if size < len(self.spread) else self.above(_SPREAD, size)
+        return 0
+
+    def _pair(self, field: int, value: int, expires: bool) -> int:
+        if expires:
+            self.expiring += 1
+            if field < len(self.embeds_ttl) and self.embeds_ttl[field] + value <= self.embed:
+                self.cost += self.blocks[self.embeds_ttl[field] + value]
+                return 0
+            self.cost += self.fields_ttl[field] if field < len(self.fields_ttl) else self.above(_FIELDS_TTL, field)
+        else:
+            if field < len(self.embeds) and self.embeds[field] + value <= self.embed:
+                self.cost += self.blocks[self.embeds[field] + value]
+                return 0
+            self.cost += self.fields[field] if field < len(self.fields) else self.above(_FIELDS, field)
+        self.cost += self.values[value] if value < len(self.values) else self.above(_VALUES, value)
+        return 0
+
+    # -- what a loose collection takes as a blob ---------------------------------------------------------------------
+
+    def _pack(self, entry: int) -> int:
+        """Add an entry to the blob; a ziplist's entries also say how long the one before was."""
+        if self.ziplists:
+            entry += 1 if self.previous < 254 else 5
+            self.previous = entry
+        self.pack += entry
+        return 0
+
+    def _pack_text(self, text: bytes) -> int:
+        if listpack.is_integer(text):
+            return self._pack_number(int(text))
+        return self._pack_string(len(text))
+
+    def _pack_string(self, size: int) -> int:
+        if self.ziplists:
+            return self._pack(size + (1 if size < 64 else 2 if size < 0x4000 else 5))
+        return self._pack(listpack.string_entry(size))
+
+    def _pack_number(self, number: int) -> int:
+        return self._pack(zip_number(number) if self.ziplists else listpack.integer_size(number) + 1)
+
+    # -- items one by one --------------------------------------------------------------------------------------------
+
+    def _items(self, count: int, strings: int, tail: int, limit: int) -> int:
+        if self.what == _NOTHING:
+            return Body._items(self, count, strings, tail, limit)
+        cursor = self.cursor
+        view = cursor.view
+        pos = cursor.pos
+        end = cursor.end
+        length = self.length
+        longest = self.longest
+        index = self.elements
+        count += index
+        packing = count <= self.packs
+        expires = False
+        first = size = 0
+        while index < count:
+            if tail == -2:
+                cursor.pos = pos
+                expires = cursor.length() != 0
+                view = cursor.view
+                pos = cursor.pos
+                end = cursor.end
+            for i in range(strings):
+                size = view[pos] if pos < end else 0xFF
+                if size < 0x40 and size < end - pos:
+                    if packing:
+                        self._pack_text(view[pos + 1 : pos + 1 + size])
+                    pos += 1 + size
+                else:
+                    cursor.pos = pos
+                    size = self._packed_item() if packing else cursor.skip_string()
+                    view = cursor.view
+                    pos = cursor.pos
+                    end = cursor.end
+                length += size
+                if size > longest:
+                    longest = size
+                    if size > limit and self.over < 0:
+                        self.over = index
+                if i == 0:
+                    first = size
+            if tail != 0 and tail != -2:
+                cursor.pos = pos
+                expires = self._tail(tail, packing)
+                view = cursor.view
+                pos = cursor.pos
+                end = cursor.end
+            if strings == 1:
+                self._member(first)
+            else:
+                self._pair(first, size, expires)
+                if packing and tail == -2:
+                    self._pack_number(_DISTANT if expires else 0)
+            index += 1
+        cursor.pos = pos
+        self.elements = index
+        self.length = length
+        self.longest = longest
+        return 0
+
+    def _packed_item(self) -> int:
+        """Step over a string and add it to the blob; return its length."""
+        cursor = self.cursor
+        start = cursor.tell()
+        cursor.need(1)
+        first = cursor.view[cursor.pos]
+        if first >= 0xC0 and first < 0xC3:
+            number = cursor.small()
+            self._pack_number(number)
+            return digits(number)
+        size, packed = cursor.head()
+        stored = size if packed < 0 else packed
+        if size > 20:
+            cursor.skip(stored)
+            self._pack_string(size)
+        else:
+            text = cursor.take(stored)
+            self._pack_text(text if packed < 0 else lzf.decompress(text, size, start))
+        return size
+
+    def _tail(self, tail: int, packing: bool) -> bool:
+        """Step over what follows an element; tell whether that is an expiry."""
+        cursor = self.cursor
+        if self.kind == _HASH_2:
+            return cursor.take(8) != b"\xff\xff\xff\xff\xff\xff\xff\xff"
+        if tail > 0:
+            if packing:
+                self._pack_score(_F64.unpack(cursor.take(8))[0])
+            else:
+                cursor.skip(tail)
+            return False
+        size = cursor.u8()
+        if size >= 253:
+            if packing:
+                self._pack_string(4 if size == 255 else 3)
+        elif packing:
+            self._pack_score(_number(cursor.take(size)))
+        else:
+            cursor.skip(size)
+        return False
+
+    def _pack_score(self, score: float) -> None:
+        self._pack_text(self.terms.score(score))
+
+    def _set(self) -> int:
+        """As Body's; the integers at the head have their terms, too."""
+        cursor = self.cursor
+        count = cursor.claim()
+        packing = count <= self.packs
+        while self.elements < count:
+            cursor.need(1)
+            first = cursor.view[cursor.pos]
+            if first > 20 and first < 0xC0:
+                self.text = self.elements
+                break
+            if first >= 0xC0 and first < 0xC3:
+                number = cursor.small()
+                size = digits(number)
+                self.elements += 1
+                self.length += size
+                if size > self.longest:
+                    self.longest = size
+            else:
+                member = cursor.string()
+                size = len(member)
+                self._measure(member, self.set_limit)
+                if not listpack.is_integer(member):
+                    self.text = self.elements - 1
+                    self._member(size)
+                    if packing:
+                        self._pack_string(size)
+                    break
+                number = int(member)
+            self._member(size)
+            if packing:
+                self._pack_number(number)
+            if self.elements == 1 or number < self.low:
+                self.low = number
+            if self.elements == 1 or number > self.high:
+                self.high = number
+        return self._items(count - self.elements, 1, 0, self.set_limit)
+
+    def _list(self) -> int:
+        """Push an old list element by element, as the target's quicklist takes them."""
+        cursor = self.cursor
+        count = cursor.claim()
+        node = held = 0
+        while count > 0:
+            count -= 1
+            start = cursor.tell()
+            size, inside = cursor.open_string()
+            text = b""
+            if size <= 20:
+                text = inside.take(size)
+            else:
+                inside.skip(size)
+            self.stored += cursor.tell() - start
+            self.length += size
+            self.longest = max(self.longest, size)
+            if size > self.list_limit and self.over < 0:
+                self.over = self.elements
+            self.elements += 1
+            node, held = self._push(text, size, node, held)
+        return self._close_node(node)
+
+    def _push(self, text: bytes, size: int, node: int, held: int) -> tuple[int, int]:
+        """Add an element to the last node, of `node` bytes (0: there is none) and `held` elements, or to a new one."""
+        if size > self.push_alone:
+            self._close_node(node)
+            self.plain += 1
+            self.nodes += 1
+            self.blob += size
+            self.cost += self._node_cost(size)
+            return 0, 0
+        if not node or node + size + self._around(size) > self.push_limit or held >= self.push_most:
+            self._close_node(node)
+            self.nodes += 1
+            node = 11 if self.ziplists else 7
+            held = 0
+            self.previous = 0
+        self.pack = 0
+        if size <= 20:
+            self._pack_text(text)
+        else:
+            self._pack_string(size)
+        node += self.pack
+        self.pack = 0
+        return node, held + 1
+
+    def _around(self, size: int) -> int:
+        """Return what a quicklist allows for an entry's own bytes when it looks for room."""
+        if not self.ziplists:
+            return 8
+        return (1 if size < 254 else 5) + (1 if size < 64 else 2 if size < 0x4000 else 5)
+
+    def _close_node(self, node: int) -> int:
+        if node:
+            self.listpack += node
+            self.cost += self._node_cost(node)
+        return 0
+
+    # -- blobs -----------------------------------------------------------------------------------------------------
+
+    def _node_cost(self, size: int) -> int:
+        cost: int = self.node_costs[size] if size < len(self.node_costs) else self.above(_NODES, size)
+        return cost
+
+    def _held(self, count: int, packed_list: bool) -> int:
+        """Step over the blob at hand; look at its items where the target takes it apart."""
+        per = _PER.get(self.kind, 0)
+        if per and (count == _UNKNOWN or count // per > self.most):
+            reader = (listpack if packed_list else ziplist).Reader(self._inside(), self.size)
+            return self._apart(reader, per)
+        if self.packed < 0 and self.looks and _WORTH <= self.size <= _REMEMBERED:
+            self._look()
+        return Body._held(self, count, packed_list)
+
+    def _look(self) -> None:
+        """Take a raw blob as evidence."""
+        cursor = self.cursor
+        cursor.need(self.size)
+        self.evidence.judge(cursor.view[cursor.pos : cursor.pos + self.size])
+        self.looks = self.depth < 0 and not self.evidence.raw and self.evidence.tries > 0
+
+    def _apart(self, reader: Any, per: int) -> int:
+        """Add the terms of a blob's items; return how many items there were."""
+        count = 0
+        while True:
+            items = reader.read(_BATCH)
+            if not items:
+                return count
+            count += len(items)
+            self._weigh_items(items, per)
+
+    def _weigh_items(self, items: list[bytes], per: int) -> None:
+        index = 0
+        while index + per <= len(items):
+            first = len(items[index])
+            if self.what == _HASH:
+                self._pair(first, len(items[index + 1]), per == 3 and items[index + 2] != b"0")
+            else:
+                self._member(first)
+            index += per
+
+    def _intset(self) -> None:
+        start = self.cursor.tell()
+        head = self._open(8, "intset")
+        width, count = self._intset_head(head)
+        if count <= self.most:
+            self._pass()
+            return
+        inside = self.cursor.inner(self.size, self.packed, start)
+        inside.skip(8)
+        for _ in range(count):
+            self._member(len(b"%d" % inside.fixed_signed(width)))
+
+    def _zipped(self, items: list[bytes]) -> None:
+        Body._zipped(self, items)
+        self._weigh_items(items, 2)
+        for item in items:
+            self._pack_text(item)
+
+    def _early(self, kind: int) -> None:
+        if kind == spec.LIST_ZIPLIST:
+            self._pushed_ziplist()
+        else:
+            Body._early(self, kind)
+
+    def _pushed_ziplist(self) -> None:
+        """A list of one ziplist is pushed element by element, too."""
+        self._open(11, "ziplist")
+        reader = ziplist.Reader(self._inside(), self.size)
+        node = held = 0
+        while True:
+            items = reader.read(_BATCH)
+            if not items:
+                break
+            self.elements += len(items)
+            for item in items:
+                node, held = self._push(item, len(item), node, held)
+        self._close_node(node)
+
+    # -- quicklists ------------------------------------------------------------------------------------------------
+
+    def _quicklist(self, containers: bool) -> int:
+        cursor = self.cursor
+        nodes = cursor.claim()
+        compressed = _Compressed(self.depth)
+        self.in_list = nodes > 2
+        while nodes > 0:
+            nodes -= 1
+            start = cursor.tell()
+            container = cursor.length() if containers else 0
+            if container == _PLAIN:
+                size, packed = self._plain_node()
+                self.stored += cursor.tell() - start
+                count = 1
+            elif containers and container != _PACKED:
+                raise Corrupt(f"quicklist container {container}", offset=start, code="bad-quicklist")
+            else:
+                before = self.listpack
+                count = self._listpack() if containers else self._ziplist()
+                size = self.listpack - before if containers or self.converts else self.size
+                packed = self.packed if containers or not self.converts else -1
+            # The loader drops nodes that hold nothing.
+            if count:
+                self.nodes += 1
+                self.elements += count
+                cost = self._node_cost(size)
+                self.cost += cost
+                if self.in_list:
+                    saved = 0
+                    if packed >= 0 and size >= _LEAST and packed + _GAIN < size:
+                        saved = cost - self._node_cost(packed + self.lzf_head)
+                    compressed.add(saved)
+        if self.in_list:
+            self.cost -= compressed.saved(self.evidence)
+        return 0
+
+    def _plain_node(self) -> tuple[int, int]:
+        """Step over a node of one long element; return its size, and how many bytes are stored if it is packed."""
+        cursor = self.cursor
+        cursor.need(1)
+        first = cursor.view[cursor.pos]
+        packed = -1
+        if first >= 0xC0 and first < 0xC3:
+            size = cursor.skip_string()
+        else:
+            size, packed = cursor.head()
+            cursor.skip(size if packed < 0 else packed)
+        self.blob += size
+        self.plain += 1
+        return size, packed
+
+    # -- streams ---------------------------------------------------------------------------------------------------
+
+    def _stream(self, kind: int) -> None:
+        cursor = self.cursor
+        for tree in self.trees:
+            tree.clear()
+        main, names = self.trees[0], self.trees[1]
+        for _ in range(cursor.claim()):
+            main.add(self._stream_id())
+            self._listpack()
+            size = self.size
+            self.cost += self.pack_costs[size] if size < len(self.pack_costs) else self.above(_PACKS, size)
+            self.nodes += 1
+        main.finish()
+        self.elements = cursor.claim()
+        for _ in range(2 if kind == _STREAM_LISTPACKS else 7):
+            cursor.length()
+        self.sums = [0] * 10
+        groups = cursor.claim()
+        united: Any = set() if groups > 1 and self.terms.union else None
+        for _ in range(groups):
+            united = self._weigh_group(kind, united)
+        names.finish()
+        union = self._union(united)
+        found = self._weigh_idmp() if kind >= _STREAM_LISTPACKS_4 else None
+        sums = self.sums
+        self.detail = StreamDetail(
+            keys=main.keys + sums[4],
+            nodes=main.nodes + sums[5],
+            main=main.real,
+            groups=groups,
+            group_tree=names.real,
+            pending=sums[0],
+            consumers=sums[1],
+            name_bytes=sums[2],
+            names=sums[3],
+            group_pending=sums[6],
+            own_pending=sums[7],
+            consumer_trees=sums[8],
+            union=union,
+            idempotency=found,
+        )
+
+    def _stream_id(self) -> bytes:
+        cursor = self.cursor
+        start = cursor.tell()
+        size, inside = cursor.open_string()
+        if size != 16:
+            raise Corrupt(f"a stream node's key of {size} bytes instead of 16", offset=start, code="bad-stream")
+        return inside.take(16)
+
+    def _name(self) -> tuple[bytes, int]:
+        """Read a name, of a long one the beginning; return it and its length."""
+        size, inside = self.cursor.open_string()
+        text = inside.take(min(size, _NAME))
+        inside.skip(size - len(text))
+        return text, size
+
+    def _weigh_group(self, kind: int, united: Any) -> Any:
+        cursor = self.cursor
+        names, pel, consumers = self.trees[1], self.trees[2], self.trees[4]
+        names.add(self._name()[0])
+        sums = self.sums
+        for _ in range(2 if kind == _STREAM_LISTPACKS else 3):
+            cursor.length()
+        pel.clear()
+        pending = cursor.claim()
+        for _ in range(pending):
+            key = cursor.take(16)
+            pel.add(key)
+            if united is not None:
+                united.add(key)
+            cursor.skip(8)
+            cursor.length()
+        if united is not None and len(united) > _UNITED:
+            united = ()
+        pel.finish()
+        consumers.clear()
+        count = cursor.claim()
+        for _ in range(count):
+            self._weigh_consumer(kind)
+        consumers.finish()
+        if kind >= _STREAM_LISTPACKS_5:
+            cursor.skip(16 * cursor.claim())
+        sums[0] += pel.keys
+        sums[1] += count
+        sums[4] += pel.keys
+        sums[5] += pel.nodes
+        sums[6] += pel.real
+        sums[8] += consumers.real
+        return united
+
+    def _weigh_consumer(self, kind: int) -> None:
+        cursor = self.cursor
+        own, consumers = self.trees[3], self.trees[4]
+        sums = self.sums
+        name, size = self._name()
+        consumers.add(name)
+        cursor.skip(16 if kind >= _STREAM_LISTPACKS_3 else 8)
+        own.clear()
+        for _ in range(cursor.claim()):
+            own.add(cursor.take(16))
+        own.finish()
+        sums[2] += size
+        sums[3] += self._member_cost(size)
+        sums[4] += own.keys
+        sums[5] += own.nodes
+        sums[7] += own.real
+
+    def _member_cost(self, size: int) -> int:
+        cost: int = self.members[size] if size < len(self.members) else self.above(_MEMBERS, size)
+        return cost
+
+    def _union(self, united: Any) -> int:
+        """Return what the tree of all groups' pending entries takes; -1 where there were too many to know."""
+        if united is None:
+            return self.sums[6]
+        if isinstance(united, tuple):
+            return -1
+        tree = self.trees[5]
+        for key in sorted(united):
+            tree.add(key)
+        tree.finish()
+        return tree.real
+
+    def _weigh_idmp(self) -> Idempotency:
+        cursor = self.cursor
+        cursor.length()
+        cursor.length()
+        tree = self.trees[4]
+        tree.clear()
+        producers = cursor.claim()
+        ids: list[int] = []
+        lengths: list[int] = []
+        for _ in range(producers):
+            name, size = self._name()
+            tree.add(name)
+            count = cursor.claim()
+            if len(ids) < _NAME:
+                ids.append(count)
+                lengths.append(size)
+            for _ in range(count):
+                self._name()
+                cursor.length()
+                cursor.length()
+        tree.finish()
+        cursor.length()
+        cursor.length()
+        return Idempotency(producers, tuple(ids), tuple(lengths), tree.real)
+
+
+class Evidence:
+    """Whether the file shows that list-compress-depth was set: what is shared by all walks over one file.
+
+    Servers write a compressed node as it lies in memory, and whether they compress anything else for the file is
+    another setting. So a blob that is raw, although it could be packed, tells that this other setting was off; then
+    every packed node is one that was compressed in memory, and will be again.
+    """
+
+    def __init__(self) -> None:
+        self.tries = _TRIES
+        self.raw = False
+
+    def judge(self, blob: bytes) -> None:
+        """Look at a raw blob."""
+        self.tries -= 1
+        self.raw = lzf.compress(blob) is not None
+
+
+class _Compressed:
+    """What list-compress-depth saves on a list: all nodes but `depth` at each end are kept compressed.
+
+    A depth of -1 is the file's own: the nodes that are packed in it, if there is evidence for that.
+    """
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        self.total = 0
+        self.last: deque[int] = deque(maxlen=max(depth, 0))
+        self.seen = 0
+
+    def add(self, saved: int) -> None:
+        """Count a node, and what it saves if it is kept packed."""
+        if self.depth > 0:
+            if self.seen < self.depth:
+                saved = 0
+            self.last.append(saved)
+        self.seen += 1
+        self.total += saved
+
+    def saved(self, evidence: Evidence) -> int:
+        """Return what is saved in all."""
+        if self.depth < 0:
+            return self.total if evidence.raw else 0
+        return self.total - sum(self.last) if self.seen > 2 * self.depth > 0 else 0
+
+
+#: Stands for the time of any expiry in a listpack: eight bytes.
+_DISTANT = 1 << 40
+
+
+def _number(text: bytes) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def zip_number(number: int) -> int:
+    """Return the bytes of an integer in a ziplist, without the size of the entry before it."""
+    if 0 <= number <= 12:
+        return 1
+    if -0x80 <= number < 0x80:
+        return 2
+    if -0x8000 <= number < 0x8000:
+        return 3
+    if -0x800000 <= number < 0x800000:
+        return 4
+    return 5 if -0x80000000 <= number < 0x80000000 else 9
