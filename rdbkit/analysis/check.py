@@ -12,7 +12,7 @@ from typing import Any
 
 from rdbkit import snapshot as snapshots
 from rdbkit.entry import Entry
-from rdbkit.errors import Passed, RdbkitError
+from rdbkit.errors import Passed, RdbkitError, Truncated
 from rdbkit.rdb import spec, walker
 from rdbkit.rdb.check import Finding, function_problems, problems
 from rdbkit.rdb.modules import module_name
@@ -94,6 +94,8 @@ class Check:
                 yield from self._walk(self.snapshot, unique)
                 self.complete = True
             except RdbkitError as error:
+                if isinstance(error, Truncated) and self.snapshot.source.changed():
+                    error.message = f"a torn tail, of a file that is being written: {error.message}"
                 yield Finding.of(error)
                 yield from self._pending_records()
                 if error.code == "checksum-mismatch":

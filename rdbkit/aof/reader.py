@@ -27,8 +27,8 @@ _BATCH = 512
 class Command(NamedTuple):
     """One command: where it stands, in which database, of what time (ms since epoch), in which transaction.
 
-    `transaction` is the offset of its MULTI, None outside of one. `args` are cut to what was to be kept; `lengths` tells
-    their full sizes where that happened, else it is None.
+    `transaction` is the offset of its MULTI, None outside of one. `args` are cut to what was to be kept; `lengths`
+    tells their full sizes where that happened, else it is None.
     """
 
     offset: int

@@ -8,6 +8,7 @@ those whose arity was not seen, the least that makes sense.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 _REDIS_7_0 = """
@@ -149,4 +150,4 @@ def _counted(args: list[bytes], at: int, destination: bool) -> list[bytes]:
 
 def _stored(args: list[bytes]) -> list[bytes]:
     """Return the key behind STORE or STOREDIST."""
-    return [key for word, key in zip(args[2:], args[3:]) if word.lower() in (b"store", b"storedist")]
+    return [key for word, key in pairwise(args[2:]) if word.lower() in (b"store", b"storedist")]

@@ -21,7 +21,10 @@ import click
 from rdbkit.report.text import path_text, terminal
 
 #: Command: module under rdbkit.cli, imported only when it is called.
-COMMANDS = ("info", "check", "report", "prefixes", "keys", "get", "export", "commands", "split", "repair", "check-aof", "check-rdb")
+COMMANDS = (
+    *("info", "check", "report", "prefixes", "keys", "get", "export"),
+    *("commands", "split", "repair", "check-aof", "check-rdb"),
+)
 
 EPILOG = """
 \b

@@ -40,7 +40,18 @@ COLUMNS = (
 )
 #: Codes that say: this is no file that we know, or not yet.
 _FOREIGN = frozenset(
-    ("not-rdb", "unsupported-version", "unsupported-type", "unsupported-opcode", "unsupported-envelope", "needs-replay")
+    (
+        "not-rdb",
+        "unsupported-version",
+        "unsupported-type",
+        "unsupported-opcode",
+        "unsupported-envelope",
+        "unsupported-compression",
+        "nested-packing",
+        "function-dump",
+        "ambiguous",
+        "needs-replay",
+    )
 )
 
 

@@ -56,7 +56,7 @@ def say(text: str, *, quiet: bool = False) -> None:
 
 def status_of(error: BaseException) -> int:
     """Return the exit status that an error means."""
-    if isinstance(error, Passed) or (isinstance(error, Unsupported) and error.code == "missing-extra"):
+    if isinstance(error, Passed | LimitExceeded) or (isinstance(error, Unsupported) and error.code == "missing-extra"):
         return 4
     if isinstance(error, Unsupported):
         return 3

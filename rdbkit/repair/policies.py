@@ -7,7 +7,7 @@
 The result is the file less the ranges: nothing is ever written that the file did not hold. An RDB preamble is kept as
 it is; one that is damaged is for nobody here to mend.
 
-Sources: aof-and-check.md §1.4 (where a server cuts, by version), §2.2 (where the tool cuts).
+Sources: recorded starts of servers (where one cuts, by version) and runs of the check tool (where it cuts).
 """
 
 from __future__ import annotations
