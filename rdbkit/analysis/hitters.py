@@ -98,7 +98,7 @@ class Hitters:
         for text, sums, bits, error in rows[1:]:
             name = label_bytes(text)
             errors = tuple(numbers(error, self.columns)) if error else (0,) * self.columns
-            found[name] = Hitter(name, tuple(numbers(sums, self.columns)), *numbers([bits], 1), errors)
+            found[name] = Hitter(name, tuple(numbers(sums, self.columns)), numbers([bits], 1)[0], errors)
         self._join(found, bound)
         if len(self._table) > self.capacity:
             self._forget()

@@ -81,8 +81,9 @@ class Naming:
         self.separators = tuple(separators)
         self.depth = depth
         one = b"|".join(re.escape(text) for text in sorted(self.separators, key=len, reverse=True))
-        cuts = one and depth is not None and depth <= _LONGEST
-        self._head = re.compile(rb"(?>.*?(?:%b)){%d}(?=.)" % (one, depth), re.DOTALL) if cuts else None
+        self._head: re.Pattern[bytes] | None = None
+        if one and depth is not None and depth <= _LONGEST:
+            self._head = re.compile(rb"(?>.*?(?:%b)){%d}(?=.)" % (one, depth), re.DOTALL)
 
     def names(self, keys: Sequence[bytes]) -> list[bytes]:
         """Return the name of each key."""

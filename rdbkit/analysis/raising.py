@@ -103,7 +103,7 @@ class Raising:
         setting, limit, sums = row
         if not isinstance(setting, str) or setting.replace("ziplist", "listpack").replace("-", "_") not in _NAMES:
             raise ValueError("no such setting")
-        self._add((setting, *numbers([limit], 1)), numbers(sums, 5))
+        self._add((setting, numbers([limit], 1)[0]), numbers(sums, 5))
 
     def _rules_of(self, target: Target) -> list[tuple[str, str, int, int, encoding.Encoding]]:
         """Return, for each setting that the target has: type, name, limit, what it limits, the rule when doubled."""

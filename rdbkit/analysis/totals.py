@@ -109,7 +109,7 @@ class Totals:
         db, kind, encoding, sums = row
         if not isinstance(kind, str) or not isinstance(encoding, str | None):
             raise ValueError("not a type and an encoding")
-        merged(self._cells, {(*numbers([db], 1), kind, encoding): numbers(sums, _COLUMNS)})
+        merged(self._cells, {(numbers([db], 1)[0], kind, encoding): numbers(sums, _COLUMNS)})
 
     def _rolled(self, label: Callable[[Cell], Any]) -> dict[Any, Total]:
         found: dict[Any, list[int]] = {}
