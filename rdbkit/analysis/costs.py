@@ -91,7 +91,7 @@ class Costs:
             sizes = [self.z(24 + 16 * level) for level in range(1, _LEVELS + 1)]
         else:
             base = 16 if self.target.product == "redis" else 17
-            sizes = [self.z(base + 16 * level + sds(length)) for level in range(1, _LEVELS + 1)]
+            sizes = [self.z(base + 16 * level + inner_sds(length)) for level in range(1, _LEVELS + 1)]
         mean = sum(map(float.__mul__, _CHANCES, map(float, sizes)))
         variance = sum(chance * (size - mean) ** 2 for chance, size in zip(_CHANCES, sizes))
         return mean + (self.text(length) if apart else 0), variance
@@ -134,7 +134,7 @@ class Costs:
         return array(
             "q",
             [
-                max(sds(length), length + 1 + header) + 4 + extra if length < _EMBED else _NO_EMBED
+                max(inner_sds(length), length + 1 + header) + 4 + extra if length < _EMBED else _NO_EMBED
                 for length in range(_ITEMS)
             ],
         )

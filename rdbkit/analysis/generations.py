@@ -47,6 +47,8 @@ class Generation:
     #: Beside robj and dict: the zset struct, and from 5.0.6 on the skiplist's and its header node.
     zset: int = 16
     header: int = 0
+    #: Whether skiplist and header are one struct, counted by its size (in `zset`).
+    header_in: bool = False
     ranks: str = "apart"
     rank: int = 24
     quicklist: int = 40
@@ -213,6 +215,9 @@ _ROWS: tuple[tuple[str, Version, dict[str, Any]], ...] = (
             "embedded": "compact",
             "dict": 80,
             "ranks": "node",
+            "zset": 16 + 528,
+            "header": 0,
+            "header_in": True,
             "expiring_header": 3,
             "expiring_vector": 127,
         },
@@ -249,6 +254,7 @@ def heap_generation(target: Target) -> Generation | None:
     if found.key in ("object", "none"):
         changes["embedded"] = found.embedded if found.embedded == "compact" else "shared"
         changes["key"] = "object"
+    changes["header_in"] = False
     changes["header"] = found.header or 24 + 16 * (64 if target.version[:2] == (5, 0) else 32)
     changes["stream"] = found.stream or 40
     if target.version >= (7, 2) and found.table == "dict":

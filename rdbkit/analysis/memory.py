@@ -176,7 +176,8 @@ class _Values:
         gen = self.gen = costs.gen
         self.dict = gen.table == "dict"
         self.target = costs.target
-        self.header = costs.z(gen.header or 24 + 16 * 32) if gen.header or gen.ranks == "node" else 0
+        header = gen.header or (24 + 16 * 32 if gen.ranks == "node" and not gen.header_in else 0)
+        self.header = costs.z(header) if header else 0
         self.rules: dict[str, Rule] = {
             "quicklist": self._quicklist,
             "listpack": self._compact,
@@ -296,7 +297,8 @@ class _Values:
 
     def _skiplist(self, kind: int, shape: Any) -> Part:
         gen, count = self.gen, shape[ELEMENTS]
-        base = float(gen.zset + self.header + gen.dict)
+        # Before 5.0.6 neither the skiplist nor the dict themselves counted.
+        base = float(gen.zset + self.header + (gen.dict if self.header or gen.header_in else 0))
         if not self.dict:
             return self._buckets(shape, base)
         presized = gen.presize_loose if kind in _LOOSE else gen.presize_zset

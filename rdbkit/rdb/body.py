@@ -344,6 +344,14 @@ class Body:
                 size = view[pos] if pos < end else 0xFF
                 if size < 0x40 and size < end - pos:
                     pos += 1 + size
+                elif size == 0xC0 and end - pos > 1:
+                    # A number from -128 to 127, most of what is not text; two's complement, told by its length only.
+                    size = view[pos + 1]
+                    if size < 0x80:
+                        size = 1 if size < 10 else 2 if size < 100 else 3
+                    else:
+                        size = 2 if size > 246 else 3 if size > 156 else 4
+                    pos += 2
                 else:
                     cursor.pos = pos
                     size = cursor.skip_string()

@@ -7,7 +7,7 @@ from rdbkit.wire cimport listpack, lzf
 cdef int _NOTHING, _SET, _ZSET, _HASH, _MEMBERS, _RANKED, _SPREAD, _FIELDS, _VALUES, _FIELDS_TTL, _NODES, _PACKS, _TREES
 cdef int _DETAIL, _STRING, _PLAIN, _PACKED, _HASH_2, _STREAM_LISTPACKS, _STREAM_LISTPACKS_3, _STREAM_LISTPACKS_4, _STREAM_LISTPACKS_5
 cdef dict _WHAT, _PER
-cdef long long _UNKNOWN, _BATCH, _LEAST, _GAIN, _REMEMBERED, _NAME, _UNITED, _NO_LIMIT, _DISTANT, _TRIES, _WORTH
+cdef long long _UNKNOWN, _BATCH, _LEAST, _GAIN, _REMEMBERED, _NAME, _UNITED, _NO_LIMIT, _DISTANT, _TRIES
 
 cdef class Weigher(Body):
     cdef public object terms, above
@@ -34,6 +34,8 @@ cdef class Weigher(Body):
     @cython.locals(
         cursor=Cursor, view="const unsigned char*", pos=Py_ssize_t, end=Py_ssize_t, length="long long",
         longest="long long", index="long long", size="long long", i=int, packing=bint, expires=bint, first="long long",
+        cost="long long", members="const long long[::1]", fields="const long long[::1]", values="const long long[::1]",
+        embeds="const long long[::1]", lookups="long long", embedding="long long", embed="long long",
     )
     cpdef int _items(self, long long count, int strings, int tail, long long limit) except -1
     @cython.locals(cursor=Cursor, start="long long", first=int, number="long long", size="long long", packed="long long", stored="long long", text=bytes)

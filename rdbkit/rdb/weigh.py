@@ -76,8 +76,6 @@ _LEAST, _GAIN = 48, 8
 #: Blobs up to this size are looked at, and so many of them: whether they could have been packed tells of the settings.
 _REMEMBERED = 1 << 14
 _TRIES = 16
-#: The shortest string that servers try to pack in a file.
-_WORTH = 21
 #: Names of groups and consumers matter up to this length.
 _NAME = 1 << 12
 #: Pending entries of several groups are brought together up to this number.
@@ -212,6 +210,21 @@ class Weigher(Body):
         packing = count <= self.packs
         expires = False
         first = size = 0
+        # The usual element's term is looked up here; the odd one's has a function of its own.
+        cost = 0
+        members = self.members
+        fields = self.fields
+        values = self.values
+        embeds = self.embeds
+        lookups = 0
+        if strings == 1 and self.what == _SET:
+            lookups = len(members)
+        elif strings == 2:
+            lookups = min(len(fields), len(values))
+        embedding = len(embeds)
+        if 0 < embedding < lookups:
+            lookups = embedding
+        embed = self.embed
         while index < count:
             if tail == -2:
                 cursor.pos = pos
@@ -223,8 +236,20 @@ class Weigher(Body):
                 size = view[pos] if pos < end else 0xFF
                 if size < 0x40 and size < end - pos:
                     if packing:
-                        self._pack_text(view[pos + 1 : pos + 1 + size])
+                        # What may be an integer starts with a digit or a minus.
+                        if 0 < size <= 20 and 0x2D <= view[pos + 1] <= 0x39:
+                            self._pack_text(view[pos + 1 : pos + 1 + size])
+                        else:
+                            self._pack_string(size)
                     pos += 1 + size
+                elif size == 0xC0 and not packing and end - pos > 1:
+                    # A number from -128 to 127, most of what is not text; two's complement, told by its length only.
+                    size = view[pos + 1]
+                    if size < 0x80:
+                        size = 1 if size < 10 else 2 if size < 100 else 3
+                    else:
+                        size = 2 if size > 246 else 3 if size > 156 else 4
+                    pos += 2
                 else:
                     cursor.pos = pos
                     size = self._packed_item() if packing else cursor.skip_string()
@@ -236,6 +261,7 @@ class Weigher(Body):
                     longest = size
                     if size > limit and self.over < 0:
                         self.over = index
+                        packing = False
                 if i == 0:
                     first = size
             if tail != 0 and tail != -2:
@@ -245,13 +271,25 @@ class Weigher(Body):
                 pos = cursor.pos
                 end = cursor.end
             if strings == 1:
-                self._member(first)
+                if first < lookups:
+                    cost += members[first]
+                else:
+                    self._member(first)
             else:
-                self._pair(first, size, expires)
+                if (
+                    first < lookups
+                    and size < lookups
+                    and not expires
+                    and (embedding == 0 or embeds[first] + size > embed)
+                ):
+                    cost += fields[first] + values[size]
+                else:
+                    self._pair(first, size, expires)
                 if packing and tail == -2:
                     self._pack_number(_DISTANT if expires else 0)
             index += 1
         cursor.pos = pos
+        self.cost += cost
         self.elements = index
         self.length = length
         self.longest = longest
@@ -410,7 +448,7 @@ class Weigher(Body):
         if per and (count == _UNKNOWN or count // per > self.most):
             reader = (listpack if packed_list else ziplist).Reader(self._inside(), self.size)
             return self._apart(reader, per)
-        if self.packed < 0 and self.looks and _WORTH <= self.size <= _REMEMBERED:
+        if self.packed < 0 and self.looks and _LEAST <= self.size <= _REMEMBERED:
             self._look()
         return Body._held(self, count, packed_list)
 
@@ -697,7 +735,9 @@ class Evidence:
     def judge(self, blob: bytes) -> None:
         """Look at a raw blob."""
         self.tries -= 1
-        self.raw = lzf.compress(blob) is not None
+        packed = lzf.compress(blob)
+        # Not by a hair: another compressor may have found nothing to save.
+        self.raw = packed is not None and 4 * len(packed) <= 3 * len(blob)
 
 
 class _Compressed:

@@ -262,7 +262,8 @@ class Cursor:
     def small(self) -> int:
         """Read a string in one of its integer forms: 8, 16 or 32 bits."""
         width = 1 << (self.view[self.pos] - 0xC0)
-        self.need(1 + width)
+        if width >= self.end - self.pos:
+            self.need(1 + width)
         number = self.view[self.pos + width]
         if number > 0x7F:
             number -= 0x100
@@ -370,14 +371,22 @@ class Cursor:
 
 def digits(number: int) -> int:
     """Return how many characters a number of at most 32 bits takes as decimal text."""
-    size = 1
+    size = 0
     if number < 0:
-        size = 2
+        size = 1
         number = -number
-    while number >= 10:
+    if number < 10:
+        return size + 1
+    if number < 100:
+        return size + 2
+    if number < 1000:
+        return size + 3
+    if number < 10000:
+        return size + 4
+    while number >= 10000:
         size += 1
         number //= 10
-    return size
+    return size + 4
 
 
 class _Inside:
