@@ -36,6 +36,7 @@ cdef class Weigher(Body):
         longest="long long", index="long long", size="long long", i=int, packing=bint, expires=bint, first="long long",
         cost="long long", members="const long long[::1]", fields="const long long[::1]", values="const long long[::1]",
         embeds="const long long[::1]", lookups="long long", embedding="long long", embed="long long",
+        spread="const long long[::1]", variance="long long", spreads=bint, plain_tail=bint,
     )
     cpdef int _items(self, long long count, int strings, int tail, long long limit) except -1
     @cython.locals(cursor=Cursor, start="long long", first=int, number="long long", size="long long", packed="long long", stored="long long", text=bytes)

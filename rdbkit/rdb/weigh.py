@@ -216,15 +216,22 @@ class Weigher(Body):
         fields = self.fields
         values = self.values
         embeds = self.embeds
-        lookups = 0
-        if strings == 1 and self.what == _SET:
+        spread = self.spread
+        variance = 0
+        spreads = strings == 1 and self.what != _SET
+        if spreads:
+            members = self.ranked
+            lookups = min(len(members), len(spread))
+        elif strings == 1:
             lookups = len(members)
-        elif strings == 2:
+        else:
             lookups = min(len(fields), len(values))
         embedding = len(embeds)
         if 0 < embedding < lookups:
             lookups = embedding
         embed = self.embed
+        # A binary score that nobody asks for; `packing` only ever ends on the way.
+        plain_tail = tail > 0 and not packing and self.kind != _HASH_2
         while index < count:
             if tail == -2:
                 cursor.pos = pos
@@ -264,7 +271,9 @@ class Weigher(Body):
                         packing = False
                 if i == 0:
                     first = size
-            if tail != 0 and tail != -2:
+            if plain_tail and tail <= end - pos:
+                pos += tail
+            elif tail != 0 and tail != -2:
                 cursor.pos = pos
                 expires = self._tail(tail, packing)
                 view = cursor.view
@@ -273,6 +282,8 @@ class Weigher(Body):
             if strings == 1:
                 if first < lookups:
                     cost += members[first]
+                    if spreads:
+                        variance += spread[first]
                 else:
                     self._member(first)
             else:
@@ -290,6 +301,7 @@ class Weigher(Body):
             index += 1
         cursor.pos = pos
         self.cost += cost
+        self.variance += variance
         self.elements = index
         self.length = length
         self.longest = longest

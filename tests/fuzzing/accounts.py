@@ -118,7 +118,7 @@ def _value(entry: Any) -> Any:
 
 def entry_account(entry: Any, order: int = 0) -> tuple[Any, ...]:
     """Return all that an entry tells, asked in one of several orders."""
-    about = lambda: (entry.encoding, entry.elements, entry.size)  # noqa: E731
+    about = lambda: (entry.encoding, entry.elements, entry.size, entry.memory, entry.memory_sd)  # noqa: E731
     if order == 0:
         found = [_ask(about), _ask(lambda: _parts(entry)), None]
         if found[1][0] == "error" or found[1][0] < WHOLE:
@@ -146,6 +146,8 @@ def read_values(delivery: Delivery, order: int = 0) -> list[Line]:
         return [(None, ("stop", told(error)))]
     with snapshot:
         first = snapshot.cursor.tell()
+        if order:  # else the first key that is asked for its memory finds the model missing
+            snapshot.model()
         try:
             for entry in snapshot:
                 lines.append((0, entry_account(entry, order)))  # noqa: PERF401  those before an error are kept
@@ -241,7 +243,7 @@ def rewrite_file(delivery: Delivery, restore: bool) -> list[Line]:
 def list_file(delivery: Delivery, form: str) -> list[Line]:
     """List the keys as the command line does, in a terminal of 80 columns."""
     import rdbkit
-    from rdbkit.cli.keys import key_rows
+    from rdbkit.analysis.rows import key_rows
     from rdbkit.errors import RdbkitError
     from rdbkit.rdb.walker import Plan
     from rdbkit.report.rows import KEY_COLUMNS, row_writer
@@ -250,6 +252,7 @@ def list_file(delivery: Delivery, form: str) -> list[Line]:
     writer = row_writer(form, KEY_COLUMNS, said.append, width=80)
     try:
         with rdbkit.open(delivery.open(), plan=Plan(level=1)) as snapshot:
+            snapshot.model()
             for batch in snapshot.batches():
                 writer.write(key_rows(snapshot, batch))
         how: Any = "end"
@@ -265,7 +268,8 @@ def run_command(data: bytes, which: float) -> list[Line]:
 
     texts = (
         "info", "info -f json", "info --quick", "check", "check -f json", "keys", "keys -f csv", "export",
-        "export -f csv", "export -f json --bytes hex",
+        "export -f csv", "export -f json --bytes hex", "export -f resp", "report", "report -f json", "prefixes",
+        "check-rdb",
     )  # fmt: skip
     command = texts[int(which * len(texts))].split()
     out, err = io.TextIOWrapper(io.BytesIO()), io.StringIO()

@@ -48,8 +48,8 @@ def judge(case: Mutant, begin: Callable[[], object] = int) -> tuple[list[Line], 
         lines += rewrite_file(case.delivery, case.extra < 0.15)
     elif case.extra < 0.5:
         lines += list_file(case.delivery, ("table", "csv", "json", "jsonl")[int(case.extra * 1000) % 4])
-    elif case.extra > 0.995:
-        lines += run_command(case.data, (case.extra - 0.995) * 200)
+    elif case.extra > 0.98:
+        lines += run_command(case.data, (case.extra - 0.98) * 50)
     return lines, wrong + _offsets(lines, -1 if case.packing else len(case.data))
 
 
