@@ -7,12 +7,12 @@ from math import sqrt
 from typing import Any
 
 import pytest
+from conftest import Face
 
 from rdbkit.analysis import heap, tables
 from rdbkit.analysis.costs import _long_score, _short_score
 from rdbkit.analysis.memory import Model
 from rdbkit.target import Target
-from conftest import Face
 
 SERVERS = ["redis:4.0.14", "redis:5.0.14", "redis:6.2.16", "redis:7.0.15", "redis:7.2.6", "redis:7.4.1", "redis:8.0.6"]
 SERVERS += ["redis:8.2.3", "redis:8.6.3", "redis:8.10.2", "valkey:8.0.1", "valkey:8.1.1", "valkey:9.1.2"]
