@@ -18,7 +18,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-_STAMP = re.compile(rb"[0-9]+:C [0-9]+ [A-Z][a-z]+ [0-9: .]+")
+_STAMP = re.compile(rb"(?m)^[0-9]{1,7}:C [0-9]{1,2} [A-Z][a-z]+ [0-9: .]+")
 #: Parts of one value that are put together; of more, only the parts are read.
 WHOLE = 100_000
 
