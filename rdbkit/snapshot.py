@@ -197,10 +197,13 @@ class Snapshot:
     def measure(self, cursor: Cursor) -> Body:
         """Return a walker of bodies on this cursor, aimed at the same target."""
         converts, lists = self.target.version >= (7, 0), self._lists()
+        body: Body
         if self._terms is None:
-            return Body(cursor, self.limits, converts, lists, self.templates)
-        body = Weigher(cursor, self._terms, self.templates, self._evidence)
-        body.aim(self.limits, converts, lists)
+            body = Body(cursor, self.limits, converts, lists, self.templates)
+        else:
+            body = Weigher(cursor, self._terms, self.templates, self._evidence)
+            body.aim(self.limits, converts, lists)
+        body.watches = self.walker.plan.watches
         return body
 
     def select(self, plan: Plan) -> None:

@@ -10,7 +10,7 @@ of every answer. Which one it is stands in no RDB file; INFO says it (mem_alloca
 
 jemalloc's classes: multiples of the quantum at first, then four to each doubling.
 
-Source: memory-model.md §1, measured.
+Source: measured, by MEMORY USAGE of strings of every length.
 """
 
 from __future__ import annotations

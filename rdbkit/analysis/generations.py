@@ -3,9 +3,9 @@
 A generation is a set of numbers: the sizes of structs, and which of a few ways a piece is counted by. memory.py knows
 the ways and asks no version. Each row of `_ROWS` holds what is other than in the row before it, from a release on.
 
-Sources: memory-model.md §2 and §3; for Redis up to 7.2 and Valkey up to 8.0 `objectComputeSize` of the BSD-licensed
-versions. Numbers of Redis from 7.4 and Valkey from 8.1 on are measured; those marked "fitted" were found by matching
-what such servers said of known keys.
+Sources: for Redis up to 7.2 and Valkey up to 8.0 `objectComputeSize` of the BSD-licensed versions. Numbers of Redis
+from 7.4 and Valkey from 8.1 on are measured; those marked "fitted" were found by matching what such servers said of
+known keys.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rdbkit.analysis.allocator import ALLOCATORS
 from rdbkit.target import Target, Version
 
 
@@ -42,8 +43,10 @@ class Generation:
     set_entry: int = 24
     hash_entry: int = 24
     zset_entry: int = 24
-    #: Whether chained set entries lose their own allocation where they are last in their slot (Valkey 8.0).
+    #: Whether chained entries lose their own allocation where they are last in their slot (Valkey 8.0).
     set_tails: bool = False
+    hash_tails: bool = False
+    zset_tails: bool = False
     #: Beside robj and dict: the zset struct, and from 5.0.6 on the skiplist's and its header node.
     zset: int = 16
     header: int = 0
@@ -225,7 +228,7 @@ _ROWS: tuple[tuple[str, Version, dict[str, Any]], ...] = (
 )
 
 
-#: What MEMORY USAGE leaves out or counts otherwise, put right: what is really allocated (memory-model.md §4).
+#: What MEMORY USAGE leaves out or counts otherwise, put right: what is really allocated.
 _REAL: dict[str, Any] = {
     "text": "class",
     "embedded": "value",
@@ -241,6 +244,13 @@ _REAL: dict[str, Any] = {
     "group_trees": True,
     "heap": True,
 }
+
+
+#: Structs with an allocation of their own.
+_STRUCTS = (
+    "dict", "set_entry", "hash_entry", "zset_entry", "quicklist", "node", "listpackex", "stream", "tree", "group",
+    "consumer", "nack",
+)  # fmt: skip
 
 
 def heap_generation(target: Target) -> Generation | None:
@@ -259,7 +269,15 @@ def heap_generation(target: Target) -> Generation | None:
     changes["stream"] = found.stream or 40
     if target.version >= (7, 2) and found.table == "dict":
         changes |= {"set_entry": 0, "set_tails": True}
-    return replace(found, **changes)
+        # An entry that holds its value itself (hash) or its score (sorted set) needs none in the dict.
+        if found.field == "entry":
+            changes |= {"hash_entry": 0, "hash_tails": True}
+        if found.ranks == "node":
+            changes |= {"zset_entry": 0, "zset_tails": True}
+    found = replace(found, **changes)
+    z = ALLOCATORS[target.allocator]
+    structs: dict[str, Any] = {name: z(getattr(found, name)) for name in _STRUCTS if getattr(found, name)}
+    return replace(found, **structs)
 
 
 def generation(target: Target) -> Generation | None:

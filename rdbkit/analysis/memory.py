@@ -9,7 +9,7 @@ nobody but a module knows, and what is not understood, is None: never a guess, n
 
 The state is "just loaded": a server that has run for a while has slack in its strings and pre-allocated stream nodes.
 
-Source: memory-model.md §3; the tables behind it are generations.py, allocator.py, tables.py and costs.py.
+The tables behind it are generations.py, which tells the sources, allocator.py, tables.py and costs.py.
 """
 
 from __future__ import annotations
@@ -115,6 +115,7 @@ class _Strings:
         self.costs = costs
         gen = self.gen = costs.gen
         self.entry = costs.z(24)
+        entry = self.entry if gen.heap else 24
         settings = costs.target.settings
         evicts = settings.maxmemory and settings.maxmemory_policy.endswith(("-lru", "-lfu", "-lrm"))
         # One object serves for all keys with the same number from 0 to 9999, unless it must tell how it is used.
@@ -123,7 +124,7 @@ class _Strings:
         heads: dict[str, Callable[[int, bool, int], int]] = {
             "word": lambda key, expires, more: _OBJECT + 33,
             "argument": lambda key, expires, more: _OBJECT + 24 + (key + 4 if key <= 44 else sds(key)),
-            "stored": lambda key, expires, more: _OBJECT + 24 + self.cluster + costs.text(key),
+            "stored": lambda key, expires, more: _OBJECT + entry + self.cluster + costs.text(key),
             "entry": lambda key, expires, more: _OBJECT + costs.z(17 + inner_sds(key)),
             "object": self._object,
             "none": lambda key, expires, more: _OBJECT,
@@ -251,7 +252,7 @@ class _Values:
         base = self.gen.dict + 8 * size
         variance *= 64
         cost = shape[COST] + count * entry * UNIT
-        if is_set and self.gen.set_tails:
+        if self.gen.set_tails if is_set else self.gen.hash_tails:
             # Of those that share a slot, the last needs no entry of its own.
             taken, spread = tables.full_buckets(count, int(size))
             return base + cost / UNIT + 16 * (count - taken), max(1.0, variance + 256 * spread)
@@ -304,7 +305,11 @@ class _Values:
         presized = gen.presize_loose if kind in _LOOSE else gen.presize_zset
         size, variance = (tables.slots(count), 0.0) if presized else tables.grown(count)
         base += 8 * size + count * gen.zset_entry + shape[COST] / UNIT
-        return base, max(1.0, 64 * variance + shape[VARIANCE] / UNIT)
+        variance = 64 * variance + shape[VARIANCE] / UNIT
+        if gen.zset_tails:
+            taken, spread = tables.full_buckets(count, int(size))
+            return base + 16 * (count - taken), max(1.0, variance + 256 * spread)
+        return base, max(1.0, variance)
 
     # -- streams --
 

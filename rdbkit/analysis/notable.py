@@ -5,6 +5,7 @@
     no-expiry        half of the keys or more never expire
     expired          keys that have expired and are still in the file
     hash-tag         a tag, and so a cluster's slot, with 5 % of everything or more
+    backlen          keys that Valkey 9.1 does not load, or that only it and newer servers do (widths.py)
     limit            a limit that many keys exceed only just (raising.Raise), where it is worth something
     memory-unknown   keys whose memory is not known
 
@@ -52,6 +53,10 @@ def notes(picture: Picture) -> Iterator[Note]:
         if weight and tag.weight / weight >= _BIG_TAG:
             facts = {"tag": tag.tag, "slot": tag.slot, "keys": tag.keys}
             yield Note("hash-tag", {**facts, **_weighed(tag.weight, weight)})
+    for width in picture.widths:
+        first = width.named[0]
+        facts = {"generation": width.generation, "keys": width.keys, "type": first.type}
+        yield Note("backlen", {**facts, "file": first.file, "db": first.db, "key": first.key})
     for row in picture.raising:
         if _is_worth_it(row, total):
             yield Note("limit", row._asdict())

@@ -26,6 +26,7 @@ from rdbkit.analysis.raising import Raise, Raising
 from rdbkit.analysis.rows import Batch, kept, key_rows, label_bytes, label_text
 from rdbkit.analysis.slots import Tag, Tags
 from rdbkit.analysis.totals import Total, Totals
+from rdbkit.analysis.widths import Width, Widths
 from rdbkit.errors import Corrupt, RdbkitError
 from rdbkit.rdb import walker
 from rdbkit.rdb.walker import Plan
@@ -64,6 +65,7 @@ class Picture:
     freq: list[Bucket]
     tags: list[Tag]
     raising: list[Raise]
+    widths: list[Width]
     notes: list[Note]
 
     @property
@@ -98,6 +100,7 @@ class Report:
         self.freq = expiry.freq()
         self.tags = Tags()
         self.raising = Raising()
+        self.widths = Widths()
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -144,12 +147,14 @@ class Report:
         self.freq.feed(batch, batch.freq)
         self.tags.feed(batch)
         self.raising.feed(batch, target)
+        self.widths.feed(batch, file.file)
 
     # -- putting together ----------------------------------------------------------------------------------------------
 
     def _simple(self) -> dict[str, Any]:
         """Return the folds that load row by row."""
-        return {fold.name: fold for fold in (self.biggest, self.expiry, self.idle, self.freq, self.raising)}
+        folds = (self.biggest, self.expiry, self.idle, self.freq, self.raising, self.widths)
+        return {fold.name: fold for fold in folds}
 
     def merge(self, other: Report) -> None:
         """Add another report with the same options."""
@@ -183,6 +188,7 @@ class Report:
             self.freq.result(),
             self.tags.result(),
             self.raising.result(),
+            self.widths.result(),
             [],
         )
         picture.notes.extend(notes(picture))
@@ -284,7 +290,7 @@ def report(
     """
     found = Report(limit, fold, separators, heap=heap)
     for one in what:
-        plan = Plan(level=walker.SHAPE)
+        plan = Plan(level=walker.SHAPE, watches=True)
         with open_snapshot(
             one, target=target, settings=settings, allocator=allocator, now=now, plan=plan, verify=verify
         ) as snapshot:

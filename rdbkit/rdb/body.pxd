@@ -3,19 +3,19 @@ from rdbkit.wire.cursor cimport Cursor, digits
 from rdbkit.wire cimport lzf
 
 cdef int _STRING, _LIST, _SET, _ZSET, _HASH, _ZSET_2, _MODULE_2, _HASH_ZIPMAP, _SET_INTSET, _LIST_QUICKLIST, _LIST_QUICKLIST_2, _HASH_2, _HASH_METADATA, _HASH_METADATA_PRE_GA, _HASH_LISTPACK_EX, _ARRAY, _HASH_TMPL_ARRAY_REF, _HASH_TMPL_ARRAY, _HASH_TMPL_LP, _HASH_TMPL_LP_REF, _CRON, _STREAM_LISTPACKS, _STREAM_LISTPACKS_3, _STREAM_LISTPACKS_4, _STREAM_LISTPACKS_5, _MODULE_EOF, _MODULE_SINT, _MODULE_UINT, _MODULE_FLOAT, _MODULE_DOUBLE, _MODULE_STRING, _PLAIN, _PACKED, _ARRAY_STRING, _ARRAY_INT, _ARRAY_FLOAT, _ARRAY_SMALL_STRING
-cdef long long _UNKNOWN, _HEAD, _BATCH
+cdef long long _UNKNOWN, _HEAD, _BATCH, _TELLING
 cdef set _ONE_STRING, _STREAMS
 cdef dict _ZIPLISTS, _LISTPACKS
 
 cdef class Body:
     cdef public Cursor cursor
     cdef public long long hash_limit, set_limit, zset_limit, list_limit
-    cdef public bint converts
+    cdef public bint converts, watches
     cdef public object lists
     cdef public long long push_bytes, push_count, push_plain
     cdef public dict templates
     cdef public long long elements, length, longest, over, text, blob, stored, nodes, plain, listpack
-    cdef public long long low, high
+    cdef public long long low, high, old_widths, new_widths
     cdef public object detail
     cdef public long long start, size, packed
 
@@ -64,6 +64,7 @@ cdef class Body:
     cpdef _zipped(self, list items)
     cpdef _agree(self, str what, long long total)
     cpdef long long _count(self, object reader) except -1
+    cpdef _widths(self, object reader)
     cpdef long long _convert(self) except -1
     @cython.locals(cursor=Cursor, nodes="long long", count="long long", start="long long", size="long long", container="unsigned long long")
     cpdef int _quicklist(self, bint containers) except -1

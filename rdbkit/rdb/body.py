@@ -95,6 +95,8 @@ _LISTPACKS = {
 _UNKNOWN = 0xFFFF
 #: Items looked at in one go inside a blob.
 _BATCH = 1024
+#: Only blobs this long can hold an entry of 16383 bytes or more, whose back-length tells the generation of its writer.
+_TELLING = 1 << 14
 
 
 class Body:
@@ -104,6 +106,9 @@ class Body:
     target turns ziplists into listpacks; `lists` (rdb.limits.ListLimits) how it builds nodes from an old list's
     elements, None for targets that do not.
     `templates` maps a hash template's id to its field names (RDB 15), and is filled by the walker.
+
+    Where `watches` is set, listpacks of 16 KiB and more are walked: `old_widths` and `new_widths` count, in the body at
+    hand, the back-lengths that only servers before, or from, Valkey 9.1 and Redis 8.8 write (wire.listpack).
     """
 
     def __init__(
@@ -117,6 +122,7 @@ class Body:
         self.cursor = cursor
         self.aim(limits, converts, lists)
         self.templates: dict[int, tuple[bytes, ...]] = {} if templates is None else templates
+        self.watches = False
         self._clear()
 
     def aim(
@@ -142,6 +148,8 @@ class Body:
         self.plain = 0
         self.listpack = 0
         self.detail: Any = None
+        self.old_widths = 0
+        self.new_widths = 0
         # Of the blob at hand: its offset, its size, how many bytes are stored (-1: as many).
         self.start = 0
         self.size = 0
@@ -524,7 +532,7 @@ class Body:
 
     def _held(self, count: int, packed_list: bool) -> int:
         """Step over the blob at hand, which claims to hold `count` items; return how many it holds."""
-        if count == _UNKNOWN:
+        if count == _UNKNOWN or (self.watches and packed_list and self.size >= _TELLING):
             return self._count((listpack if packed_list else ziplist).Reader(self._inside(), self.size))
         self._pass()
         return count
@@ -541,8 +549,14 @@ class Body:
         while True:
             got = len(reader.read(_BATCH))
             if not got:
+                self._widths(reader)
                 return count
             count += got
+
+    def _widths(self, reader: Any) -> None:
+        if isinstance(reader, listpack.Reader):
+            self.old_widths += reader.old_widths
+            self.new_widths += reader.new_widths
 
     def _convert(self) -> int:
         """Walk a ziplist; add what the target's listpack of the same items measures; return their count."""

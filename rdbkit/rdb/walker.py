@@ -35,8 +35,9 @@ _SHAPE = SHAPE
 _AUX, _CRON, _EXPIRETIME_MS = spec.AUX, spec.CRON, spec.EXPIRETIME_MS
 
 #: Positions in an entry. `size` counts from `offset` (the first attribute, else the type byte) to the end of the body;
-#: it is -1, and shape and body are None, for an open entry. `extra` is None or what KEY_META and KeyDB's records say
-#: of the key.
+#: it is -1, and shape and body are None, for an open entry. `extra` is None or a dict: "meta" and "members" are what
+#: KEY_META and KeyDB's records say of the key, "widths" (old, new) are Body's, where the plan watches them and there
+#: are any.
 OFFSET: Final = 0
 DB: Final = 1
 KEY: Final = 2
@@ -79,10 +80,11 @@ class Plan:
 
     `ttl`: pairs (low, high) of expiry times in ms, both inclusive, of which an entry must meet one; None in it admits
     entries without expiry; an empty tuple admits all. `pattern` is a function of the key, such as a compiled regex'
-    search.
+    search. `watches` is for Body: it looks into long listpacks.
     """
 
     level: int = HEAD
+    watches: bool = False
     retain: bool = False
     dbs: Container[int] | None = None
     types: Container[str] | None = None
@@ -103,6 +105,7 @@ class Walker:
         self.product, self.version = read_magic(cursor)
         self.table = spec.dialect(self.product)
         self.body = Body(cursor)
+        self.body.watches = plan.watches
         self.level = plan.level
         self.retain = plan.retain
         self.select(plan)
@@ -246,6 +249,8 @@ class Walker:
             shape = self._walk(kind)
             body = None
         size = cursor.base + cursor.pos - self.first
+        if self.body.watches and (self.body.old_widths or self.body.new_widths):
+            self.extra = {**(self.extra or {}), "widths": (self.body.old_widths, self.body.new_widths)}
         out.append(
             (
                 self.first,

@@ -477,6 +477,7 @@ class Weigher(Body):
         while True:
             items = reader.read(_BATCH)
             if not items:
+                self._widths(reader)
                 return count
             count += len(items)
             self._weigh_items(items, per)

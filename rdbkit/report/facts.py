@@ -9,7 +9,7 @@
     biggest      by type, the heaviest keys
     prefixes     rows, the last of which (prefix null) is the rest; exact; absent
     expiry, idle, freq   buckets
-    tags, raising, notable
+    tags, raising, widths, notable
 
 `share` is of what everything weighs: memory and, for keys whose memory is not known, size.
 """
@@ -68,6 +68,13 @@ def document(found: Picture, form: str = "escape") -> dict[str, Any]:
         "freq": _buckets(found.freq, weight),
         "tags": [{**tag._asdict(), "tag": text(tag.tag), "share": share(tag.weight, weight)} for tag in found.tags],
         "raising": [row._asdict() for row in found.raising],
+        "widths": [
+            {
+                **width._asdict(),
+                "named": [{**one._asdict(), "key": text(one.key), "file": path_text(one.file)} for one in width.named],
+            }
+            for width in found.widths
+        ],
         "notable": [{"code": note.code, **_plain(note.facts, form)} for note in found.notes],
     }
 

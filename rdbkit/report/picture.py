@@ -206,6 +206,7 @@ class Screen:
             "no-expiry": self._say_no_expiry,
             "expired": lambda of: f"{of['keys']:,} keys ({self._part(of)}) have expired and are still in the file",
             "hash-tag": self._say_tag,
+            "backlen": self._say_backlen,
             "limit": _say_limit,
             "memory-unknown": lambda of: (
                 f"the memory of {of['keys']:,} of {of['of']:,} keys is not known (?): they count with their size in "
@@ -229,6 +230,22 @@ class Screen:
     def _say_tag(self, facts: dict[str, Any]) -> str:
         tag = self._text(facts["tag"][:100])
         return f"hash tag {{{tag}}} keeps {facts['keys']:,} keys ({self._part(facts)}) in one slot, {facts['slot']}"
+
+    def _say_backlen(self, facts: dict[str, Any]) -> str:
+        kind = _TYPES[facts["type"]][0]
+        first = f"{kind} '{self._text(facts['key'][:100])}' (db {facts['db']})"
+        others = facts["keys"] - 1
+        who = f"{first} and {others:,} other keys" if others > 1 else f"{first} and one other key" if others else first
+        has = "have" if others else "has"
+        if facts["generation"] == "old":
+            return (
+                f"{who} {has} an element of a size whose back-length changed: Valkey 9.1 and newer do not start with "
+                "this file; change that element before an upgrade"
+            )
+        return (
+            f"{who} {has} an element of a size whose back-length changed: servers before Valkey 9.1 and Redis 8.8 "
+            "refuse it or crash on it"
+        )
 
     # -- tables --------------------------------------------------------------------------------------------------------
 

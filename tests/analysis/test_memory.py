@@ -37,7 +37,7 @@ def row(face: Face, target: str, kind: int, body: bytes, key: bytes = b"key", **
     return result
 
 
-#: Target, type, body, bytes. Sums are by memory-model.md §3.
+#: Target, type, body, bytes. Sums are by hand.
 CASES = [
     ("redis:6.2.16", 0, string(b"12345"), 16 + 24 + 8),
     ("redis:6.2.16", 0, string(b"x" * 44), 18 + 44 + 24 + 8),

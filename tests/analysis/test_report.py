@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import rdbkit
 from rdbkit.analysis.report import Picture, Report
 from rdbkit.rdb import spec
+from rdbkit.rdb.walker import Plan
 from rdbkit.rdb.writer import Writer, encode
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
@@ -107,6 +108,30 @@ def test_a_hash_tag_that_holds_much() -> None:
     others = [(0, b"{%d}" % number, b"x" * 100) for number in range(60)]
     notes = [note for note in rdbkit.report(made(*strings, *others)).notes if note.code == "hash-tag"]
     assert [(note.facts["tag"], note.facts["slot"], note.facts["keys"]) for note in notes] == [(b"cart", 15997, 5)]
+
+
+@pytest.mark.parametrize("length", [16377, 16378, 16379, 2097146])
+@pytest.mark.parametrize("generation", ["old", "new"])
+def test_back_lengths_that_not_every_server_takes(length: int, generation: Any) -> None:
+    pairs = [(b"f", b"v" * length, None), (b"g", b"1", None)]
+    found = Report()
+    data = BytesIO()
+    writer = Writer(data.write, 11)
+    writer.magic()
+    writer.select_db(0)
+    for key in (b"d", b"b", b"c", b"a"):
+        writer.entry(spec.HASH_LISTPACK, key, encode(spec.HASH_LISTPACK, pairs, generation=generation))
+    writer.end()
+    with rdbkit.open(data.getvalue(), plan=Plan(level=1, watches=True)) as snapshot:
+        found.read(snapshot)
+    picture = loaded(found).result()
+    if length in (16377, 16379):
+        assert not picture.widths
+        return
+    (width,) = picture.widths
+    assert (width.generation, width.keys) == (generation, 4)
+    assert [one.key for one in width.named] == [b"a", b"b", b"c"]
+    assert codes(picture)["backlen"]["key"] == b"a"
 
 
 def test_limits_that_are_only_just_exceeded() -> None:
