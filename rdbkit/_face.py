@@ -23,6 +23,7 @@ HOT = (
     "rdbkit.wire.ziplist",
     "rdbkit.rdb.body",
     "rdbkit.rdb.rax",
+    "rdbkit.rdb.slices",
     "rdbkit.rdb.weigh",
     "rdbkit.rdb.walker",
     "rdbkit.aof.resp",

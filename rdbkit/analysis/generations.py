@@ -75,8 +75,8 @@ class Generation:
     inline: bool = False
     #: Whether these are allocations, not what MEMORY USAGE says: an expiry has its own entry, small integers none.
     heap: bool = False
-    #: Whether what groups take is understood.
-    groups_known: bool = True
+    #: Whether it is understood what entries take that nobody owns (XNACK).
+    zone_known: bool = True
     #: Whether a hash keeps its fields with expiries in a set of their own: a vector up to this number, 0: none.
     expiring_vector: int = 0
     group: int = 32
@@ -163,7 +163,10 @@ _ROWS: tuple[tuple[str, Version, dict[str, Any]], ...] = (
             "zset_entry": 16,
             "stream": 200,
             "inline": True,
-            "groups_known": False,
+            "tree": 40,
+            "group": 160,
+            "consumer": 88,
+            "zone_known": False,
         },
     ),
     (

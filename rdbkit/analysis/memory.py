@@ -189,6 +189,7 @@ class _Values:
             "skiplist": self._skiplist,
             "stream": self._stream,
             "unknown": self._stream,
+            "sliced-array": lambda kind, shape: (shape[COST] // UNIT, 0) if shape[DETAIL] else None,
         }
 
     @staticmethod
@@ -335,7 +336,7 @@ class _Values:
         # Memory against double delivery is not understood.
         if detail.union < 0 or (detail.idempotency is not None and detail.idempotency.producers):
             return None
-        if detail.groups and not gen.groups_known:
+        if detail.owned < detail.pending and not gen.zone_known:
             return None
         if gen.heap:
             size += gen.tree * (1 + 2 * detail.groups + detail.consumers)

@@ -80,8 +80,10 @@ cdef class Body:
     cpdef _idmp(self)
     @cython.locals(cursor=Cursor, part="unsigned long long", start="long long")
     cpdef int module_parts(self) except -1
-    @cython.locals(cursor=Cursor, count="long long", start="long long", flag="unsigned long long", tag="unsigned long long")
+    @cython.locals(cursor=Cursor, count="long long", start="long long", flag="unsigned long long")
     cpdef _array(self)
+    @cython.locals(cursor=Cursor, start="long long", tag="unsigned long long", size="long long")
+    cpdef long long _element(self, unsigned long long index) except? -1
     @cython.locals(cursor=Cursor, start="long long", form="unsigned long long", count="long long")
     cpdef _template(self, int kind)
     cpdef tuple fields_of(self, object template, object offset)

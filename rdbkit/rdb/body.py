@@ -721,16 +721,22 @@ class Body:
         if flag:
             cursor.length()
         for _ in range(count):
-            cursor.length()
-            start = cursor.tell()
-            tag = cursor.length()
-            if tag == _ARRAY_INT or tag == _ARRAY_FLOAT:
-                cursor.skip(8)
-            elif tag == _ARRAY_STRING or tag == _ARRAY_SMALL_STRING:
-                self.length += cursor.skip_string()
-            else:
-                raise Corrupt(f"array element tag {tag}", offset=start, code="bad-array")
+            self._element(cursor.length())
             self.elements += 1
+
+    def _element(self, index: int) -> int:
+        """Step over an element of an array; return the length of one that is a string of its own, else -1."""
+        cursor = self.cursor
+        start = cursor.tell()
+        tag = cursor.length()
+        if tag == _ARRAY_INT or tag == _ARRAY_FLOAT:
+            cursor.skip(8)
+            return -1
+        if tag != _ARRAY_STRING and tag != _ARRAY_SMALL_STRING:
+            raise Corrupt(f"array element tag {tag}", offset=start, code="bad-array")
+        size = cursor.skip_string()
+        self.length += size
+        return size if tag == _ARRAY_STRING else -1
 
     def _template(self, kind: int) -> None:
         cursor = self.cursor

@@ -36,11 +36,11 @@ PLAIN: Final = 10
 #: Bytes as listpacks: blobs after a server >= 7.0 converted them, lists of type 1 as such a server pushes them (sum of
 #: nodes).
 LISTPACK: Final = 11
-#: Where they were weighed: of a stream a StreamDetail, of a hash how many fields have an expiry (None: no field has).
-#: Else None.
+#: Where they were weighed: of a stream a StreamDetail, of a hash how many fields have an expiry (None: no field has),
+#: of an array whether COST is known. Else None.
 DETAIL: Final = 12
 #: Sums of the target's terms (terms.py), in 1/65536 byte: members of a set or sorted set, pairs of a hash, where the
-#: target has them one by one; nodes of a quicklist; listpacks of a stream.
+#: target has them one by one; nodes of a quicklist; listpacks of a stream; an array as a whole.
 COST: Final = 13
 #: Variance of COST, in 1/65536 byte².
 VARIANCE: Final = 14
@@ -71,8 +71,10 @@ class StreamDetail(NamedTuple):
     groups: int
     #: The tree of the groups' names.
     group_tree: int
-    #: Entries pending in all groups, consumers, bytes of their names, and what these take as strings.
+    #: Entries pending in all groups, those of them that a consumer owns, consumers, bytes of their names, and what
+    #: these take as strings.
     pending: int
+    owned: int
     consumers: int
     name_bytes: int
     names: int

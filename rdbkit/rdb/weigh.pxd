@@ -1,6 +1,7 @@
 cimport cython
 from rdbkit.rdb.body cimport Body
 from rdbkit.rdb.rax cimport Rax
+from rdbkit.rdb.slices cimport Slices
 from rdbkit.wire.cursor cimport Cursor, digits
 from rdbkit.wire cimport listpack, lzf
 
@@ -16,6 +17,7 @@ cdef class Weigher(Body):
     cdef public dict most_of, packs_of
     cdef public bint ziplists, in_list
     cdef public list trees, sums
+    cdef public Slices slices
     cdef public object evidence
     cdef public bint looks
     cdef public int kind, what
@@ -86,5 +88,8 @@ cdef class Weigher(Body):
     cpdef _union(self, object united)
     @cython.locals(cursor=Cursor, tree=Rax, count="long long", producers="long long")
     cpdef _weigh_idmp(self)
+    cpdef _array(self)
+    @cython.locals(size="long long")
+    cpdef long long _element(self, unsigned long long index) except? -1
 
 cpdef int zip_number(long long number) noexcept

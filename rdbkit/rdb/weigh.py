@@ -21,6 +21,7 @@ from rdbkit.rdb import terms as tables
 from rdbkit.rdb.body import Body
 from rdbkit.rdb.rax import Rax
 from rdbkit.rdb.shape import DETAIL, Idempotency, Shape, StreamDetail
+from rdbkit.rdb.slices import Slices
 from rdbkit.rdb.terms import Terms
 from rdbkit.wire import listpack, lzf, ziplist
 from rdbkit.wire.cursor import Cursor, digits
@@ -118,6 +119,7 @@ class Weigher(Body):
         self.looks = self.depth < 0 and not self.evidence.raw and self.evidence.tries > 0
         self.push_limit, self.push_most, self.push_alone = terms.push
         self.trees = [Rax(terms.trees, self._above_tree, terms.inline) for _ in range(6)]
+        self.slices = Slices(terms.trees, self._above_tree)
         self._reset(0)
 
     def _above_tree(self, size: int) -> int:
@@ -599,6 +601,7 @@ class Weigher(Body):
         self.elements = cursor.claim()
         for _ in range(2 if kind == _STREAM_LISTPACKS else 7):
             cursor.length()
+        # Pending entries, consumers, bytes and cost of their names, keys, nodes, three kinds of trees, owned entries.
         self.sums = [0] * 10
         groups = cursor.claim()
         united: Any = set() if groups > 1 and self.terms.union else None
@@ -615,6 +618,7 @@ class Weigher(Body):
             groups=groups,
             group_tree=names.real,
             pending=sums[0],
+            owned=sums[9],
             consumers=sums[1],
             name_bytes=sums[2],
             names=sums[3],
@@ -688,6 +692,7 @@ class Weigher(Body):
         sums[2] += size
         sums[3] += self._member_cost(size)
         sums[4] += own.keys
+        sums[9] += own.keys
         sums[5] += own.nodes
         sums[7] += own.real
 
@@ -731,6 +736,21 @@ class Weigher(Body):
         cursor.length()
         cursor.length()
         return Idempotency(producers, tuple(ids), tuple(lengths), tree.real)
+
+
+    # -- arrays ----------------------------------------------------------------------------------------------------
+
+    def _array(self) -> None:
+        self.slices.clear()
+        Body._array(self)
+        self.slices.finish()
+        self.cost = self.slices.real
+        self.detail = self.slices.known
+
+    def _element(self, index: int) -> int:
+        size = Body._element(self, index)
+        self.slices.add(index, size)
+        return size
 
 
 class Evidence:
