@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Protocol, Self
 
 from rdbkit.entry import Entry, Record
 from rdbkit.errors import Corrupt, RdbkitError, Unsupported
-from rdbkit.rdb import encoding, limits, spec, walker
+from rdbkit.rdb import ahead, encoding, limits, spec, walker
 from rdbkit.rdb.body import Body
 from rdbkit.rdb.dump import read_payload
 from rdbkit.rdb.shape import ELEMENTS
@@ -111,7 +111,8 @@ class Snapshot:
         self.tail: Tail | None = None
         self.end: int | None = None
         self._terms: Terms | None = None
-        self._evidence = Evidence()
+        self._evidence = Evidence(self._shows_raw)
+        self._users: Counter[int] | None = None
         self._model: MemoryModel | None = None
         self._remembered = 0
         self._records: list[walker.Record] = []
@@ -178,7 +179,9 @@ class Snapshot:
         """
         if self._model is None:
             # By name, for analysis stands above this module: it is asked for when somebody wants to know.
-            found: MemoryModel = import_module("rdbkit.analysis.memory").Model(self.target, self.encode, heap)
+            memory = import_module("rdbkit.analysis.memory")
+            templates = memory.Templates(self.templates, self._template_users)
+            found: MemoryModel = memory.Model(self.target, self.encode, heap, templates)
             self._model = found
             self._terms = found.terms
             self.walker.body = self.measure(self.cursor)
@@ -193,6 +196,19 @@ class Snapshot:
             self._again.pop(0).close()
         self._again.append(self.source.reopen(offset))
         return self._again[-1]
+
+    def _template_users(self) -> Counter[int] | None:
+        """Return how many keys have each hash template; None where the file cannot be read a second time."""
+        if self._users is None and self.source.seekable:
+            with self.source.reopen(self.source.start) as again:
+                self._users = ahead.template_users(Cursor(source=again, base=again.start))
+        return self._users
+
+    def _shows_raw(self) -> bool:
+        if self._terms is None or not self.source.seekable:
+            return False
+        with self.source.reopen(self.source.start) as again:
+            return ahead.shows_raw(Cursor(source=again, base=again.start), self._terms)
 
     def measure(self, cursor: Cursor) -> Body:
         """Return a walker of bodies on this cursor, aimed at the same target."""

@@ -191,7 +191,14 @@ def _packed_limits(target: Target) -> dict[int, int]:
     settings = target.settings
     limits = {
         type_id: count_limit(target, type_id)
-        for type_id in (spec.ZSET, spec.ZSET_2, spec.HASH, spec.HASH_METADATA, spec.HASH_METADATA_PRE_GA)
+        for type_id in (
+            spec.ZSET,
+            spec.ZSET_2,
+            spec.HASH,
+            spec.HASH_METADATA,
+            spec.HASH_METADATA_PRE_GA,
+            spec.HASH_TMPL_ARRAY_REF,
+        )
     }
     if target.version >= (7, 2):
         limits[spec.SET] = min(settings.set_max_intset_entries, settings.set_max_listpack_entries)

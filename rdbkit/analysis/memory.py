@@ -14,7 +14,7 @@ The tables behind it are generations.py, which tells the sources, allocator.py, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import ceil, sqrt
 from typing import Any
 
@@ -55,6 +55,8 @@ UNKNOWN: Figure = (None, None)
 _KEYS = 1024
 _OBJECT = 16
 _SHARED_DIGITS = 4
+#: A hash template without its names.
+_TEMPLATE = 80
 _INTEGERS = (1 << 15, 1 << 31)
 
 
@@ -65,7 +67,13 @@ class Model:
     `terms` is None where the target has no MEMORY USAGE (before 4.0): then every key's memory is unknown.
     """
 
-    def __init__(self, target: Target, encode: encoding.Encoding | None = None, heap: bool = False) -> None:
+    def __init__(
+        self,
+        target: Target,
+        encode: encoding.Encoding | None = None,
+        heap: bool = False,
+        templates: Templates | None = None,
+    ) -> None:
         self.target = target
         self.encode = encode or encoding.rules(target)
         self.terms: Terms | None = None
@@ -74,7 +82,7 @@ class Model:
             costs = Costs(target, gen)
             self.terms = costs.terms()
             self._strings = _Strings(costs)
-            self._values = _Values(costs)
+            self._values = _Values(costs, templates or Templates({}, dict))
 
     def __call__(self, row: Entry) -> Figure:
         """Return bytes and standard deviation of an entry; its shape must be there."""
@@ -169,11 +177,29 @@ class _Strings:
 # -- collections -----------------------------------------------------------------------------------------------------
 
 
+class Templates:
+    """The hash templates of a file: their field names by id, and how many keys have each (None: nobody can tell)."""
+
+    def __init__(
+        self, fields: Mapping[int, tuple[bytes, ...]], users: Callable[[], Mapping[int, int] | None]
+    ) -> None:
+        self.fields = fields
+        self.users = users
+
+    def share(self, template: int, z: Callable[[int], int]) -> int | None:
+        """Return a key's share of the bytes of its template, as the server divides them."""
+        users = self.users()
+        if not users or template not in self.fields or not users.get(template):
+            return None
+        return sum((8 + z(sds(len(name))) for name in self.fields[template]), _TEMPLATE) // users[template]
+
+
 class _Values:
     """A rule per encoding; each returns what the value takes beside its object."""
 
-    def __init__(self, costs: Costs) -> None:
+    def __init__(self, costs: Costs, templates: Templates) -> None:
         self.costs = costs
+        self.templates = templates
         gen = self.gen = costs.gen
         self.dict = gen.table == "dict"
         self.target = costs.target
@@ -189,6 +215,8 @@ class _Values:
             "skiplist": self._skiplist,
             "stream": self._stream,
             "unknown": self._stream,
+            "template-listpack": self._templated,
+            "template-array": self._templated,
             "sliced-array": lambda kind, shape: (shape[COST] // UNIT, 0) if shape[DETAIL] else None,
         }
 
@@ -237,6 +265,19 @@ class _Values:
             width = next((w for w, top in zip((2, 4), _INTEGERS) if -top <= low and high < top), 8)
             size = 8 + width * shape[ELEMENTS]
         return self.costs.blob(size), 0
+
+    def _templated(self, kind: int, shape: Any) -> Part:
+        """The values alone, behind the template's id in a listpack or one by one; and a share of the template."""
+        template = shape[DETAIL]
+        share = None if template is None else self.templates.share(template, self.costs.z)
+        if share is None:
+            return None
+        packs = shape[ELEMENTS] <= count_limit(self.target, kind)
+        if kind == spec.HASH_TMPL_LP_REF:
+            return (self.costs.blob(shape[BLOB]) + share, 0) if packs else None
+        if packs and shape[OVER] < 0:
+            return self.costs.blob(8 + listpack.integer_size(template) + shape[PACKED]) + share, 0
+        return 16 + 8 * shape[ELEMENTS] + shape[COST] // UNIT + share, 0
 
     # -- hash tables --
 

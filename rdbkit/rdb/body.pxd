@@ -17,6 +17,7 @@ cdef class Body:
     cdef public long long elements, length, longest, over, text, blob, stored, nodes, plain, listpack
     cdef public long long low, high, old_widths, new_widths
     cdef public object detail
+    cdef public bytes head
     cdef public long long start, size, packed
 
     cpdef _clear(self)

@@ -150,7 +150,8 @@ class Body:
         self.detail: Any = None
         self.old_widths = 0
         self.new_widths = 0
-        # Of the blob at hand: its offset, its size, how many bytes are stored (-1: as many).
+        # Of the blob at hand: its first bytes, its offset, its size, how many bytes are stored (-1: as many).
+        self.head = b""
         self.start = 0
         self.size = 0
         self.packed = -1
@@ -253,6 +254,7 @@ class Body:
             self.nodes = 1
             if kind == _HASH_TMPL_LP_REF:
                 self.elements -= 1
+                self.detail = listpack.first_number(self.head)
         elif kind == _LIST_QUICKLIST or kind == _LIST_QUICKLIST_2:
             self._quicklist(kind == _LIST_QUICKLIST_2)
         elif kind in _STREAMS:
@@ -498,6 +500,7 @@ class Body:
             ahead = min(packed, _HEAD)
             cursor.need(ahead)
             head = lzf.head(cursor.view[cursor.pos : cursor.pos + ahead], 16, size, start)
+        self.head = head
         self.start = start
         self.size = size
         self.packed = packed
@@ -741,7 +744,8 @@ class Body:
     def _template(self, kind: int) -> None:
         cursor = self.cursor
         if kind == _HASH_TMPL_ARRAY_REF:
-            fields = self.fields_of(cursor.length(), cursor.tell())
+            self.detail = cursor.length()
+            fields = self.fields_of(self.detail, cursor.tell())
             self._items(len(fields), 1, 0, self.hash_limit)
             return
         start = cursor.tell()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from rdbkit.errors import Corrupt
@@ -26,7 +27,7 @@ from rdbkit.rdb.terms import Terms
 from rdbkit.wire import listpack, lzf, ziplist
 from rdbkit.wire.cursor import Cursor, digits
 
-_NOTHING, _SET, _ZSET, _HASH = range(4)
+_NOTHING, _SET, _ZSET, _HASH, _VALUE = range(5)
 _MEMBERS, _RANKED, _SPREAD = tables.MEMBERS, tables.RANKED, tables.SPREAD
 _FIELDS, _VALUES, _FIELDS_TTL = tables.FIELDS, tables.VALUES, tables.FIELDS_TTL
 _NODES, _PACKS, _TREES = tables.NODES, tables.PACKS, tables.TREES
@@ -58,6 +59,7 @@ _WHAT = {
     spec.HASH_LISTPACK_EX: _HASH,
     spec.HASH_LISTPACK_EX_PRE_GA: _HASH,
     spec.HASH_2: _HASH,
+    spec.HASH_TMPL_ARRAY_REF: _VALUE,
 }
 #: Items of a blob that make one element.
 _PER = {
@@ -153,6 +155,8 @@ class Weigher(Body):
     def _member(self, size: int) -> int:
         if self.what == _SET:
             self.cost += self.members[size] if size < len(self.members) else self.above(_MEMBERS, size)
+        elif self.what == _VALUE:
+            self.cost += self.values[size] if size < len(self.values) else self.above(_VALUES, size)
         else:
             self.cost += self.ranked[size] if size < len(self.ranked) else self.above(_RANKED, size)
             self.variance += self.spread[size] if size < len(self.spread) else self.above(_SPREAD, size)
@@ -220,7 +224,9 @@ class Weigher(Body):
         embeds = self.embeds
         spread = self.spread
         variance = 0
-        spreads = strings == 1 and self.what != _SET
+        spreads = self.what == _ZSET
+        if self.what == _VALUE:
+            members = values
         if spreads:
             members = self.ranked
             lookups = min(len(members), len(spread))
@@ -758,12 +764,20 @@ class Evidence:
 
     Servers write a compressed node as it lies in memory, and whether they compress anything else for the file is
     another setting. So a blob that is raw, although it could be packed, tells that this other setting was off; then
-    every packed node is one that was compressed in memory, and will be again.
+    every packed node is one that was compressed in memory, and will be again. `ahead` looks for one further on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ahead: Callable[[], bool] | None = None) -> None:
         self.tries = _TRIES
         self.raw = False
+        self._ahead = ahead
+
+    def settle(self) -> bool:
+        """Tell whether something raw was seen; if not, have a look ahead, once."""
+        if not self.raw and self._ahead is not None:
+            ahead, self._ahead = self._ahead, None
+            self.raw = ahead()
+        return self.raw
 
     def judge(self, blob: bytes) -> None:
         """Look at a raw blob."""
@@ -797,7 +811,7 @@ class _Compressed:
     def saved(self, evidence: Evidence) -> int:
         """Return what is saved in all."""
         if self.depth < 0:
-            return self.total if evidence.raw else 0
+            return self.total if self.total and evidence.settle() else 0
         return self.total - sum(self.last) if self.seen > 2 * self.depth > 0 else 0
 
 

@@ -42,6 +42,20 @@ def header(data: bytes, offset: int = -1) -> tuple[int, int]:
     return total, view[5] << 8 | view[4]
 
 
+def first_number(data: bytes) -> int:
+    """Return the first entry of a listpack that starts with these (16 or all) bytes; -1 where it is no number."""
+    first = data[6]
+    if first < 0x80:
+        return first
+    if 0xC0 <= first < 0xE0:
+        number = (first & 0x1F) << 8 | data[7]
+        return number - 0x2000 if number > 0xFFF else number
+    if 0xF0 < first < 0xF5:
+        width = first - 0xEF if first < 0xF4 else 8
+        return number_at(data, 7, width) if len(data) >= 7 + width else -1
+    return -1
+
+
 def items(data: bytes, offset: int = -1) -> list[bytes]:
     """Return every entry, integers as their decimal text."""
     total, count = header(data, offset)

@@ -1,0 +1,51 @@
+"""What stands later in a file and is needed before: second readings, begun only where somebody asks.
+
+    template_users   how many keys share each hash template: its memory is divided among them
+    shows_raw        whether the file's writer left strings as they were that can be packed
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from rdbkit.errors import RdbkitError
+from rdbkit.rdb import spec
+from rdbkit.rdb.shape import DETAIL
+from rdbkit.rdb.terms import Terms
+from rdbkit.rdb.walker import SHAPE, SHAPE_OF, TYPE, Entry, Plan, Walker
+from rdbkit.rdb.weigh import Evidence, Weigher
+from rdbkit.wire.cursor import Cursor
+
+#: Bytes of a file that are searched for a raw string.
+_SEARCHED = 1 << 20
+_TEMPLATED = (spec.HASH_TMPL_LP_REF, spec.HASH_TMPL_ARRAY_REF)
+
+
+def template_users(cursor: Cursor) -> Counter[int]:
+    """Return how many keys have each template, from the magic at the cursor to the end, or to the first damage."""
+    users: Counter[int] = Counter()
+    for batch in _batches(Walker(cursor, Plan(level=SHAPE, types=frozenset(("hash",))), verify=False)):
+        users.update(row[SHAPE_OF][DETAIL] for row in batch if row[TYPE] in _TEMPLATED)
+    return users
+
+
+def shows_raw(cursor: Cursor, terms: Terms) -> bool:
+    """Tell whether the first 1 MiB from the magic at the cursor is evidence of rdbcompression no (weigh.Evidence)."""
+    evidence = Evidence()
+    walker = Walker(cursor, Plan(level=SHAPE), verify=False)
+    walker.body = Weigher(cursor, terms, walker.body.templates, evidence)
+    for _ in _batches(walker):
+        if evidence.raw or not evidence.tries or cursor.tell() > _SEARCHED:
+            break
+    return evidence.raw
+
+
+def _batches(walker: Walker) -> Iterator[list[Entry]]:
+    """Yield what can be read; whoever reads the file itself comes to the damage, and tells it."""
+    try:
+        while not walker.done:
+            yield walker.batch()
+            walker.records.clear()
+    except RdbkitError:
+        pass
