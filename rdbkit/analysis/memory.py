@@ -180,9 +180,7 @@ class _Strings:
 class Templates:
     """The hash templates of a file: their field names by id, and how many keys have each (None: nobody can tell)."""
 
-    def __init__(
-        self, fields: Mapping[int, tuple[bytes, ...]], users: Callable[[], Mapping[int, int] | None]
-    ) -> None:
+    def __init__(self, fields: Mapping[int, tuple[bytes, ...]], users: Callable[[], Mapping[int, int] | None]) -> None:
         self.fields = fields
         self.users = users
 

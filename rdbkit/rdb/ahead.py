@@ -1,7 +1,7 @@
 """What stands later in a file and is needed before: second readings, begun only where somebody asks.
 
-    template_users   how many keys share each hash template: its memory is divided among them
-    shows_raw        whether the file's writer left strings as they were that can be packed
+How many keys share each hash template, for its memory is divided among them. And whether the file's writer left strings
+as they were that can be packed, for then a list's packed nodes are packed in memory, too.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ LISTPACK: Final = 11
 #: of an array whether COST is known. Of a hash with a template of the file that one's id. Else None.
 DETAIL: Final = 12
 #: Sums of the target's terms (terms.py), in 1/65536 byte: members of a set or sorted set, pairs of a hash, where the
-#: target has them one by one; values of a hash with a template; nodes of a quicklist; listpacks of a stream; an array as a whole.
+#: target has them one by one; values of a hash with a template; nodes of a quicklist; listpacks of a stream; an array
+#: as a whole.
 COST: Final = 13
 #: Variance of COST, in 1/65536 byte².
 VARIANCE: Final = 14

@@ -743,7 +743,6 @@ class Weigher(Body):
         cursor.length()
         return Idempotency(producers, tuple(ids), tuple(lengths), tree.real)
 
-
     # -- arrays ----------------------------------------------------------------------------------------------------
 
     def _array(self) -> None:

@@ -141,10 +141,7 @@ class Table:
             max(map(display_width, [column.name, *cells])) for column, cells in zip(self._columns, texts_by_column)
         ]
         if self._room is None:
-            self._shown = {
-                at: _usual(self._columns[at], texts_by_column[at], width)
-                for at, width in enumerate(widths)
-            }
+            self._shown = {at: _usual(self._columns[at], texts_by_column[at], width) for at, width in enumerate(widths)}
         else:
             empty = [bool(first) and all(row[at] is None for row in first) for at in range(len(self._columns))]
             self._shown = fit(self._columns, widths, empty, self._room)
