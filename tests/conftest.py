@@ -25,6 +25,16 @@ settings.register_profile("rdbkit", deadline=None)
 settings.load_profile("rdbkit")
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
+#: Tests that start processes, a few tenths of a second each.
+PROCESSES = ("cli/", "dropin/", "live/", "repair/test_cli.py", "test_faces.py", "test_review.py", "test_source.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts processes; it is too much for the run before a commit."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).as_posix().startswith(PROCESSES):
+            item.add_marker("process")
+            item.add_marker("slow")
 
 
 class Face:
