@@ -68,6 +68,10 @@ class MemoryModel(Protocol):
     def terms(self) -> Terms | None:
         """What the walk has to sum up; None: memory is unknown for all keys."""
 
+    @property
+    def templates(self) -> Any:
+        """The file's hash templates (analysis.memory.Templates)."""
+
     def __call__(self, row: walker.Entry) -> tuple[int | None, int | None]:
         """Return the memory of an entry that was weighed."""
 
@@ -187,6 +191,18 @@ class Snapshot:
             self.walker.body = self.measure(self.cursor)
         return self._model
 
+    def model_beside(self) -> MemoryModel:
+        """Return what tells the real allocations of a key, beside `model`, which tells what MEMORY USAGE says.
+
+        Its keys' shapes are `shape_beside` of the walker's tuples. Ask before the first entry.
+        """
+        first = self.model()
+        memory = import_module("rdbkit.analysis.memory")
+        found: MemoryModel = memory.Model(self.target, self.encode, True, first.templates)
+        if first.terms is not None and found.terms is not None and not first.terms.agrees(found.terms):
+            self.walker.beside = self._weigher(self.cursor, found.terms)
+        return found
+
     def reopen(self, offset: int) -> Source:
         """Return the file once more, at an absolute offset; open until the next entry, or the eighth such call.
 
@@ -213,12 +229,15 @@ class Snapshot:
     def measure(self, cursor: Cursor) -> Body:
         """Return a walker of bodies on this cursor, aimed at the same target."""
         converts, lists = self.target.version >= (7, 0), self._lists()
-        body: Body
-        if self._terms is None:
-            body = Body(cursor, self.limits, converts, lists, self.templates)
-        else:
-            body = Weigher(cursor, self._terms, self.templates, self._evidence)
-            body.aim(self.limits, converts, lists)
+        if self._terms is not None:
+            return self._weigher(cursor, self._terms)
+        body = Body(cursor, self.limits, converts, lists, self.templates)
+        body.watches = self.walker.plan.watches
+        return body
+
+    def _weigher(self, cursor: Cursor, terms: Terms) -> Body:
+        body = Weigher(cursor, terms, self.templates, self._evidence)
+        body.aim(self.limits, self.target.version >= (7, 0), self._lists())
         body.watches = self.walker.plan.watches
         return body
 

@@ -15,10 +15,10 @@ from rdbkit.snapshot import Snapshot
 class File:
     """One file: what it is, and its totals.
 
-    `used_mem` is what the server said it used when it wrote the file, `overhead` an estimate of what a server allocates
-    beside the keys (heap.overhead; None unless asked for real allocations), both in bytes. `ctime` and `now` are ms
-    since epoch, `now` what expiries are measured from. `error` is what stopped the reading, `error_code` its code: then
-    all is of the part before.
+    `used_mem` is what the server said it used when it wrote the file, `allocated` what the keys really allocate (None:
+    not known, for targets before 4.0), `overhead` an estimate of what a server allocates beside them (heap.overhead;
+    None where a selection leaves keys out), all in bytes. `ctime` and `now` are ms since epoch, `now` what expiries are
+    measured from. `error` is what stopped the reading, `error_code` its code: then all is of the part before.
     """
 
     file: str
@@ -32,6 +32,7 @@ class File:
     size: int | None
     ctime: int | None = None
     used_mem: int | None = None
+    allocated: int | None = None
     overhead: int | None = None
     checksum: str = "not reached"
     functions: int = 0
@@ -61,9 +62,9 @@ class File:
             snapshot.source.file_size,
         )
 
-    def finish(self, snapshot: Snapshot, heap: bool) -> None:
+    def finish(self, snapshot: Snapshot) -> None:
         """Add what is known only behind the last key: the aux fields may stand anywhere."""
-        if heap and not self.filtered:
+        if self.allocated is not None and not self.filtered:
             counts = [(total.keys, total.expiring) for total in self.totals.databases().values()]
             self.overhead = overhead(snapshot.target, counts)
         self.ctime = snapshot.ctime
@@ -112,6 +113,7 @@ _FACTS: dict[str, Any] = {
     "size": int | None,
     "ctime": int | None,
     "used_mem": int | None,
+    "allocated": int | None,
     "overhead": int | None,
     "checksum": str,
     "functions": int,

@@ -76,13 +76,14 @@ class Model:
     ) -> None:
         self.target = target
         self.encode = encode or encoding.rules(target)
+        self.templates = templates or Templates({}, dict)
         self.terms: Terms | None = None
         gen = heap_generation(target) if heap else generation(target)
         if gen is not None:
             costs = Costs(target, gen)
             self.terms = costs.terms()
             self._strings = _Strings(costs)
-            self._values = _Values(costs, templates or Templates({}, dict))
+            self._values = _Values(costs, self.templates)
 
     def __call__(self, row: Entry) -> Figure:
         """Return bytes and standard deviation of an entry; its shape must be there."""

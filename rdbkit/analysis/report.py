@@ -23,7 +23,7 @@ from rdbkit.analysis.notable import Note, notes
 from rdbkit.analysis.partial import Lines, write
 from rdbkit.analysis.prefixes import REPORT_CAPACITY, SEPARATORS, Naming, Prefix, Prefixes
 from rdbkit.analysis.raising import Raise, Raising
-from rdbkit.analysis.rows import Batch, kept, key_rows, label_bytes, label_text
+from rdbkit.analysis.rows import Batch, allocated, kept, key_rows, label_bytes, label_text
 from rdbkit.analysis.slots import Tag, Tags
 from rdbkit.analysis.totals import Total, Totals
 from rdbkit.analysis.widths import Width, Widths
@@ -122,20 +122,24 @@ class Report:
         self.files.append(file)
         try:
             with progress(snapshot) if progress else nullcontext() as ticks:
-                snapshot.model(self.heap)
+                model = snapshot.model(self.heap)
+                beside = model if self.heap else snapshot.model_beside()
+                file.allocated = None if model.terms is None else 0
                 for entries in snapshot.batches():
                     if ticks is not None:
                         ticks.update(snapshot.cursor.tell())
                     rows = key_rows(snapshot, entries)
                     if keep is not None:
                         entries, rows = kept(entries, rows, keep)
+                    if file.allocated is not None:
+                        file.allocated += allocated(beside, entries, rows)
                     if rows:
                         self._feed(Batch(rows, entries), file, snapshot.target)
         except (RdbkitError, OSError) as error:
             file.stop(error)
             raise
         finally:
-            file.finish(snapshot, self.heap)
+            file.finish(snapshot)
         return file
 
     def _feed(self, batch: Batch, file: File, target: Target) -> None:

@@ -15,13 +15,14 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
 from rdbkit.rdb import spec, walker
-from rdbkit.snapshot import Snapshot
+from rdbkit.rdb.shape import BESIDE
+from rdbkit.snapshot import MemoryModel, Snapshot
 
 #: db key type encoding elements memory memory_sd size expires_at idle freq
 Row = tuple[Any, ...]
 Label = TypeVar("Label", bound=Hashable)
 
-_MEMORY = 5
+_ENCODING, _MEMORY = 3, 5
 _TYPE_NAMES = {row.id: row.type for row in spec.ROWS}
 
 
@@ -48,6 +49,16 @@ def key_rows(snapshot: Snapshot, batch: list[walker.Entry]) -> list[Row]:
         )
         for _, db, key, kind, expires_at, idle, freq, _, size, shape, _, extra in batch
     ]
+
+
+def allocated(beside: MemoryModel, batch: Sequence[walker.Entry], rows: Sequence[Row]) -> int:
+    """Return the sum of what keys really allocate, as far as it is known; `beside` is Snapshot.model_beside."""
+    memory = beside.of
+    total = 0
+    for (_, _, key, kind, due, _, _, _, _, shape, _, extra), row in zip(batch, rows):
+        other = shape[BESIDE] if len(shape) > BESIDE else shape
+        total += memory(kind, other, len(key), due is not None, row[_ENCODING], extra)[0] or 0
+    return total
 
 
 def kept(

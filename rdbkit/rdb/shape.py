@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-#: The thirteen positions up to DETAIL; of a walk that weighs (weigh.py) also the three behind it, except for strings.
+#: The thirteen positions up to DETAIL; of a walk that weighs (weigh.py) also those behind it, except for strings.
 Shape = tuple[Any, ...]
 
 #: Elements as the type's length command counts them (a string is 1; fields, entries, members); -1: unknown (modules).
@@ -47,6 +47,8 @@ COST: Final = 13
 VARIANCE: Final = 14
 #: Bytes of the entries of the blob that the target makes of a collection written item by item, its head left out.
 PACKED: Final = 15
+#: The shape by other terms, where the walk was asked for both (Walker.beside) and the body was short enough.
+BESIDE: Final = 16
 
 EMPTY: Shape = (0, 0, 0, -1, -1, 0, 0, 0, 0, 0, 0, 0, None)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Final
 
 #: Parts of a byte that costs are counted in.
@@ -65,3 +65,11 @@ class Terms:
     lzf_head: int = 8
     union: bool = False
     inline: bool = False
+
+    def agrees(self, other: Terms) -> bool:
+        """Tell whether other terms give the same sums: their tables are equal."""
+        return all(
+            getattr(self, one.name) == getattr(other, one.name)
+            for one in fields(self)
+            if one.name not in ("above", "score")
+        )

@@ -2,12 +2,12 @@ cimport cython
 from rdbkit.rdb.body cimport Body
 from rdbkit.wire.cursor cimport Cursor
 
-cdef int _SHAPE, _AUX, _CRON, _EXPIRETIME_MS
+cdef int _SHAPE, _STRING, _AUX, _CRON, _EXPIRETIME_MS
 cdef Py_ssize_t _BATCH, _BATCH_BYTES, _BATCH_WALKED
 
 cdef class Walker:
     cdef public Cursor cursor
-    cdef public Body body
+    cdef public Body body, beside
     cdef public object plan, dbs, types, pattern, error, key, expires_at, idle, freq, extra
     cdef public str product, checksum
     cdef public int version, level, open_kind
@@ -27,6 +27,10 @@ cdef class Walker:
     @cython.locals(cursor=Cursor, key=bytes, start="long long", size="long long", body=bytes)
     cpdef int _entry(self, int kind, long long at, list out) except -1
     cpdef _walk(self, int kind)
+    @cython.locals(cursor=Cursor)
+    cpdef _walk_twice(self, int kind)
+    @cython.locals(cursor=Cursor, beside=Body)
+    cpdef _both(self, int kind)
     cpdef bint _selected(self, int kind, bytes key) except -1
     @cython.locals(cursor=Cursor)
     cpdef _time(self)

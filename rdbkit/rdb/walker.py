@@ -32,6 +32,7 @@ from rdbkit.wire.listpack import is_integer
 
 HEAD, SHAPE = 0, 1
 _SHAPE = SHAPE
+_STRING = spec.STRING
 _AUX, _CRON, _EXPIRETIME_MS = spec.AUX, spec.CRON, spec.EXPIRETIME_MS
 
 #: Positions in an entry. `size` counts from `offset` (the first attribute, else the type byte) to the end of the body;
@@ -106,6 +107,8 @@ class Walker:
         self.table = spec.dialect(self.product)
         self.body = Body(cursor)
         self.body.watches = plan.watches
+        self.beside: Body | None = None
+        """Walks each body a second time, by other terms (shape.BESIDE)."""
         self.level = plan.level
         self.retain = plan.retain
         self.select(plan)
@@ -274,9 +277,36 @@ class Walker:
 
     def _walk(self, kind: int) -> Any:
         if self.level == _SHAPE:
+            if self.beside is not None and kind != _STRING:
+                return self._walk_twice(kind)
             return self.body.shape(kind)
         self.body.skip(kind)
         return None
+
+    def _walk_twice(self, kind: int) -> Any:
+        cursor = self.cursor
+        if self.retain:
+            # It is pinned already, and the caller knows what to do about one that is too long.
+            return self._both(kind)
+        cursor.pinned = cursor.pos
+        try:
+            return self._both(kind)
+        except Overflow:
+            cursor.pos = cursor.pinned
+            cursor.pinned = -1
+            return self.body.shape(kind)
+        finally:
+            cursor.pinned = -1
+
+    def _both(self, kind: int) -> Any:
+        """Walk the pinned body by both terms."""
+        cursor = self.cursor
+        beside = self.beside
+        shape = self.body.shape(kind)
+        if beside is not None:
+            cursor.pos = cursor.pinned
+            shape += (beside.shape(kind),)
+        return shape
 
     def _open(self, kind: int, key: bytes, start: int, out: list[Entry]) -> None:
         self.is_open = True

@@ -102,6 +102,7 @@ def _file(file: File) -> dict[str, Any]:
         "file_size": file.size,
         "ctime": file.ctime,
         "used_mem": file.used_mem,
+        "allocated": file.allocated,
         "overhead": file.overhead,
         "checksum": file.checksum,
         "functions": file.functions,

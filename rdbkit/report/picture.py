@@ -126,14 +126,23 @@ class Screen:
         total = self._found.total
         yield self._fact("keys", f"{total.keys:,}, with {total.elements:,} elements")
         yield self._fact("memory", self._memory(total))
-        beside = [file.overhead for file in files]
-        if beside and None not in beside:
-            more = sum(size or 0 for size in beside)
-            yield self._fact(
-                "in all", f"{units.size(self._weight + more)}, with about {units.size(more)} beside the keys"
-            )
+        yield from self._heap(files, total)
         if len(files) == 1 and files[0].used_mem is not None:
             yield self._fact("used-mem", f"{units.size(files[0].used_mem)} (as its server said when it wrote the file)")
+
+    def _heap(self, files: Sequence[File], total: Total) -> Iterator[str]:
+        """What a server really allocates once it has loaded the files, each one its own."""
+        keys = [file.allocated for file in files]
+        beside = [file.overhead for file in files]
+        if not total.keys or None in keys:
+            return
+        known = sum(size or 0 for size in keys)
+        if None in beside:
+            if not self._found.heap:
+                yield self._fact("heap", f"{units.size(known)} (really allocated for these keys)")
+            return
+        more = sum(size or 0 for size in beside)
+        yield self._fact("heap", f"{units.size(known + more)} in all, with about {units.size(more)} beside the keys")
 
     def _head(self, file: File) -> Iterator[str]:
         yield self._strong(path_text(file.file))

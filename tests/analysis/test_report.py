@@ -68,6 +68,18 @@ def test_sums_are_those_of_the_entries(path: Path) -> None:
     assert sum(bucket.keys for bucket in picture.expiry) == len(entries)
 
 
+@pytest.mark.parametrize("path", DUMPS, ids=lambda path: path.parent.parent.name)
+def test_what_is_allocated_is_told_beside_what_memory_usage_says(path: Path) -> None:
+    file = rdbkit.report(path).files[0]
+    heap = rdbkit.report(path, heap=True)
+    if not heap.total.memory:
+        assert file.allocated is file.overhead is None
+    else:
+        assert file.allocated == heap.files[0].allocated == heap.total.memory
+        assert file.overhead
+        assert file.overhead == heap.files[0].overhead
+
+
 def test_files_in_parts_are_the_files_at_once() -> None:
     whole = report(*DUMPS)
     parts = [loaded(report(path)) for path in reversed(DUMPS)]
@@ -178,7 +190,7 @@ def test_a_partial_that_ends_early_is_truncated() -> None:
 
 
 @pytest.mark.parametrize(
-    "head", [b"", b"REDIS0011", b"{}\n", b"[]\n", b'{"format":"rdbkit partial report","version":2}\n', b"[" * 100_000]
+    "head", [b"", b"REDIS0011", b"{}\n", b"[]\n", b'{"format":"rdbkit partial report","version":3}\n', b"[" * 100_000]
 )
 def test_what_is_no_partial_is_refused(head: bytes) -> None:
     with pytest.raises((rdbkit.Unsupported, rdbkit.Truncated)):
