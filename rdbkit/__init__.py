@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from rdbkit.errors import Corrupt, LimitExceeded, Passed, RdbkitError, Truncated, Unsupported
     from rdbkit.rdb.check import Finding
     from rdbkit.rdb.modules import Module
-    from rdbkit.rdb.streams import Stream, StreamID
+    from rdbkit.rdb.stream_nodes import StreamID
+    from rdbkit.rdb.streams import Stream
     from rdbkit.rdb.values import Array
     from rdbkit.repair.account import Repaired
     from rdbkit.snapshot import Snapshot, load_dump, open  # noqa: A004
@@ -45,7 +46,7 @@ _HOMES = {
     "Repaired": "repair.account",
     "Snapshot": "snapshot",
     "Stream": "rdb.streams",
-    "StreamID": "rdb.streams",
+    "StreamID": "rdb.stream_nodes",
     "Target": "target",
     "Truncated": "errors",
     "Unsupported": "errors",

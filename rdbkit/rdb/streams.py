@@ -5,39 +5,21 @@
               consumers * (name, seen, [active], ids), [ids nobody owns])
     [idempotency: duration, max, producers * (name, ids), added, duplicates]
 
-A node:  count  deleted  n  field*n  0  { flags  ms  seq  [n field value …] or [value*n]  items }*(count + deleted)
+What is in a node, stream_nodes.py reads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
 
 from rdbkit.errors import Corrupt
 from rdbkit.rdb import spec
-from rdbkit.wire import listpack
+from rdbkit.rdb.stream_nodes import Fields, Node, StreamID
 from rdbkit.wire.cursor import Cursor
 
-_DELETED, _SAMEFIELDS = 1, 2
-_MASK = (1 << 64) - 1
 #: `entries read` of a group that has lost count.
-_UNKNOWN = _MASK
-#: Items of a node looked at in one go.
-_BATCH = 4096
-
-Fields = list[tuple[bytes, bytes]]
-
-
-class StreamID(NamedTuple):
-    """Milliseconds and sequence number; as text `ms-seq`."""
-
-    ms: int
-    seq: int
-
-    def __str__(self) -> str:
-        return f"{self[0]}-{self[1]}"
-
+_UNKNOWN = (1 << 64) - 1
 
 ZERO = StreamID(0, 0)
 
@@ -124,7 +106,9 @@ class StreamReader:
                 problem = "out of order" if len(key) == 16 else f"of {len(key)} bytes instead of 16"
                 raise Corrupt(f"a stream node's key {problem}", offset=start, code="bad-stream")
             master = int.from_bytes(key)
-            for batch in _Node(self.cursor, master).entries():
+            node = Node(self.cursor, master)
+            while not node.done:
+                batch = node.batch()
                 if self.first_id is None and batch:
                     self.first_id = batch[0][0]
                 if batch:
@@ -232,80 +216,3 @@ class StreamReader:
         idmp.added = cursor.length()
         idmp.duplicates = cursor.length()
         return idmp
-
-
-class _Node:
-    """The listpack of one node, read item by item through a bounded look-ahead."""
-
-    def __init__(self, cursor: Cursor, master: int) -> None:
-        self.ms, self.seq = master >> 64, master & _MASK
-        self.start = cursor.tell()
-        size, inside = cursor.open_string()
-        self.reader = listpack.Reader(inside, size)
-        self.items: list[bytes] = []
-        self.at = 0
-
-    def _take(self, count: int) -> list[bytes]:
-        while count > len(self.items) - self.at:
-            more = self.reader.read(_BATCH)
-            if not more:
-                self._bad("ends in the middle of an entry")
-            # In place: an entry can claim as many fields as its node has items.
-            del self.items[: self.at]
-            self.items += more
-            self.at = 0
-        at = self.at
-        self.at = at + count
-        return self.items[at : at + count]
-
-    def _bad(self, problem: str) -> Any:
-        raise Corrupt(f"a stream node {problem}", offset=self.start, code="bad-stream")
-
-    def _number(self, item: bytes) -> int:
-        if len(item) > 20 or not (item.isdigit() or (item[:1] == b"-" and item[1:].isdigit())):
-            self._bad(f"has {item[:20]!r} for a number")
-        return int(item)
-
-    def entries(self) -> Iterator[list[tuple[StreamID, Fields]]]:
-        """Yield the live entries in batches; check counts, arity and the end."""
-        count, deleted, width = map(self._number, self._take(3))
-        if count < 0 or deleted < 0 or width < 0:
-            self._bad("has negative counts")
-        names = self._take(width)
-        if self._take(1) != [b"0"]:
-            self._bad("has no end of its master entry")
-        batch: list[tuple[StreamID, Fields]] = []
-        gone = 0
-        for _ in range(count + deleted):
-            entry = self._entry(names)
-            if entry is None:
-                gone += 1
-                continue
-            batch.append(entry)
-            if len(batch) >= _BATCH:
-                yield batch
-                count -= len(batch)
-                batch = []
-        if gone != deleted or len(batch) != count:
-            self._bad(f"has {gone} deleted entries where it says {deleted}")
-        if self.at != len(self.items) or self.reader.read(1):
-            self._bad("goes on behind its last entry")
-        yield batch
-
-    def _entry(self, names: list[bytes]) -> tuple[StreamID, Fields] | None:
-        flags, ms, seq = map(self._number, self._take(3))
-        if flags & _SAMEFIELDS:
-            fields = list(zip(names, self._take(len(names))))
-            items = len(names) + 3
-        else:
-            width = self._number(self._take(1)[0])
-            if width < 0:
-                self._bad("has an entry with a negative number of fields")
-            flat = self._take(2 * width)
-            fields = list(zip(flat[::2], flat[1::2]))
-            items = 2 * width + 4
-        if self._number(self._take(1)[0]) != items:
-            self._bad("has an entry whose item count is wrong")
-        if flags & _DELETED:
-            return None
-        return StreamID(self.ms + ms & _MASK, self.seq + seq & _MASK), fields
