@@ -147,8 +147,10 @@ def _check_zset(decoder: Decoder, again: Again) -> Iterator[Problem]:
     sorted_so_far = True
     for batch in decoder.parts():
         count += len(batch)
-        names.add([member for member, _ in batch])
-        if any(score != score for _, score in batch):
+        members, scores = zip(*batch) if batch else ((), ())
+        names.add(list(members))
+        # A sum is no number if one of them is none, or if both infinities are among them.
+        if not sum(scores) <= math.inf and any(map(math.isnan, scores)):
             yield "error", "nan-score", "a score that is no number (NaN)"
         if ordered:
             pairs = [last, *((score, member) for member, score in batch)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from itertools import pairwise
 from typing import BinaryIO, Self
@@ -35,6 +35,13 @@ def fingerprint(name: bytes, salt: int = 0) -> int:
     return mixed - (mixed >> 63 << 64)
 
 
+def _twice(fingerprints: Sequence[int]) -> set[int]:
+    """Return what occurs more than once. Of few, a set tells quickest that nothing does; many are sorted, for room."""
+    if len(fingerprints) <= _RUN and len(set(fingerprints)) == len(fingerprints):
+        return set()
+    return {a for a, b in pairwise(sorted(fingerprints)) if a == b}
+
+
 class Unique:
     """Collects fingerprints of names. Use as a context manager: it may hold temporary files.
 
@@ -44,7 +51,7 @@ class Unique:
     def __init__(self, budget: int = BUDGET) -> None:
         self._budget = budget
         self._run = array("q")
-        self._shares = [array("q") for _ in range(_SHARES)]
+        self._shares: list[array[int]] = []
         self._files: list[BinaryIO] = []
         self._stack = ExitStack()
         self._held = 0
@@ -62,6 +69,7 @@ class Unique:
     def _deal(self) -> None:
         run = array("q", sorted(self._run))
         self._run = array("q")
+        self._shares = self._shares or [array("q") for _ in range(_SHARES)]
         start = 0
         for share, bound in zip(self._shares, [*_BOUNDS, None]):
             end = len(run) if bound is None else bisect_left(run, bound, start)
@@ -79,7 +87,7 @@ class Unique:
             out = self._files[number >> 4]
             out.write(array("q", [number, len(share)]).tobytes())
             out.write(share.tobytes())
-        self._shares = [array("q") for _ in range(_SHARES)]
+        self._shares = []
         self._held = 0
         self._spilled += 1
 
@@ -88,11 +96,12 @@ class Unique:
 
     def candidates(self) -> set[int]:
         """Return the fingerprints that occurred more than once (the first 16,384 of them)."""
+        if not self._shares and not self._spilled and 8 * len(self._run) <= self._budget:
+            return _twice(self._run)
         self._deal()
         found: set[int] = set()
-        for number, share in enumerate(self._shares):
-            fingerprints = sorted([*self._stored(number), *share])
-            found.update(a for a, b in pairwise(fingerprints) if a == b)
+        for number, share in enumerate(self._shares or [array("q")] * _SHARES):
+            found |= _twice([*self._stored(number), *share])
             if len(found) > _MOST:
                 break
         return found
