@@ -221,6 +221,13 @@ class Entry:
             cursor = self._again()
         return Decoder(row[walker.TYPE], cursor, self._snapshot.templates)
 
+    def reread(self) -> Decoder:
+        """Return a reader of the body from a further reading of the file: damage in it leaves the walk alone.
+
+        Raises Passed where there is no such reading, as from a pipe.
+        """
+        return Decoder(self._row[walker.TYPE], self._again(), self._snapshot.templates)
+
     def parts(self) -> Iterator[Any]:
         """Yield the value one part at a time, in file order, for values that do not fit in memory.
 

@@ -17,6 +17,7 @@ from rdbkit.rdb import spec, walker
 from rdbkit.rdb.check import Finding, function_problems, problems
 from rdbkit.rdb.modules import module_name
 from rdbkit.rdb.unique import Unique, fingerprint
+from rdbkit.rdb.values import Decoder
 from rdbkit.rdb.walker import Plan
 from rdbkit.snapshot import Snapshot
 
@@ -160,22 +161,41 @@ class Check:
             message = f"type {kind.number} {kind.name} ({kind.server}) is read as documented, not as verified"
             yield Finding("note", "unverified-type", message, *where)
         yield from self._expiry(entry, where)
-        decoder = entry.decoder()
+        # A retained body is framed: its damage is its own. So is that of a long one, if the file can be read beside the
+        # walk, which steps over it. In one that streams by, what follows damage cannot be found.
+        twice = row[walker.BODY] is None and snapshot.source.seekable and not snapshot.source.packing
+        again = entry.reread if twice else entry.decoder
+        decoder = again()
         try:
-            for severity, code, message in problems(decoder, entry.decoder):
+            for severity, code, message in problems(decoder, again):
                 yield Finding(severity, code, message, *where)
-            if decoder.type == "module":
-                yield from self._module(decoder.module[0], where)
-            elif row[walker.BODY] is not None and not decoder.cursor.at_end():
-                yield Finding("error", "bad-length", "bytes are left over behind the value", *where)
         except RdbkitError as error:
             error.locate(entry.db, entry.key)
-            # A retained body is framed: its damage is its own. In one that streams by, what follows cannot be found.
-            if row[walker.BODY] is None:
+            if row[walker.BODY] is None and not (twice and self._steps_over(snapshot)):
                 raise
             yield Finding.of(error)
+            return
+        if decoder.type == "module":
+            yield from self._module(decoder.module[0], where)
+        if self._left_over(snapshot, row, decoder, twice) and decoder.type != "module":
+            yield Finding("error", "bad-length", "bytes are left over behind the value", *where)
         if snapshot.walker.is_open:
             entry.leave()
+
+    def _left_over(self, snapshot: Snapshot, row: walker.Entry, decoder: Decoder, twice: bool) -> bool:
+        """Tell whether the body goes on behind its value; leave it."""
+        if twice:
+            snapshot.walker.finish()
+            return decoder.cursor.tell() != snapshot.cursor.tell()
+        return row[walker.BODY] is not None and not decoder.cursor.at_end()
+
+    def _steps_over(self, snapshot: Snapshot) -> bool:
+        """Leave a damaged body by its lengths; tell whether they led anywhere."""
+        try:
+            snapshot.walker.finish()
+        except RdbkitError:
+            return False
+        return True
 
     def _expiry(self, entry: Entry, where: tuple[int, int, bytes]) -> Iterator[Finding]:
         if entry.expires_at is not None and entry.expires_at < 0:

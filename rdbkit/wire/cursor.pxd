@@ -1,6 +1,8 @@
 cimport cython
 from rdbkit.wire cimport lzf
 
+cdef long long _WHOLE
+
 cdef class Cursor:
     cdef public bytes data
     cdef const unsigned char* view
@@ -16,6 +18,7 @@ cdef class Cursor:
     cpdef bytes _gathered(self, bytes chunk, long long want)
     cpdef _sum(self, Py_ssize_t until)
     cpdef unsigned long long checksum(self) except? 0
+    @cython.locals(start="long long")
     cpdef int need(self, long long n) except -1
     cpdef int short(self, long long where) except -1
     cpdef int skip(self, long long n) except -1

@@ -22,7 +22,7 @@ import struct
 from collections.abc import Iterator
 from typing import Protocol
 
-from rdbkit.errors import Corrupt, Truncated
+from rdbkit.errors import Corrupt, LimitExceeded, Truncated
 from rdbkit.wire import lzf
 from rdbkit.wire.crc64 import Update
 
@@ -32,6 +32,8 @@ WINDOW = 1 << 18
 RETAIN = 1 << 20
 #: What a batch of parts may come to: where they are long, fewer are read at a time.
 HELD = 1 << 20
+#: The longest string that servers take, unless they are told otherwise (proto-max-bulk-len). None longer is held whole.
+_WHOLE = 1 << 29
 #: No file is this long; longer claims are cut to it, so that a small multiple of one still fits a machine word.
 ENDLESS = 1 << 56
 
@@ -140,6 +142,11 @@ class Cursor:
             return 0
         if self.size >= 0 and n > self.size - self.base - self.pos:
             self.short(self.size)
+        if n > _WHOLE:
+            start = self.tell()
+            # Only if the bytes are there is it too long; else it is a false claim, as any other.
+            self.skip(n)
+            raise LimitExceeded(f"{n} bytes that would have to be held whole, more than 512 MiB", offset=start)
         while n > self.end - self.pos:
             if not self.more(n - (self.end - self.pos)):
                 self.short(self.base + self.end)

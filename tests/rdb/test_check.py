@@ -340,7 +340,7 @@ class Touch:
 
 
 def test_giants(face):
-    """What is too long to keep is checked as it streams by, from a file and from a pipe; its damage ends the walk."""
+    """What is too long to keep is checked, too; its damage ends the walk only where nobody can read it again."""
     for type_id in (spec.SET, spec.HASH_LISTPACK, spec.ZSET_2, spec.STREAM_LISTPACKS_3, spec.ARRAY):
         data = giant_file(type_id)
         for what in (data, Trickle(data, 1 << 16)):
@@ -352,9 +352,21 @@ def test_giants(face):
     assert (finding.code, finding.key) == ("duplicate-member", b"k")
     whole = made(entry(0, b"a"), entry(spec.LIST_QUICKLIST_2, b"k", names, compress=False), entry(0, b"b"))
     at = whole.rindex(b"\x02" + b"\x5f")
-    result = face.rdbkit.check(whole[:at] + b"\x05" + whole[at + 1 :])
-    assert codes(list(result.findings)) == [("bad-quicklist", "error"), ("stopped", "note")]
-    assert (result.findings[0].offset, result.findings[0].key) == (at, b"k")
+    damaged = whole[:at] + b"\x05" + whole[at + 1 :]
+    for what, keys, then in (
+        (damaged, 3, ("checksum-mismatch", "error")),
+        (Trickle(damaged, 1 << 16), 2, ("stopped", "note")),
+    ):
+        result = face.rdbkit.check(what)
+        assert (result.sound, result.keys, codes(list(result.findings))) == (
+            False,
+            keys,
+            [("bad-quicklist", "error"), then],
+        )
+        assert (result.findings[0].offset, result.findings[0].key) == (at, b"k")
+    # Where the lengths lead nowhere either, there is one finding.
+    [finding, note] = found(face, whole[:at] + b"\x02\x82" + whole[at + 2 :])
+    assert (finding.code, finding.key, note.code) == ("bad-length", b"k", "stopped")
 
 
 def test_a_transfer_that_is_not_what_it_announced(face):

@@ -1,0 +1,30 @@
+"""The window over a source: what is claimed is not what is held."""
+
+from __future__ import annotations
+
+import pytest
+
+
+class Zeros:
+    """A pipe full of zeros."""
+
+    size = -1
+
+    def __init__(self, length):
+        self.left = length
+
+    def read(self, n):
+        given = min(n, self.left)
+        self.left -= given
+        return bytes(given)
+
+
+@pytest.mark.parametrize("length", [100, 600])
+def test_what_is_too_long_to_be_held_is_passed(face, length):
+    """A claim of 600 MiB on a pipe: never in memory, and where it is false the error of any false one."""
+    cursor = face("wire.cursor").Cursor(source=Zeros(length << 20))
+    error = face.errors.LimitExceeded if length == 600 else face.errors.Truncated
+    with pytest.raises(error) as caught:
+        cursor.take(600 << 20)
+    assert caught.value.offset == (0 if length == 600 else length << 20)
+    assert len(cursor.data) < 1 << 20
