@@ -12,6 +12,7 @@ What there is:
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, is_dataclass
 from typing import Any
 
@@ -19,7 +20,8 @@ from hypothesis import strategies as st
 
 from rdbkit.rdb import spec
 from rdbkit.rdb import writer as default_writer
-from rdbkit.rdb.streams import Consumer, Group, Idmp, Pending, Stream
+from rdbkit.rdb.pending import Pending
+from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
 
 WORD = (1 << 64) - 1
 #: The greatest field expiry that Redis takes, in ms.
@@ -177,14 +179,15 @@ def normal(type_id: int, value: Any) -> Any:
         return {member: struct.pack("<d", score) for member, score in value}
     if kind == "hash":
         return {field: (data, expiry) for field, data, expiry in value}
-    plain = astuple(value) if is_dataclass(value) and not isinstance(value, type) else value
-    return _bits(plain)
+    return _bits(value)
 
 
 def _bits(value: Any) -> Any:
     if isinstance(value, float):
         return ("float", struct.pack("<d", value))
-    if isinstance(value, (list, tuple)):
+    if is_dataclass(value) and not isinstance(value, type):
+        return _bits(astuple(value))
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, str)):
         return tuple(map(_bits, value))
     return value
 

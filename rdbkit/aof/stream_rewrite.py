@@ -16,6 +16,7 @@ counted as lost, although a server's own rewrite loses it as well.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from itertools import chain, groupby
 
@@ -24,7 +25,8 @@ from rdbkit.aof.writer import id_text
 from rdbkit.errors import Passed
 from rdbkit.rdb import spec
 from rdbkit.rdb.stream_encoder import NO_IDMP
-from rdbkit.rdb.streams import Group, Idmp, Pending, Stream
+from rdbkit.rdb.stream_nodes import Fields, StreamID
+from rdbkit.rdb.streams import Group, Idmp, Stream
 
 
 class StreamRewriter:
@@ -77,45 +79,72 @@ class StreamRewriter:
         read = -1 if group.entries_read is None else group.entries_read
         counters = (b"ENTRIESREAD", b"%d" % read) if "ENTRIESADDED" in self._known else ()
         self._put(b"XGROUP", b"CREATE", key, group.name, id_text(group.last_delivered_id), *counters)
-        owned: dict[bytes | None, list[Pending]] = {}
-        for item in group.pending:
-            owned.setdefault(item.consumer, []).append(item)
+        # Positions, and not the entries themselves: there may be as many as the stream has.
+        owned: dict[bytes | None, array[int]] = {}
+        for at, item in enumerate(group.pending):
+            owned.setdefault(item.consumer, array("q")).append(at)
         for consumer in group.consumers:
-            self._consumer(key, group.name, consumer.name, owned.get(consumer.name, []))
-        self._unowned(key, group.name, owned.get(None, []))
+            self._consumer(key, group, consumer.name, owned.get(consumer.name, array("q")))
+        self._unowned(key, group, owned.get(None, array("q")))
 
-    def _consumer(self, key: bytes, group: bytes, name: bytes, pending: list[Pending]) -> None:
-        for item in pending:
+    def _consumer(self, key: bytes, group: Group, name: bytes, pending: array[int]) -> None:
+        for item in (group.pending[at] for at in pending):
             told = (b"TIME", b"%d" % item.delivered_at, b"RETRYCOUNT", b"%d" % item.deliveries)
-            self._put(b"XCLAIM", key, group, name, b"0", id_text(item.id), *told, b"JUSTID", b"FORCE")
+            self._put(b"XCLAIM", key, group.name, name, b"0", id_text(item.id), *told, b"JUSTID", b"FORCE")
         if not pending and "CREATECONSUMER" in self._known:
-            self._put(b"XGROUP", b"CREATECONSUMER", key, group, name)
+            self._put(b"XGROUP", b"CREATECONSUMER", key, group.name, name)
         elif not pending:
             self._lose("consumer", 1)
 
-    def _unowned(self, key: bytes, group: bytes, pending: list[Pending]) -> None:
+    def _unowned(self, key: bytes, group: Group, pending: array[int]) -> None:
         if "XNACK" not in self._known:
             self._lose("pending entry", len(pending))
             return
-        for deliveries, run in groupby(pending, lambda item: item.deliveries):
+        for deliveries, run in groupby((group.pending[at] for at in pending), lambda item: item.deliveries):
             for items in chunks([list(run)], ITEMS):
                 ids = (b"IDS", b"%d" % len(items), *[id_text(item.id) for item in items])
-                self._put(b"XNACK", key, group, b"FAIL", *ids, b"RETRYCOUNT", b"%d" % deliveries, b"FORCE")
+                self._put(b"XNACK", key, group.name, b"FAIL", *ids, b"RETRYCOUNT", b"%d" % deliveries, b"FORCE")
 
 
 def _orphans(entry: Entry, stream: Stream) -> int:
-    """Return how many owned pending entries are of messages that are gone; where that cannot be told, of all."""
-    owned = [item.id for group in stream.groups for item in group.pending if item.consumer is not None]
+    """Return how many owned pending entries are of messages that are gone; where that cannot be told, of all.
+
+    Both lists ascend, so they are gone through side by side.
+    """
     # A stream that has all it was ever given lacks none of them. (RDB 9 does not say how much it was given.)
-    whole = entry.type_id != spec.STREAM_LISTPACKS and stream.entries_added == stream.length
-    if whole or not owned:
+    if entry.type_id != spec.STREAM_LISTPACKS and stream.entries_added == stream.length:
         return 0
-    missing, greatest = set(owned), max(owned)
+    lines = [line for line in map(_Line, stream.groups) if line.next is not None]
     try:
-        for batch in entry.decoder().parts():
-            missing.difference_update([stream_id for stream_id, _ in batch])
-            if batch and batch[-1][0] >= greatest:
-                break
+        for batch in entry.decoder().parts() if lines else ():
+            for line in lines:
+                line.pass_by(batch)
     except Passed:
         pass
-    return sum(map(missing.__contains__, owned))
+    return sum(line.gone() for line in lines)
+
+
+class _Line:
+    """A group's pending entries, of which the next to be looked for stands in front."""
+
+    def __init__(self, group: Group) -> None:
+        self._entries = (item for item in group.pending if item.consumer is not None)
+        self.next = next(self._entries, None)
+        self._missed = 0
+
+    def pass_by(self, batch: list[tuple[StreamID, Fields]]) -> None:
+        """Look at further messages of the stream."""
+        if self.next is None or batch[-1:] < [(self.next.id, [])]:
+            return
+        for stream_id, _ in batch:
+            while self.next is not None and self.next.id < stream_id:
+                self._missed += 1
+                self.next = next(self._entries, None)
+            if self.next is None:
+                return
+            if self.next.id == stream_id:
+                self.next = next(self._entries, None)
+
+    def gone(self) -> int:
+        """Return how many were not met; no message comes any more."""
+        return self._missed + (self.next is not None) + sum(1 for _ in self._entries)

@@ -17,6 +17,7 @@ from typing import Any
 from rdbkit.errors import Passed, RdbkitError
 from rdbkit.rdb import spec
 from rdbkit.rdb.hints import HINTS
+from rdbkit.rdb.pending import PendingEntries
 from rdbkit.rdb.streams import ZERO, Stream
 from rdbkit.rdb.unique import Unique, fingerprint
 from rdbkit.rdb.values import Decoder
@@ -204,7 +205,8 @@ def _check_stream(decoder: Decoder, again: Again) -> Iterator[Problem]:
         if group.entries_read is not None and group.entries_read > stream.entries_added:
             message = f"group {group.name[:40]!r} has read {group.entries_read} of {stream.entries_added} entries"
             yield "warning", "stream-entries-read", message
-        if any(item.consumer is None for item in group.pending) and decoder.kind < spec.STREAM_LISTPACKS_5:
+        entries = group.pending
+        if isinstance(entries, PendingEntries) and entries.unowned and decoder.kind < spec.STREAM_LISTPACKS_5:
             yield "error", "stream-pending", f"group {group.name[:40]!r} has pending entries that nobody owns"
 
 

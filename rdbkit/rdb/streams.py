@@ -10,11 +10,12 @@ What is in a node, stream_nodes.py reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rdbkit.errors import Corrupt
 from rdbkit.rdb import spec
+from rdbkit.rdb.pending import Pending, PendingEntries, id_of
 from rdbkit.rdb.stream_nodes import Fields, Node, StreamID
 from rdbkit.wire.cursor import Cursor
 
@@ -22,16 +23,6 @@ from rdbkit.wire.cursor import Cursor
 _UNKNOWN = (1 << 64) - 1
 
 ZERO = StreamID(0, 0)
-
-
-@dataclass(slots=True)
-class Pending:
-    """A delivered and unacknowledged entry. `consumer` is None where nobody owns it (XNACK, Redis 8.8); times in ms."""
-
-    id: StreamID
-    consumer: bytes | None
-    delivered_at: int
-    deliveries: int
 
 
 @dataclass(slots=True)
@@ -50,7 +41,7 @@ class Group:
     name: bytes
     last_delivered_id: StreamID
     entries_read: int | None
-    pending: list[Pending] = field(default_factory=list)
+    pending: Sequence[Pending] = field(default_factory=list)
     consumers: list[Consumer] = field(default_factory=list)
 
 
@@ -149,24 +140,18 @@ class StreamReader:
     def _id(self) -> StreamID:
         return StreamID(self.cursor.length(), self.cursor.length())
 
-    def _raw_id(self) -> StreamID:
-        raw = self.cursor.take(16)
-        return StreamID(int.from_bytes(raw[:8]), int.from_bytes(raw[8:]))
-
     def _group(self) -> Group:
         cursor = self.cursor
         group = Group(cursor.string(), self._id(), None)
         if self.kind != spec.STREAM_LISTPACKS:
             read = cursor.length()
             group.entries_read = None if read == _UNKNOWN else read
-        pending: dict[StreamID, Pending] = {}
+        group.pending = pending = PendingEntries()
         for _ in range(cursor.claim()):
             start = cursor.tell()
-            item = Pending(self._raw_id(), None, cursor.fixed_signed(8), cursor.length())
-            if item.id in pending:
-                raise Corrupt(f"{item.id} pending twice", offset=start, code="bad-stream")
-            pending[item.id] = item
-        group.pending = list(pending.values())
+            raw = cursor.take(16)
+            if not pending.enter(raw, cursor.fixed_signed(8), cursor.length()):
+                raise Corrupt(f"{id_of(raw)} pending twice", offset=start, code="bad-stream")
         names: set[bytes] = set()
         for _ in range(cursor.claim()):
             start = cursor.tell()
@@ -178,28 +163,29 @@ class StreamReader:
         self._unowned(pending)
         return group
 
-    def _consumer(self, pending: dict[StreamID, Pending]) -> Consumer:
+    def _consumer(self, pending: PendingEntries) -> Consumer:
         cursor = self.cursor
         consumer = Consumer(cursor.string(), cursor.fixed_signed(8), None)
         if self.kind >= spec.STREAM_LISTPACKS_3:
             consumer.active_at = cursor.fixed_signed(8)
+        owner = pending.owner(consumer.name)
         for _ in range(cursor.claim()):
             start = cursor.tell()
-            item = pending.get(self._raw_id())
-            if item is None or item.consumer is not None:
-                problem = "that the group does not know" if item is None else "that another owns"
+            at = pending.find(cursor.take(16))
+            if at < 0 or pending.is_owned(at):
+                problem = "that the group does not know" if at < 0 else "that another owns"
                 raise Corrupt(f"a consumer's pending entry {problem}", offset=start, code="bad-stream")
-            item.consumer = consumer.name
+            pending.give(at, owner)
         return consumer
 
-    def _unowned(self, pending: dict[StreamID, Pending]) -> None:
+    def _unowned(self, pending: PendingEntries) -> None:
         cursor = self.cursor
         if self.kind < spec.STREAM_LISTPACKS_5:
             return
         for _ in range(cursor.claim()):
             start = cursor.tell()
-            item = pending.get(self._raw_id())
-            if item is None or item.consumer is not None:
+            at = pending.find(cursor.take(16))
+            if at < 0 or pending.is_owned(at):
                 raise Corrupt("an unowned entry that is not pending, or is owned", offset=start, code="bad-stream")
 
     def _idmp(self) -> Idmp:

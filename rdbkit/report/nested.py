@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from rdbkit.report.text import json_joined, json_number, json_quote, json_string, json_woven
 
 if TYPE_CHECKING:
-    from rdbkit.rdb.streams import Group, Idmp, Pending, Stream
+    from rdbkit.rdb.pending import Pending
+from rdbkit.rdb.streams import Group, Idmp, Stream
 
 StreamID = tuple[int, int]
 Fields = Sequence[tuple[bytes, bytes]]

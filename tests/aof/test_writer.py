@@ -17,7 +17,8 @@ from strategies import File, Key, damages, files, write
 from aof.commands import Command, by_key, parse
 from rdbkit.rdb import spec
 from rdbkit.rdb import writer as rdb_writer
-from rdbkit.rdb.streams import Consumer, Group, Idmp, Pending, Stream
+from rdbkit.rdb.pending import Pending
+from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
 FAR = 4102444800123  # 2100-01-01, in ms

@@ -217,8 +217,9 @@ def _make_records(to: Any, version: int, own: str) -> None:
 
 def _sample(type_id: int) -> Any:
     from rdbkit.rdb import spec
+    from rdbkit.rdb.pending import Pending
     from rdbkit.rdb.stream_nodes import StreamID
-    from rdbkit.rdb.streams import Consumer, Group, Idmp, Pending, Stream
+    from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
 
     kind = spec.BY_ID[type_id].type
     expiring = (

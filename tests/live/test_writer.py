@@ -10,7 +10,8 @@ import pytest
 from strategies import File, Key, write
 
 from rdbkit.rdb import spec
-from rdbkit.rdb.streams import Consumer, Group, Pending, Stream
+from rdbkit.rdb.pending import Pending
+from rdbkit.rdb.streams import Consumer, Group, Stream
 
 LIBRARY = b"#!lua name=mylib\nredis.register_function('hello', function(keys, args) return 'hi' end)"
 FAR = 4102444800000  # 2100-01-01, in ms

@@ -9,13 +9,15 @@ Trickle, Slices          sources without seek, which give a byte, or some bytes,
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from rdbkit.rdb import spec
 from rdbkit.rdb import writer as default_writer
 from rdbkit.rdb.encoders import template_order
-from rdbkit.rdb.streams import Consumer, Group, Idmp, Pending, Stream
+from rdbkit.rdb.pending import Pending
+from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
 
 #: A moment that every version can hold, in ms.
 MS = 1999999999000
@@ -178,7 +180,7 @@ def shown(value: Any) -> Any:
         return sorted(value)
     if isinstance(value, dict):
         return [(key, shown(item)) for key, item in value.items()]
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, bytes | str):
         return [shown(item) for item in value]
     return repr(value) if isinstance(value, float) else value
 

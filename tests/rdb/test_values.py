@@ -13,7 +13,8 @@ from rdb import body as body_of
 from rdb.test_writer import BODIES, unhex
 from rdbkit.rdb import spec
 from rdbkit.rdb import writer as default_writer
-from rdbkit.rdb.streams import Consumer, Group, Pending
+from rdbkit.rdb.pending import Pending
+from rdbkit.rdb.streams import Consumer, Group
 
 #: Where the body is said to start, so that errors can be held to it.
 START = 4711

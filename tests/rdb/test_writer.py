@@ -15,7 +15,8 @@ from strategies import VERSIONS, File, Key, files, normal, types, values, write
 from rdbkit.rdb import spec
 from rdbkit.rdb import writer as default_writer
 from rdbkit.rdb.encoders import template_order
-from rdbkit.rdb.streams import Consumer, Group, Idmp, Pending, Stream
+from rdbkit.rdb.pending import Pending
+from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
 
 MS = 1999999999999
 STREAM = Stream(

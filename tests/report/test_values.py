@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdbkit.rdb.modules import Module
+from rdbkit.rdb.pending import Pending
 from rdbkit.rdb.stream_nodes import StreamID
-from rdbkit.rdb.streams import Consumer, Group, Idmp, Pending, Stream
+from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
 from rdbkit.rdb.values import Array
 from rdbkit.report import sort, text, values
 from rdbkit.report.values import ValueWriter, json_expiries, json_value
