@@ -13,12 +13,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time_ns
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from rdbkit.analysis.checking import Preamble, lying_at, open_preamble
-from rdbkit.aof.layout import AofSet, DataDir
 from rdbkit.convert.selection import Selection, window
 from rdbkit.errors import LimitExceeded, Passed, RdbkitError, Unsupported
 from rdbkit.rdb.hints import HINTS
@@ -33,6 +31,11 @@ from rdbkit.snapshot import Snapshot
 from rdbkit.snapshot import open as open_snapshot
 from rdbkit.source import Source
 from rdbkit.target import ALLOCATORS, Target
+
+if TYPE_CHECKING:
+    from rdbkit.analysis.checking import Preamble
+
+# What knows AOFs is imported where there is one: most inputs are not, and a small file is read in less time than that.
 
 #: How the products call themselves.
 PRODUCTS = {"redis": "Redis", "valkey": "Valkey", "keydb": "KeyDB", "dragonfly": "Dragonfly"}
@@ -184,6 +187,9 @@ def _read_at(path: str) -> list[str | int]:
     """Return the files that a path stands for: itself, what lies in a directory, what a manifest lists."""
     if path == "-":
         return [0]
+    from rdbkit.analysis.checking import lying_at
+    from rdbkit.aof.layout import AofSet, DataDir
+
     try:
         found = lying_at(path)
     except (OSError, RdbkitError):
@@ -248,9 +254,11 @@ class Reading:
 
     def _rdb_in(self, path: str) -> str:
         """Return the one RDB of a data directory without AOF, and any other path as it is."""
-        found = lying_at(path) if path != "-" and os.path.isdir(path) else None  # noqa: PTH112  paths stay text here
-        if found is None:
+        if path == "-" or not os.path.isdir(path):  # noqa: PTH112  paths stay text here
             return path
+        from rdbkit.aof.layout import AofSet, DataDir, find
+
+        found = find(path, keep_errors=True)
         if isinstance(found, AofSet):
             raise Unsupported("the files of an AOF: its state needs replay", code="needs-replay")
         assert isinstance(found, DataDir)
@@ -267,6 +275,8 @@ class Reading:
 
     def preamble(self, source: Source, in_set: bool) -> Preamble:
         """Return the RDB that a source holds or begins with."""
+        from rdbkit.analysis.checking import open_preamble
+
         return open_preamble(
             source,
             in_set=in_set,
