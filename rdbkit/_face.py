@@ -28,6 +28,7 @@ HOT = (
     "rdbkit.rdb.weigh",
     "rdbkit.rdb.walker",
     "rdbkit.aof.resp",
+    "rdbkit.analysis.rows",
 )
 _ROOT = Path(__file__).parent
 

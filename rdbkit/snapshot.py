@@ -72,6 +72,10 @@ class MemoryModel(Protocol):
     def templates(self) -> Any:
         """The file's hash templates (analysis.memory.Templates)."""
 
+    @property
+    def known(self) -> dict[int, Any]:
+        """What was found out of keys that are alike."""
+
     def __call__(self, row: walker.Entry) -> tuple[int | None, int | None]:
         """Return the memory of an entry that was weighed."""
 

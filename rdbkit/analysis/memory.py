@@ -78,6 +78,8 @@ class Model:
         self.encode = encode or encoding.rules(target)
         self.templates = templates or Templates({}, dict)
         self.terms: Terms | None = None
+        self.known: dict[int, tuple[str | None, int | None, int | None]] = {}
+        """Encoding, bytes and deviation of strings that were met (rows.key_rows)."""
         gen = heap_generation(target) if heap else generation(target)
         if gen is not None:
             costs = Costs(target, gen)

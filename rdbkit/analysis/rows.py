@@ -1,3 +1,4 @@
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
 """One row per key, and the same column by column: what every fold is fed with.
 
     walker's tuples ─► key_rows ─► rows of KEY_COLUMNS ─► Batch ─► folds
@@ -15,7 +16,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
 from rdbkit.rdb import spec, walker
-from rdbkit.rdb.shape import BESIDE
+from rdbkit.rdb.shape import BESIDE, ELEMENTS, LENGTH, TEXT
 from rdbkit.snapshot import MemoryModel, Snapshot
 
 #: db key type encoding elements memory memory_sd size expires_at idle freq
@@ -23,6 +24,9 @@ Row = tuple[Any, ...]
 Label = TypeVar("Label", bound=Hashable)
 
 _ENCODING, _MEMORY = 3, 5
+_STRING, _ELEMENTS, _LENGTH, _TEXT = spec.STRING, ELEMENTS, LENGTH, TEXT
+#: Strings whose figures are remembered: of keys and values shorter than this, and so many of them.
+_SHORT, _KNOWN = 1 << 20, 1 << 15
 _TYPE_NAMES = {row.id: row.type for row in spec.ROWS}
 
 
@@ -31,24 +35,38 @@ def key_rows(snapshot: Snapshot, batch: list[walker.Entry]) -> list[Row]:
 
     They must have been weighed: Snapshot.model was called before they were read.
     """
+    model = snapshot.model()
+    known = model.known
     encode = snapshot.encode
-    memory = snapshot.model().of
-    names = _TYPE_NAMES
-    return [
-        (
-            db,
-            key,
-            names[kind],
-            encoding := encode(kind, shape, len(key), expires_at is not None),
-            shape[0] if shape[0] >= 0 else None,
-            *memory(kind, shape, len(key), expires_at is not None, encoding, extra),
-            size,
-            expires_at,
-            idle,
-            freq,
-        )
-        for _, db, key, kind, expires_at, idle, freq, _, size, shape, _, extra in batch
-    ]
+    memory = model.of
+    out: list[Row] = []
+    for entry in batch:
+        kind, key, due, shape, extra = entry[3], entry[2], entry[4], entry[9], entry[11]
+        expires = due is not None
+        size = len(key)
+        if kind == _STRING:
+            # What a string takes depends on a few small numbers, which come again and again.
+            code = -1
+            length = shape[_LENGTH]
+            if extra is None and length < _SHORT and size < _SHORT:
+                code = (length << 20 | size) << 2 | (2 if shape[_TEXT] < 0 else 0) | (1 if expires else 0)
+            figure = known.get(code)
+            if figure is None:
+                encoding = encode(kind, shape, size, expires)
+                figure = (encoding, *memory(kind, shape, size, expires, encoding, extra))
+                if code >= 0:
+                    if len(known) >= _KNOWN:
+                        known.clear()
+                    known[code] = figure
+            encoding, value, deviation = figure
+            out.append((entry[1], key, "string", encoding, 1, value, deviation, entry[8], due, entry[5], entry[6]))
+            continue
+        encoding = encode(kind, shape, size, expires)
+        value, deviation = memory(kind, shape, size, expires, encoding, extra)
+        elements = shape[_ELEMENTS] if shape[_ELEMENTS] >= 0 else None
+        row = (entry[1], key, _TYPE_NAMES[kind], encoding, elements, value, deviation, entry[8], due, entry[5], entry[6])
+        out.append(row)
+    return out
 
 
 def allocated(beside: MemoryModel, batch: Sequence[walker.Entry], rows: Sequence[Row]) -> int:
