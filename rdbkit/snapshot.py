@@ -246,7 +246,7 @@ class Snapshot:
         return body
 
     def select(self, plan: Plan) -> None:
-        """Take over a plan's selection; before the first entry is asked for."""
+        """Take over another plan, before the first entry is asked for."""
         self.walker.select(plan)
 
     # -- records ---------------------------------------------------------------------------------------------------
@@ -339,15 +339,13 @@ class Snapshot:
             raise
 
     def _count(self, batch: list[walker.Entry]) -> None:
-        number = -1
-        database = None
-        for row in batch:
-            if row[1] != number or database is None:
-                number = row[1]
-                database = self.databases.setdefault(number, Database())
-            database.keys += 1
-            if row[4] is not None:
-                database.expires += 1
+        numbers = [row[1] for row in batch]
+        for number in set(numbers):
+            database = self.databases.setdefault(number, Database())
+            keys = numbers.count(number)
+            mine = batch if keys == len(batch) else [row for row in batch if row[1] == number]
+            database.keys += keys
+            database.expires += keys - [row[4] for row in mine].count(None)
 
     def __iter__(self) -> Iterator[Entry]:
         for batch in self.batches():

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from rdbkit.analysis import expiry
@@ -122,6 +122,8 @@ class Report:
         self.files.append(file)
         try:
             with progress(snapshot) if progress else nullcontext() as ticks:
+                # However it was opened: no body is kept, so none is too long for that.
+                snapshot.select(replace(snapshot.walker.plan, level=walker.SHAPE, retain=False, watches=True))
                 model = snapshot.model(self.heap)
                 beside = model if self.heap else snapshot.model_beside()
                 file.allocated = None if model.terms is None else 0
@@ -132,7 +134,7 @@ class Report:
                     if keep is not None:
                         entries, rows = kept(entries, rows, keep)
                     if file.allocated is not None:
-                        file.allocated += allocated(beside, entries, rows)
+                        file.allocated += allocated(beside, snapshot.encode, entries)
                     if rows:
                         self._feed(Batch(rows, entries), file, snapshot.target)
         except (RdbkitError, OSError) as error:
@@ -294,7 +296,7 @@ def report(
     """
     found = Report(limit, fold, separators, heap=heap)
     for one in what:
-        plan = Plan(level=walker.SHAPE, watches=True)
+        plan = Plan(level=walker.SHAPE)
         with open_snapshot(
             one, target=target, settings=settings, allocator=allocator, now=now, plan=plan, verify=verify
         ) as snapshot:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
 from rdbkit.rdb import spec, walker
+from rdbkit.rdb.encoding import Encoding
 from rdbkit.rdb.shape import BESIDE, ELEMENTS, LENGTH, TEXT
 from rdbkit.snapshot import MemoryModel, Snapshot
 
@@ -23,8 +24,8 @@ from rdbkit.snapshot import MemoryModel, Snapshot
 Row = tuple[Any, ...]
 Label = TypeVar("Label", bound=Hashable)
 
-_ENCODING, _MEMORY = 3, 5
-_STRING, _ELEMENTS, _LENGTH, _TEXT = spec.STRING, ELEMENTS, LENGTH, TEXT
+_MEMORY = 5
+_STRING, _ELEMENTS, _LENGTH, _TEXT, _BESIDE = spec.STRING, ELEMENTS, LENGTH, TEXT, BESIDE
 #: Strings whose figures are remembered: of keys and values shorter than this, and so many of them.
 _SHORT, _KNOWN = 1 << 20, 1 << 15
 _TYPE_NAMES = {row.id: row.type for row in spec.ROWS}
@@ -36,46 +37,52 @@ def key_rows(snapshot: Snapshot, batch: list[walker.Entry]) -> list[Row]:
     They must have been weighed: Snapshot.model was called before they were read.
     """
     model = snapshot.model()
-    known = model.known
     encode = snapshot.encode
-    memory = model.of
     out: list[Row] = []
     for entry in batch:
-        kind, key, due, shape, extra = entry[3], entry[2], entry[4], entry[9], entry[11]
-        expires = due is not None
-        size = len(key)
-        if kind == _STRING:
-            # What a string takes depends on a few small numbers, which come again and again.
-            code = -1
-            length = shape[_LENGTH]
-            if extra is None and length < _SHORT and size < _SHORT:
-                code = (length << 20 | size) << 2 | (2 if shape[_TEXT] < 0 else 0) | (1 if expires else 0)
-            figure = known.get(code)
-            if figure is None:
-                encoding = encode(kind, shape, size, expires)
-                figure = (encoding, *memory(kind, shape, size, expires, encoding, extra))
-                if code >= 0:
-                    if len(known) >= _KNOWN:
-                        known.clear()
-                    known[code] = figure
-            encoding, value, deviation = figure
-            out.append((entry[1], key, "string", encoding, 1, value, deviation, entry[8], due, entry[5], entry[6]))
-            continue
-        encoding = encode(kind, shape, size, expires)
-        value, deviation = memory(kind, shape, size, expires, encoding, extra)
+        kind, key, due, shape = entry[3], entry[2], entry[4], entry[9]
+        encoding, value, deviation = _figure(model, encode, kind, shape, len(key), due is not None, entry[11])
         elements = shape[_ELEMENTS] if shape[_ELEMENTS] >= 0 else None
-        row = (entry[1], key, _TYPE_NAMES[kind], encoding, elements, value, deviation, entry[8], due, entry[5], entry[6])
-        out.append(row)
+        name = _TYPE_NAMES[kind]
+        out.append((entry[1], key, name, encoding, elements, value, deviation, entry[8], due, entry[5], entry[6]))
     return out
 
 
-def allocated(beside: MemoryModel, batch: Sequence[walker.Entry], rows: Sequence[Row]) -> int:
+def _figure(
+    model: MemoryModel, encode: Encoding, kind: int, shape: Any, size: int, expires: bool, extra: Any
+) -> tuple[str | None, int | None, int | None]:
+    """Return encoding, memory and deviation of a key of `size` bytes.
+
+    What a string takes depends on a few small numbers, which come again and again.
+    """
+    code = -1
+    if kind == _STRING and extra is None:
+        length = shape[_LENGTH]
+        known = model.known
+        if length < _SHORT and size < _SHORT:
+            code = (length << 20 | size) << 2 | (2 if shape[_TEXT] < 0 else 0) | (1 if expires else 0)
+            found: tuple[str | None, int | None, int | None] | None = known.get(code)
+            if found is not None:
+                return found
+    encoding = encode(kind, shape, size, expires)
+    figure = (encoding, *model.of(kind, shape, size, expires, encoding, extra))
+    if code >= 0:
+        if len(model.known) >= _KNOWN:
+            model.known.clear()
+        model.known[code] = figure
+    return figure
+
+
+def allocated(beside: MemoryModel, encode: Encoding, batch: list[walker.Entry]) -> int:
     """Return the sum of what keys really allocate, as far as it is known; `beside` is Snapshot.model_beside."""
-    memory = beside.of
     total = 0
-    for (_, _, key, kind, due, _, _, _, _, shape, _, extra), row in zip(batch, rows):
-        other = shape[BESIDE] if len(shape) > BESIDE else shape
-        total += memory(kind, other, len(key), due is not None, row[_ENCODING], extra)[0] or 0
+    for entry in batch:
+        shape, size, expires = entry[9], len(entry[2]), entry[4] is not None
+        if len(shape) > _BESIDE:
+            shape = shape[_BESIDE]
+        value = _figure(beside, encode, entry[3], shape, size, expires, entry[11])[1]
+        if value is not None:
+            total += value
     return total
 
 

@@ -50,9 +50,9 @@ class Widths:
 
     def feed(self, batch: Batch, file: str = "") -> None:
         """Take keys, with the walker's tuples, of a file."""
-        for at, entry in enumerate(batch.entries):
-            extra = entry[EXTRA]
-            if extra and "widths" in extra:
+        for at in [at for at, entry in enumerate(batch.entries) if entry[EXTRA] is not None]:
+            extra = batch.entries[at][EXTRA]
+            if "widths" in extra:
                 named = Named(batch.db[at], batch.key[at][:_KEPT], file, batch.type[at])
                 for generation, count in zip((OLD, NEW), extra["widths"]):
                     if count:

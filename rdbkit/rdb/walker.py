@@ -101,16 +101,12 @@ class Walker:
 
     def __init__(self, cursor: Cursor, plan: Plan, *, verify: bool = True) -> None:
         self.cursor = cursor
-        self.plan = plan
         self.verify = verify
         self.product, self.version = read_magic(cursor)
         self.table = spec.dialect(self.product)
         self.body = Body(cursor)
-        self.body.watches = plan.watches
         self.beside: Body | None = None
         """Walks each body a second time, by other terms (shape.BESIDE)."""
-        self.level = plan.level
-        self.retain = plan.retain
         self.select(plan)
         self.done = False
         self.checksum = "not reached"
@@ -139,7 +135,11 @@ class Walker:
         self.extra: Any = None
 
     def select(self, plan: Plan) -> None:
-        """Take over a plan's selection."""
+        """Take over another plan."""
+        self.plan = plan
+        self.level = plan.level
+        self.retain = plan.retain
+        self.body.watches = plan.watches
         self.dbs, self.types, self.pattern, self.ttl = plan.dbs, plan.types, plan.pattern, plan.ttl
         self.selects = not (plan.dbs is None and plan.types is None and plan.pattern is None and not plan.ttl)
 

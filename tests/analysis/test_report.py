@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import rdbkit
 from rdbkit.analysis.report import Picture, Report
-from rdbkit.rdb import spec
+from rdbkit.rdb import spec, walker
 from rdbkit.rdb.walker import Plan
 from rdbkit.rdb.writer import Writer, encode
 
@@ -80,6 +80,18 @@ def test_what_is_allocated_is_told_beside_what_memory_usage_says(path: Path) -> 
         assert file.overhead == heap.files[0].overhead
 
 
+def test_however_a_snapshot_was_opened() -> None:
+    data = made((spec.LIST_QUICKLIST_2, b"long", [b"x" * 8000] * 300), (spec.STRING, b"s", b"v"))
+    pictures = []
+    for plan in (None, Plan(), Plan(level=walker.SHAPE)):
+        found = Report()
+        with rdbkit.open(data, plan=plan) as snapshot:
+            found.read(snapshot)
+        pictures.append(found.result())
+    assert pictures == [rdbkit.report(data)] * 3
+    assert pictures[0].total.keys == 2
+
+
 def test_files_in_parts_are_the_files_at_once() -> None:
     whole = report(*DUMPS)
     parts = [loaded(report(path)) for path in reversed(DUMPS)]
@@ -134,7 +146,7 @@ def test_back_lengths_that_not_every_server_takes(length: int, generation: Any) 
     for key in (b"d", b"b", b"c", b"a"):
         writer.entry(spec.HASH_LISTPACK, key, encode(spec.HASH_LISTPACK, pairs, generation=generation))
     writer.end()
-    with rdbkit.open(data.getvalue(), plan=Plan(level=1, watches=True)) as snapshot:
+    with rdbkit.open(data.getvalue()) as snapshot:
         found.read(snapshot)
     picture = loaded(found).result()
     if length in (16377, 16379):
