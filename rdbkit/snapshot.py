@@ -119,6 +119,7 @@ class Snapshot:
         self.tail: Tail | None = None
         self.end: int | None = None
         self._terms: Terms | None = None
+        self._terms_beside: Terms | None = None
         self._evidence = Evidence(self._shows_raw)
         self._users: Counter[int] | None = None
         self._model: MemoryModel | None = None
@@ -198,12 +199,14 @@ class Snapshot:
     def model_beside(self) -> MemoryModel:
         """Return what tells the real allocations of a key, beside `model`, which tells what MEMORY USAGE says.
 
-        Its keys' shapes are `shape_beside` of the walker's tuples. Ask before the first entry.
+        Its keys' shapes stand in the walker's tuples (shape.BESIDE), where bodies are short; else `shape_beside` tells.
+        Ask before the first entry.
         """
         first = self.model()
         memory = import_module("rdbkit.analysis.memory")
         found: MemoryModel = memory.Model(self.target, self.encode, True, first.templates)
         if first.terms is not None and found.terms is not None and not first.terms.agrees(found.terms):
+            self._terms_beside = found.terms
             self.walker.beside = self._weigher(self.cursor, found.terms)
         return found
 
@@ -216,6 +219,16 @@ class Snapshot:
             self._again.pop(0).close()
         self._again.append(self.source.reopen(offset))
         return self._again[-1]
+
+    def shape_beside(self, row: walker.Entry) -> Any:
+        """Return the shape by the terms of `model_beside`, of a body that was too long to be walked twice.
+
+        Raises Passed where there is no second reading.
+        """
+        assert self._terms_beside is not None
+        start = row[walker.BODY_OFFSET]
+        with self.source.reopen(start) as again:
+            return self._weigher(Cursor(source=again, base=start), self._terms_beside).shape(row[walker.TYPE])
 
     def _template_users(self) -> Counter[int] | None:
         """Return how many keys have each hash template; None where the file cannot be read a second time."""

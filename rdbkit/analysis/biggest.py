@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from heapq import nsmallest
 from typing import Any, NamedTuple
 
-from rdbkit.analysis.rows import Batch, label_bytes, label_text, numbers
+from rdbkit.analysis.rows import Batch, file_name, label_bytes, label_text, numbers
+from rdbkit.rdb.spec import TYPES
 
 #: Bytes of a key that are remembered: keys may be of any length.
 _KEPT = 4096
@@ -103,8 +104,9 @@ class Biggest:
             self.trim(numbers(row, 1)[0])
             return
         weight, db, key, file, kind, encoding, *rest = row
-        if not isinstance(file, str) or not isinstance(kind, str) or not isinstance(encoding, str | None):
+        if kind not in TYPES or not isinstance(encoding, str | None):
             raise ValueError("not a key")
+        file_name(file)
         numbers([weight, db, *(0 if number is None else number for number in rest)], 6)
         self._add([Big(weight, db, label_bytes(key), file, kind, encoding, *rest)])
 

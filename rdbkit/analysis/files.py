@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rdbkit.analysis.heap import overhead
+from rdbkit.analysis.rows import file_name
 from rdbkit.analysis.totals import Total, Totals
 from rdbkit.errors import RdbkitError
 from rdbkit.snapshot import Snapshot
@@ -90,6 +91,10 @@ class File:
         for name, kind in _FACTS.items():
             if not isinstance(facts[name], kind) or (isinstance(facts[name], bool) and kind is not bool):
                 raise ValueError(f"{name} of a file")
+            if isinstance(facts[name], int) and abs(facts[name]) > _MOST:
+                raise ValueError(f"{name} of a file")
+            if isinstance(facts[name], str):
+                file_name(facts[name])
         return cls(**facts)
 
 
@@ -100,6 +105,8 @@ def reason(error: RdbkitError | OSError) -> str:
     return error.message + ("" if error.offset is None else f" (offset {error.offset})")
 
 
+#: What no number of a file exceeds.
+_MOST = 1 << 80
 #: What a partial holds of a file besides its totals, and of which types.
 _FACTS: dict[str, Any] = {
     "file": str,

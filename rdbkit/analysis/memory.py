@@ -54,7 +54,8 @@ Rule = Callable[[int, Any], Part]
 UNKNOWN: Figure = (None, None)
 _KEYS = 1024
 _OBJECT = 16
-_SHARED_DIGITS = 4
+#: Integers from 0 to below this have one object for all keys.
+SHARED = 10_000
 #: A hash template without its names.
 _TEMPLATE = 80
 _INTEGERS = (1 << 15, 1 << 31)
@@ -99,7 +100,8 @@ class Model:
         # Module metadata of a key stands in front of its object, eight bytes for each class.
         more = 8 * len(extra["meta"]) if extra and "meta" in extra else 0
         if kind == spec.STRING:
-            return self._strings.of(encoding, shape[LENGTH], key, expires, more), 0
+            shared = encoding == "int" and 0 <= shape[LOW] < SHARED
+            return self._strings.of(encoding, shape[LENGTH], key, expires, more, shared), 0
         rule = self._values.rules.get(encoding)
         part = rule(kind, shape) if rule else None
         if part is None:
@@ -167,11 +169,10 @@ class _Strings:
             return self.heads[0][key] + self.entry if key < _KEYS else self._head(key, False, more) + self.entry
         return self.heads[expires][key] if key < _KEYS and not more else self._head(key, expires, more)
 
-    def of(self, encoding: str, value: int, key: int, expires: bool, more: int = 0) -> int:
-        """Return what a string of `value` bytes takes with its key."""
+    def of(self, encoding: str, value: int, key: int, expires: bool, more: int = 0, shared: bool = False) -> int:
+        """Return what a string of `value` bytes takes with its key; `shared`: a number from 0 to 9999."""
         if encoding == "int":
-            shared = self.shares and value <= _SHARED_DIGITS
-            return self.head(key, expires, more) - (_OBJECT if shared else 0)
+            return self.head(key, expires, more) - (_OBJECT if shared and self.shares else 0)
         if encoding == "embstr":
             return self._shared(value, key, expires, more)
         return self.head(key, expires, more) + self.costs.text(value)

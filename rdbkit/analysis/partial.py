@@ -40,7 +40,7 @@ class Lines:
         line = next(self._lines, b"")
         try:
             head = self._parsed(line)
-        except Corrupt:
+        except (Corrupt, Truncated):
             head = None
         if not isinstance(head, dict) or head.get("format") != _FORMAT:
             raise Unsupported("not a partial report of rdbkit", offset=0, code="not-partial")
@@ -57,6 +57,9 @@ class Lines:
             if row[0] == "end":
                 if row[1:] != [count]:
                     raise ValueError("rows are missing")
+                if next(self._lines, b""):
+                    problem = "something follows the end of a partial report: merge several as files of their own"
+                    raise Corrupt(problem, offset=self._offset, code="partial")
                 return
             yield row
         raise Truncated("the end of a partial report is missing", offset=self._offset)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from rdbkit.analysis.rows import Batch, numbers
-from rdbkit.rdb import encoding, walker
+from rdbkit.rdb import encoding, spec, walker
 from rdbkit.rdb.shape import BLOB, ELEMENTS, HIGH, LENGTH, LONGEST, LOW, TEXT
 from rdbkit.settings import Settings
 from rdbkit.target import Target
@@ -31,6 +31,7 @@ _SETTINGS: dict[str, tuple[tuple[str, int], ...]] = {
     ),
 }
 _NAMES = tuple(dict.fromkeys(name for rows in _SETTINGS.values() for name, _ in rows))
+_SPELLINGS = {text.replace("_", "-") for name in _NAMES for text in (name, name.replace("listpack", "ziplist"))}
 #: How many items an element is in a listpack, and the bytes that a score takes in it at most.
 _ITEMS = {"hash": 2, "zset": 2, "set": 1}
 _SCORE = 24
@@ -101,7 +102,7 @@ class Raising:
     def load(self, row: list[Any]) -> None:
         """Add a row of `dump`. Raises ValueError for anything else."""
         setting, limit, sums = row
-        if not isinstance(setting, str) or setting.replace("ziplist", "listpack").replace("-", "_") not in _NAMES:
+        if setting not in _SPELLINGS:
             raise ValueError("no such setting")
         self._add((setting, numbers([limit], 1)[0]), numbers(sums, 5))
 
@@ -130,7 +131,7 @@ class Raising:
                 continue
             if rule(entry[walker.TYPE], shape, len(key), has_ttl) not in _LOOSE:
                 memory = batch.memory[at]
-                saved = 0 if memory is None else max(0, memory - _compact(kind, len(key), shape))
+                saved = 0 if memory is None else max(0, memory - _compact(entry[walker.TYPE], kind, len(key), shape))
                 self._add((setting, limit), [1, memory or 0, saved, int(memory is None), shape[what]])
                 return
 
@@ -152,11 +153,11 @@ def _doubled(target: Target, name: str) -> Target:
     return replace(target, settings=replace(settings, **changes))
 
 
-def _compact(kind: str, key: int, shape: Any) -> int:
+def _compact(type_id: int, kind: str, key: int, shape: Any) -> int:
     """Return at most how many bytes a key takes once it is compact; `key` is the length of its name."""
-    if kind == "set" and shape[TEXT] < 0:
+    if type_id == spec.SET and shape[TEXT] < 0:
         width = next(width for width in (2, 4, 8) if -1 << 8 * width - 1 <= min(shape[LOW], ~shape[HIGH]))
-        return _AROUND + key + width * int(shape[ELEMENTS])
+        return _AROUND + key + (8 + width * int(shape[ELEMENTS])) * 5 // 4
     if shape[BLOB]:
         return _AROUND + key + int(shape[BLOB]) * 5 // 4
     head = 2 if shape[LONGEST] < 64 else 4

@@ -23,14 +23,14 @@ from rdbkit.analysis.notable import Note, notes
 from rdbkit.analysis.partial import Lines, write
 from rdbkit.analysis.prefixes import REPORT_CAPACITY, SEPARATORS, Naming, Prefix, Prefixes
 from rdbkit.analysis.raising import Raise, Raising
-from rdbkit.analysis.rows import Batch, allocated, kept, key_rows, label_bytes, label_text
+from rdbkit.analysis.rows import Batch, allocated, file_name, kept, key_rows, label_bytes, label_text
 from rdbkit.analysis.slots import Tag, Tags
 from rdbkit.analysis.totals import Total, Totals
 from rdbkit.analysis.widths import Width, Widths
-from rdbkit.errors import Corrupt, RdbkitError
+from rdbkit.errors import Corrupt, Passed, RdbkitError
 from rdbkit.rdb import walker
 from rdbkit.rdb.walker import Plan
-from rdbkit.snapshot import Openable, Snapshot
+from rdbkit.snapshot import MemoryModel, Openable, Snapshot
 from rdbkit.snapshot import open as open_snapshot
 from rdbkit.target import Target
 
@@ -89,6 +89,8 @@ class Report:
         depth: int | None = None,
         heap: bool = False,
     ) -> None:
+        if limit < 0:
+            raise ValueError("a negative limit")
         self.heap = heap
         self.files: list[File] = []
         self.unread: list[tuple[str, str]] = []
@@ -134,7 +136,7 @@ class Report:
                     if keep is not None:
                         entries, rows = kept(entries, rows, keep)
                     if file.allocated is not None:
-                        file.allocated += allocated(beside, snapshot.encode, entries)
+                        file.allocated = _more(file.allocated, beside, snapshot, entries)
                     if rows:
                         self._feed(Batch(rows, entries), file, snapshot.target)
         except (RdbkitError, OSError) as error:
@@ -237,14 +239,24 @@ class Report:
         head = source.head()
         try:
             options = head["options"]
-            separators = [label_bytes(text) for text in options["separators"]]
-            report = cls(1 << 30, bool(options["fold"]), separators, options["depth"], bool(options["heap"]))
+            report = cls._with(options)
             report._load(source)
         except RdbkitError:
             raise
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
             raise Corrupt(f"not what rdbkit writes in a partial report: {error}", code="partial") from None
         return report
+
+    @classmethod
+    def _with(cls, options: dict[str, Any]) -> Report:
+        """Return an empty report with the options of a partial; ValueError if they cannot be."""
+        fold, heap, depth = options["fold"], options["heap"], options["depth"]
+        separators = [label_bytes(text) for text in options["separators"]]
+        if not isinstance(fold, bool) or not isinstance(heap, bool) or b"" in separators:
+            raise ValueError("options of a partial")
+        if depth is not None and (type(depth) is not int or depth < 1):
+            raise ValueError("options of a partial")
+        return cls(1 << 30, fold, separators, depth, heap)
 
     def _load(self, source: Lines) -> None:
         folds = self._simple()
@@ -255,7 +267,7 @@ class Report:
             elif name == "totals":
                 self.files[row[0]].totals.load(row[1:])
             elif name == "unread":
-                self.unread.append((_text(row[0]), _text(row[1])))
+                self.unread.append((file_name(row[0]), file_name(row[1])))
             elif name in whole:
                 whole[name].append(row)
                 if len(whole[name]) > _MOST_ROWS:
@@ -270,10 +282,12 @@ class Report:
         return self._options == other._options
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("not a text")
-    return value
+def _more(known: int, beside: MemoryModel, snapshot: Snapshot, entries: list[walker.Entry]) -> int | None:
+    """Return what is allocated with these keys; None where nobody can tell."""
+    try:
+        return known + allocated(beside, snapshot, entries)
+    except Passed:
+        return None
 
 
 def report(
@@ -285,16 +299,18 @@ def report(
     limit: int = 10,
     fold: bool = True,
     separators: Sequence[bytes] = SEPARATORS,
+    depth: int | None = None,
     heap: bool = False,
     verify: bool = True,
 ) -> Picture:
     """Read files and return the whole picture; options as for `rdbkit.open`.
 
-    `limit` is how many of the biggest keys there are per type. `heap`: memory as really allocated, instead of what
+    `limit` is how many of the biggest keys there are per type; `fold`, `separators` and `depth` say how keys are named
+    (prefixes.Naming). `heap`: memory as really allocated, instead of what
     MEMORY USAGE says. Raises as `rdbkit.open`, and at the first damage: for
     what can be read of a damaged file, call Report.read, and Report.result after the error.
     """
-    found = Report(limit, fold, separators, heap=heap)
+    found = Report(limit, fold, separators, depth, heap)
     for one in what:
         plan = Plan(level=walker.SHAPE)
         with open_snapshot(

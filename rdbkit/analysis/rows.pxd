@@ -1,7 +1,7 @@
 cimport cython
 
-cdef int _STRING, _ELEMENTS, _LENGTH, _TEXT, _BESIDE
-cdef long long _SHORT
+cdef int _STRING, _ELEMENTS, _LENGTH, _TEXT, _LOW, _BESIDE
+cdef long long _SHORT, _SHARED
 cdef Py_ssize_t _KNOWN
 cdef dict _TYPE_NAMES
 
@@ -9,5 +9,5 @@ cdef dict _TYPE_NAMES
 cpdef list key_rows(object snapshot, list batch)
 @cython.locals(known=dict, found=tuple, figure=tuple, length="long long", code="long long")
 cdef tuple _figure(object model, object encode, int kind, tuple shape, long long size, bint expires, object extra)
-@cython.locals(entry=tuple, shape=tuple, key=bytes, size="long long", expires=bint)
-cpdef object allocated(object beside, object encode, list batch)
+@cython.locals(entry=tuple, shape=tuple, key=bytes, size="long long", expires=bint, differs=bint)
+cpdef object allocated(object beside, object snapshot, list batch)

@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
+from rdbkit.analysis.memory import SHARED
 from rdbkit.rdb import spec, walker
 from rdbkit.rdb.encoding import Encoding
-from rdbkit.rdb.shape import BESIDE, ELEMENTS, LENGTH, TEXT
+from rdbkit.rdb.shape import BESIDE, ELEMENTS, LENGTH, LOW, TEXT
 from rdbkit.snapshot import MemoryModel, Snapshot
 
 #: db key type encoding elements memory memory_sd size expires_at idle freq
@@ -25,7 +26,8 @@ Row = tuple[Any, ...]
 Label = TypeVar("Label", bound=Hashable)
 
 _MEMORY = 5
-_STRING, _ELEMENTS, _LENGTH, _TEXT, _BESIDE = spec.STRING, ELEMENTS, LENGTH, TEXT, BESIDE
+_STRING, _ELEMENTS, _LENGTH, _TEXT, _LOW, _BESIDE = spec.STRING, ELEMENTS, LENGTH, TEXT, LOW, BESIDE
+_SHARED = SHARED
 #: Strings whose figures are remembered: of keys and values shorter than this, and so many of them.
 _SHORT, _KNOWN = 1 << 20, 1 << 15
 _TYPE_NAMES = {row.id: row.type for row in spec.ROWS}
@@ -60,7 +62,9 @@ def _figure(
         length = shape[_LENGTH]
         known = model.known
         if length < _SHORT and size < _SHORT:
-            code = (length << 20 | size) << 2 | (2 if shape[_TEXT] < 0 else 0) | (1 if expires else 0)
+            code = (length << 20 | size) << 3 | (1 if expires else 0)
+            if shape[_TEXT] < 0:
+                code |= 6 if 0 <= shape[_LOW] < _SHARED else 2
             found: tuple[str | None, int | None, int | None] | None = known.get(code)
             if found is not None:
                 return found
@@ -73,13 +77,20 @@ def _figure(
     return figure
 
 
-def allocated(beside: MemoryModel, encode: Encoding, batch: list[walker.Entry]) -> int:
-    """Return the sum of what keys really allocate, as far as it is known; `beside` is Snapshot.model_beside."""
+def allocated(beside: MemoryModel, snapshot: Snapshot, batch: list[walker.Entry]) -> int:
+    """Return the sum of what keys really allocate, as far as it is known; `beside` is Snapshot.model_beside.
+
+    Raises Passed where that takes a second reading and there is none.
+    """
+    encode = snapshot.encode
+    differs = snapshot.walker.beside is not None
     total = 0
     for entry in batch:
         shape, size, expires = entry[9], len(entry[2]), entry[4] is not None
         if len(shape) > _BESIDE:
             shape = shape[_BESIDE]
+        elif differs and entry[3] != _STRING:
+            shape = snapshot.shape_beside(entry)
         value = _figure(beside, encode, entry[3], shape, size, expires, entry[11])[1]
         if value is not None:
             total += value
@@ -94,6 +105,8 @@ def kept(
     return [entry for entry, _ in both], [row for _, row in both]
 
 
+#: What no sum of a sound partial exceeds.
+_MOST = 1 << 120
 #: Positions in a list of sums: how many keys, their memory where it is known, their size in the file, for how many
 #: memory is not known, and the size of those.
 KEYS, MEMORY, SIZE, UNKNOWN, UNKNOWN_SIZE = range(5)
@@ -181,6 +194,15 @@ def weigh(sums: Sequence[int]) -> int:
     return sums[MEMORY] + sums[UNKNOWN_SIZE]
 
 
+def file_name(name: Any) -> str:
+    """Return a serialised file name; ValueError for what is none."""
+    if not isinstance(name, str):
+        raise ValueError("not a file's name")
+    # Names that are no UTF-8 stand with their bytes escaped; other lone surrogates are no names.
+    name.encode("utf-8", "surrogateescape")
+    return name
+
+
 def label_text(text: bytes) -> str:
     """Return bytes for a serialised report: one character per byte."""
     return text.decode("latin-1")
@@ -197,6 +219,6 @@ def numbers(values: Any, count: int) -> list[int]:
     """Return a serialised list of so many integers, none negative; ValueError for anything else."""
     if not isinstance(values, list) or len(values) != count or any(type(value) is not int for value in values):
         raise ValueError("not a list of numbers")
-    if min(values, default=0) < 0:
-        raise ValueError("a negative sum")
+    if min(values, default=0) < 0 or max(values, default=0) > _MOST:
+        raise ValueError("a negative sum, or one that no files come to")
     return values

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from heapq import nsmallest
 from typing import Any, NamedTuple
 
-from rdbkit.analysis.rows import Batch, label_bytes, label_text, numbers
+from rdbkit.analysis.rows import Batch, file_name, label_bytes, label_text, numbers
+from rdbkit.rdb.spec import TYPES
 from rdbkit.rdb.walker import EXTRA
 
 #: Keys that are named, and bytes of a name.
@@ -77,10 +78,10 @@ class Widths:
         generation, keys, *named = row
         if generation not in self._keys or not named:
             raise ValueError("no such generation, or no key of it")
-        for _, _, file, kind in named:
-            if not isinstance(file, str) or not isinstance(kind, str):
+        for *_, kind in named:
+            if kind not in TYPES:
                 raise ValueError("not a key")
-        found = [Named(numbers([db], 1)[0], label_bytes(key), file, kind) for db, key, file, kind in named]
+        found = [Named(numbers([db], 1)[0], label_bytes(key), file_name(file), kind) for db, key, file, kind in named]
         self._add(generation, numbers([keys], 1)[0], found)
 
     def _add(self, generation: str, keys: int, named: list[Named]) -> None:

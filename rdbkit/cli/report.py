@@ -7,6 +7,7 @@ import sys
 from functools import partial
 
 import click
+from click.core import ParameterSource
 
 from rdbkit.analysis.files import reason
 from rdbkit.analysis.report import Report
@@ -84,8 +85,7 @@ def command(
     """
     if not paths:
         raise click.UsageError("Missing argument 'PATH...'.")
-    if partial_file is not None and output is not None:
-        raise click.UsageError("--partial FILE is the output: --output has nothing to write.")
+    _refuse_idle(merge, partial_file is not None)
     separators = separators_of(separator)
     with open_output(output if partial_file is None else partial_file, paths) as out:
         run = Run(out, reading.quiet)
@@ -95,12 +95,35 @@ def command(
             for path in () if merge else paths:
                 _read(run, path, found, reading)
         found.biggest.trim(limit)
-        if found.files:
+        if found.files or partial_file is not None:
             _write(found, out, output_format if partial_file is None else "partial", form)
         if found.files and not any(one.total.keys for one in found.files) and not run.statuses and reading.selection:
             say("no key matches", quiet=reading.quiet)
         # A partial says itself what is missing in it, and must not be missing when all are merged.
         run.end(complete=partial_file is not None)
+
+
+#: What says something of the report itself; all else is of how dumps are read and counted.
+_OF_THE_REPORT = frozenset(
+    ("paths", "output", "output_format", "form", "limit", "merge", "partial_file", "quiet", "progress")
+)
+
+
+def _refuse_idle(merge: bool, partial_out: bool) -> None:
+    """Refuse options that would do nothing."""
+    context = click.get_current_context()
+    given = {
+        option.name: option.opts[-1]
+        for option in context.command.params
+        if option.name and context.get_parameter_source(option.name) is not ParameterSource.DEFAULT
+    }
+    if partial_out:
+        for name in ("output", "output_format", "form"):
+            if name in given:
+                raise click.UsageError(f"--partial FILE is the output: {given[name]} has nothing to write.")
+    if merge:
+        for name in given.keys() - _OF_THE_REPORT:
+            raise click.UsageError(f"{given[name]} is for reading dumps: what --merge reads was counted before.")
 
 
 def _read(run: Run, path: str, found: Report, reading: Reading) -> None:
@@ -124,14 +147,17 @@ def _read(run: Run, path: str, found: Report, reading: Reading) -> None:
 def _merge(run: Run, paths: tuple[str, ...]) -> Report | None:
     """Return the report of all partials; None if there is none. What is wrong with the files in them counts again."""
     whole: Report | None = None
+    unread: list[tuple[str, str]] = []
     for path in paths:
         with run.input(path):
             try:
                 whole = _merged(run, path, whole)
             except (RdbkitError, OSError) as error:
-                whole = whole or Report()
-                whole.unread.append((path, reason(error)))
+                unread.append((path, reason(error)))
                 raise
+    if unread:
+        whole = whole or Report()
+        whole.unread += unread
     if whole is not None and (whole.unread or any(file.error for file in whole.files)):
         run.statuses.add(1)
     return whole
@@ -142,7 +168,7 @@ def _merged(run: Run, path: str, whole: Report | None) -> Report:
         part = Report.load(iter(partial(file.readline, _LINE), b""))
     if whole is None:
         return part
-    if whole.files and not whole.fits(part):
+    if not whole.fits(part):
         raise Unsupported("made with other options than the first", code="not-partial")
     names = {(one.file, one.ctime, one.size, one.total) for one in whole.files}
     for one in part.files:

@@ -34,6 +34,7 @@ cdef class Body:
     cpdef int _string(self) except -1
     @cython.locals(cursor=Cursor, start="long long", size="long long", packed="long long")
     cpdef long long _long_string(self) except -1
+    cpdef int _number(self, bytes text) except -1
     @cython.locals(
         cursor=Cursor, view="const unsigned char*", pos=Py_ssize_t, end=Py_ssize_t, length="long long",
         longest="long long", index="long long", size="long long", i=int,

@@ -301,9 +301,10 @@ class Body:
         if first <= 20:
             text = cursor.take(1 + first)[1:]
             self.length = first
-            self.text = -1 if listpack.is_integer(text) else 0
+            self._number(text)
         elif first >= 0xC0 and first < 0xC3:
-            self.length = cursor.skip_string()
+            self.low = self.high = cursor.small()
+            self.length = digits(self.low)
         else:
             self.length = self._long_string()
         self.stored = cursor.tell() - before
@@ -318,16 +319,24 @@ class Body:
             if size > 20:
                 cursor.skip(packed)
             else:
-                self.text = -1 if listpack.is_integer(lzf.decompress(cursor.take(packed), size, start)) else 0
+                self._number(lzf.decompress(cursor.take(packed), size, start))
                 return size
         else:
             size = cursor.claim()
             if size <= 20:
-                self.text = -1 if listpack.is_integer(cursor.take(size)) else 0
+                self._number(cursor.take(size))
                 return size
             cursor.skip(size)
         self.text = 0
         return size
+
+    def _number(self, text: bytes) -> int:
+        """Take note of whether a short string is a number, and of which."""
+        if listpack.is_integer(text):
+            self.low = self.high = int(text)
+        else:
+            self.text = 0
+        return 0
 
     def _items(self, count: int, strings: int, tail: int, limit: int) -> int:
         """Walk `count` elements of `strings` strings each.

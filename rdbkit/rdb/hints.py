@@ -37,6 +37,8 @@ HINTS = {
     "bad-manifest": "put a sound copy of the manifest back",
     "missing-file": "put the file back; a server does not start without it",
     "history-is-live": "do not start a server with it: list the file once",
+    "partial": "make it again with `rdbkit report --partial`",
+    "not-partial": "`rdbkit report --partial` makes what --merge reads",
     "nothing-found": "name the file, or the directory that holds it",
     "exec-without-multi": "a server goes on behind it; redis-check-aof --fix would cut the file there",
     "nested-multi": "a server goes on behind it; redis-check-aof --fix would cut the file there",

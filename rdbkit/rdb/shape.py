@@ -22,7 +22,7 @@ LONGEST: Final = 2
 OVER: Final = 3
 #: Index of the first item that is not a canonical 64-bit decimal; -1: all are. For strings and sets.
 TEXT: Final = 4
-#: Smallest and greatest of the integers before it (sets; intset: of all). 0, 0 where there are none.
+#: Smallest and greatest of the integers before it (strings, sets); 0, 0 where there are none. Of an intset, LOW only.
 LOW: Final = 5
 HIGH: Final = 6
 #: Logical bytes of all blobs and PLAIN nodes.

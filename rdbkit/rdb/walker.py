@@ -55,7 +55,7 @@ EXTRA: Final = 11
 Entry = tuple[int, int, bytes, int, int | None, int | None, int | None, int, int, Any, bytes | None, Any]
 Record = tuple[int, int, Any]
 
-#: Entries in a batch, and bytes of retained bodies and records in it.
+#: Entries in a batch, and bytes of keys, retained bodies and records in it.
 _BATCH = 256
 _BATCH_BYTES = 1 << 20
 #: Bytes walked over in one batch, however few of the entries in them are wanted: so a caller can show how far it is.
@@ -227,6 +227,7 @@ class Walker:
             self.first = at
         key = cursor.string()
         self.key = key
+        self.held += len(key)
         start = cursor.base + cursor.pos
         if self.selects and not self._selected(kind, key):
             self.body.skip(kind)

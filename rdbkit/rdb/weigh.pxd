@@ -15,7 +15,8 @@ cdef class Weigher(Body):
     cdef const long long[::1] members, ranked, spread, fields, values, fields_ttl, embeds, embeds_ttl, blocks, node_costs, pack_costs
     cdef public long long embed, depth, lzf_head, push_limit, push_most, push_alone
     cdef public dict most_of, packs_of
-    cdef public bint ziplists, in_list
+    cdef public bint ziplists, in_list, is_united
+    cdef public bytearray united
     cdef public list trees, sums
     cdef public Slices slices
     cdef public object evidence
@@ -79,13 +80,13 @@ cdef class Weigher(Body):
     cpdef _stream(self, int kind)
     cpdef bytes _stream_id(self)
     cpdef tuple _name(self)
-    @cython.locals(cursor=Cursor, names=Rax, pel=Rax, own=Rax, consumers=Rax, key=bytes, pending="long long", count="long long", sums=list, unowned="long long")
-    cpdef _weigh_group(self, int kind, object united)
+    @cython.locals(cursor=Cursor, names=Rax, pel=Rax, consumers=Rax, key=bytes, pending="long long", count="long long", sums=list, before=bytearray, after=bytearray, at=Py_ssize_t)
+    cpdef _weigh_group(self, int kind)
     @cython.locals(cursor=Cursor, own=Rax, consumers=Rax, sums=list)
     cpdef _weigh_consumer(self, int kind)
     cpdef long long _member_cost(self, long long size) except? -1
     @cython.locals(tree=Rax)
-    cpdef _union(self, object united)
+    cpdef _union(self)
     @cython.locals(cursor=Cursor, tree=Rax, count="long long", producers="long long")
     cpdef _weigh_idmp(self)
     cpdef _array(self)

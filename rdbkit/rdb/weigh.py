@@ -81,8 +81,8 @@ _REMEMBERED = 1 << 14
 _TRIES = 16
 #: Names of groups and consumers matter up to this length.
 _NAME = 1 << 12
-#: Pending entries of several groups are brought together up to this number.
-_UNITED = 1 << 20
+#: Ids of pending entries of several groups are brought together up to so many bytes.
+_UNITED = 1 << 24
 _NO_LIMIT = 1 << 62
 _F64 = struct.Struct("<d")
 
@@ -122,6 +122,8 @@ class Weigher(Body):
         self.push_limit, self.push_most, self.push_alone = terms.push
         self.trees = [Rax(terms.trees, self._above_tree, terms.inline) for _ in range(6)]
         self.slices = Slices(terms.trees, self._above_tree)
+        self.united: bytearray | None = None
+        self.is_united = True
         self._reset(0)
 
     def _above_tree(self, size: int) -> int:
@@ -609,12 +611,13 @@ class Weigher(Body):
             cursor.length()
         # Pending entries, consumers, bytes and cost of their names, keys, nodes, three kinds of trees, owned entries.
         self.sums = [0] * 10
+        self.is_united = True
         groups = cursor.claim()
-        united: Any = set() if groups > 1 and self.terms.union else None
+        self.united = bytearray() if groups > 1 and self.terms.union else None
         for _ in range(groups):
-            united = self._weigh_group(kind, united)
+            self._weigh_group(kind)
         names.finish()
-        union = self._union(united)
+        union = self._union()
         found = self._weigh_idmp() if kind >= _STREAM_LISTPACKS_4 else None
         sums = self.sums
         self.detail = StreamDetail(
@@ -650,7 +653,7 @@ class Weigher(Body):
         inside.skip(size - len(text))
         return text, size
 
-    def _weigh_group(self, kind: int, united: Any) -> Any:
+    def _weigh_group(self, kind: int) -> None:
         cursor = self.cursor
         names, pel, consumers = self.trees[1], self.trees[2], self.trees[4]
         names.add(self._name()[0])
@@ -659,15 +662,28 @@ class Weigher(Body):
             cursor.length()
         pel.clear()
         pending = cursor.claim()
+        before = self.united
+        after = bytearray()
+        at = 0
         for _ in range(pending):
             key = cursor.take(16)
             pel.add(key)
-            if united is not None:
-                united.add(key)
+            if before is not None:
+                # Both ascend: what comes first of either goes first, what is in both goes once.
+                while at < len(before) and before[at : at + 16] < key:
+                    after += before[at : at + 16]
+                    at += 16
+                if before[at : at + 16] == key:
+                    at += 16
+                after += key
+                if len(after) > _UNITED:
+                    before = self.united = None
+                    self.is_united = False
             cursor.skip(8)
             cursor.length()
-        if united is not None and len(united) > _UNITED:
-            united = ()
+        if before is not None:
+            after += before[at:]
+            self.united = after
         pel.finish()
         consumers.clear()
         count = cursor.claim()
@@ -682,7 +698,6 @@ class Weigher(Body):
         sums[5] += pel.nodes
         sums[6] += pel.real
         sums[8] += consumers.real
-        return united
 
     def _weigh_consumer(self, kind: int) -> None:
         cursor = self.cursor
@@ -706,15 +721,15 @@ class Weigher(Body):
         cost: int = self.members[size] if size < len(self.members) else self.above(_MEMBERS, size)
         return cost
 
-    def _union(self, united: Any) -> int:
+    def _union(self) -> int:
         """Return what the tree of all groups' pending entries takes; -1 where there were too many to know."""
+        united = self.united
         if united is None:
-            return self.sums[6]
-        if isinstance(united, tuple):
-            return -1
+            return self.sums[6] if self.is_united else -1
         tree = self.trees[5]
-        for key in sorted(united):
-            tree.add(key)
+        for at in range(0, len(united), 16):
+            tree.add(bytes(united[at : at + 16]))
+        self.united = None
         tree.finish()
         return tree.real
 

@@ -136,6 +136,7 @@ def _buckets(buckets: Iterable[Bucket], weight: int) -> list[dict[str, Any]]:
 def _plain(facts: dict[str, Any], form: str) -> dict[str, Any]:
     """Return facts with bytes as text and shares rounded."""
     text = encoder(form)
+    facts = {name: path_text(value) if name == "file" else value for name, value in facts.items()}
     return {
         name: text(value) if isinstance(value, bytes) else round(value, 6) if isinstance(value, float) else value
         for name, value in facts.items()

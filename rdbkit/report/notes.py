@@ -10,10 +10,10 @@ The rows are those of `check`: severity, code, file, offset, db, key, message, h
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from textwrap import wrap
 
 from rdbkit.report.rows import Row, Write
 from rdbkit.report.text import encoder, path_text, terminal
+from rdbkit.report.width import wrapped
 
 _COLORS = {"error": "1;31", "warning": "1;33", "note": "1;36"}
 _NAMES = ("offset", "db", "key")
@@ -59,6 +59,4 @@ class Notes:
                 yield f"{name} {value}"
 
     def _wrapped(self, text: str, first: str, later: str) -> list[str]:
-        return wrap(
-            terminal(text), self._width, initial_indent=first, subsequent_indent=later, break_on_hyphens=False
-        ) or [first]
+        return wrapped(terminal(text), self._width, first, later) or [first]

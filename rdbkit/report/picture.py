@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from textwrap import wrap
 from typing import Any
 
 from rdbkit.analysis.expiry import Bucket
@@ -17,8 +16,8 @@ from rdbkit.analysis.notable import Note
 from rdbkit.analysis.report import Picture
 from rdbkit.analysis.totals import Total
 from rdbkit.report import units
-from rdbkit.report.table import cut, display_width, pad
 from rdbkit.report.text import encoder, path_text, terminal
+from rdbkit.report.width import cut, display_width, pad, wrapped
 
 _WIDTH = 80
 _BAR = 10
@@ -124,7 +123,7 @@ class Screen:
         else:
             yield from self._several(files)
         total = self._found.total
-        yield self._fact("keys", f"{total.keys:,}, with {total.elements:,} elements")
+        yield self._fact("keys", f"{total.keys:,}, with {_number(total.elements, 'element')}")
         yield self._fact("memory", self._memory(total))
         yield from self._heap(files, total)
         if len(files) == 1 and files[0].used_mem is not None:
@@ -137,12 +136,15 @@ class Screen:
         if not total.keys or None in keys:
             return
         known = sum(size or 0 for size in keys)
+        missing = f", without {_keys(total.unknown)} of unknown size" if total.unknown else ""
         if None in beside:
             if not self._found.heap:
-                yield self._fact("heap", f"{units.size(known)} (really allocated for these keys)")
+                yield self._fact("heap", f"{units.size(known)} (really allocated for these keys{missing})")
             return
         more = sum(size or 0 for size in beside)
-        yield self._fact("heap", f"{units.size(known + more)} in all, with about {units.size(more)} beside the keys")
+        yield self._fact(
+            "heap", f"{units.size(known + more)} in all, with about {units.size(more)} beside the keys{missing}"
+        )
 
     def _head(self, file: File) -> Iterator[str]:
         yield self._strong(path_text(file.file))
@@ -157,7 +159,7 @@ class Screen:
         if total.memory is None:
             return f"not known; all is ranked by size in the file, {units.size(total.size)} in all"
         spread = f" ± {units.size(total.memory_sd)}" if total.memory_sd else ""
-        missing = f", without {total.unknown:,} keys" if total.unknown else ""
+        missing = f", without {_keys(total.unknown)}" if total.unknown else ""
         what = "really allocated" if self._found.heap else "sum of MEMORY USAGE"
         return f"{units.size(total.memory)}{spread} ({what}{missing})"
 
@@ -213,13 +215,16 @@ class Screen:
         makers: dict[str, Any] = {
             "big-key": self._say_big_key,
             "no-expiry": self._say_no_expiry,
-            "expired": lambda of: f"{of['keys']:,} keys ({self._part(of)}) have expired and are still in the file",
+            "expired": lambda of: (
+                f"{_keys(of['keys'])} ({self._part(of)}) {'has' if of['keys'] == 1 else 'have'} expired and "
+                f"{'is' if of['keys'] == 1 else 'are'} still in the file"
+            ),
             "hash-tag": self._say_tag,
             "backlen": self._say_backlen,
             "limit": _say_limit,
             "memory-unknown": lambda of: (
-                f"the memory of {of['keys']:,} of {of['of']:,} keys is not known (?): they count with their size in "
-                f"the file, {units.size(of['size'])}"
+                f"the memory of {of['keys']:,} of {_keys(of['of'])} is not known (?): what counts is the size in the "
+                f"file, {units.size(of['size'])}"
             ),
         }
         return str(makers[note.code](facts))
@@ -238,7 +243,7 @@ class Screen:
 
     def _say_tag(self, facts: dict[str, Any]) -> str:
         tag = self._text(facts["tag"][:100])
-        return f"hash tag {{{tag}}} keeps {facts['keys']:,} keys ({self._part(facts)}) in one slot, {facts['slot']}"
+        return f"hash tag {{{tag}}} keeps {_keys(facts['keys'])} ({self._part(facts)}) in one slot, {facts['slot']}"
 
     def _say_backlen(self, facts: dict[str, Any]) -> str:
         kind = _TYPES[facts["type"]][0]
@@ -370,14 +375,7 @@ class Screen:
         return safe if self._cut is None else cut(safe, self._cut)
 
     def _wrapped(self, text: str) -> list[str]:
-        return wrap(
-            terminal(text),
-            self._width,
-            initial_indent="  ",
-            subsequent_indent="    ",
-            break_on_hyphens=False,
-            break_long_words=self._cut is not None,
-        )
+        return wrapped(terminal(text), self._width, "  ", "    ", breaks=self._cut is not None)
 
     def _grid(self, names: Cells, rows: Sequence[Cells], *left: str) -> Iterator[str]:
         """Yield a table: numbers to the right; bars, the named columns and the last one to the left."""
@@ -387,6 +385,14 @@ class Screen:
                 pad(cell, width, left=not name or name in left) for cell, width, name in zip(cells[:-1], widths, names)
             ]
             yield self._line("  " + "  ".join((*parts, cells[-1])))
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _keys(count: int) -> str:
+    return _number(count, "key")
 
 
 def _forever(total: Total) -> str:

@@ -21,8 +21,8 @@ Key = Callable[[Any], Any]
 
 MEMORY = 16 << 20
 FAN = 32
-_CHUNK = 64  # rows per pickle: FAN chunks are in memory while merging
-_MOST_IN_HEAP = 100_000
+_CHUNK, _CHUNK_BYTES = 64, 1 << 16  # rows per pickle, fewer if they are long: FAN chunks are in memory while merging
+_TRIMMED = 4096  # rows that may wait, at least, until all but the first are dropped
 
 
 def _none_last(key: Key | None, reverse: bool) -> Key | None:
@@ -48,8 +48,7 @@ class _Run:
 
         self._file = TemporaryFile()  # noqa: SIM115 - lives as long as the run
         self._load: Callable[[], list[Row]] = lambda: pickle.load(self._file)
-        source = iter(rows)
-        while chunk := list(islice(source, _CHUNK)):
+        for chunk in _chunks(rows):
             pickle.dump(chunk, self._file, pickle.HIGHEST_PROTOCOL)
 
     def __iter__(self) -> Iterator[Row]:
@@ -66,18 +65,37 @@ class _Run:
         self._file.close()
 
 
+def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    chunk: list[Row] = []
+    used = 0
+    for row in rows:
+        chunk.append(row)
+        used += sum(map(getsizeof, row))
+        if len(chunk) >= _CHUNK or used >= _CHUNK_BYTES:
+            yield chunk
+            chunk, used = [], 0
+    if chunk:
+        yield chunk
+
+
 class Sorter:
-    """Rows in, sorted rows out, in about `memory` bytes.
+    """Rows in, sorted rows out, in about `memory` bytes; with a `limit`, so many of them.
 
     `key` gives what to sort by (None last), or is None to compare whole rows. Rows must be picklable tuples. Iterate
     once or more after the last `add`; `close` (or the end of a `with`) frees the temporary space. Raises OSError
     where there is none.
     """
 
-    def __init__(self, key: Key | None = None, reverse: bool = False, memory: int = MEMORY) -> None:
+    def __init__(
+        self, key: Key | None = None, reverse: bool = False, memory: int = MEMORY, limit: int | None = None
+    ) -> None:
         self._key = _none_last(key, reverse)
         self._reverse = reverse
         self._memory = memory
+        self._limit = limit
+        self._most = None if limit is None else max(2 * limit, _TRIMMED)
+        self._last: Any = None
+        """What the last row that counts is sorted by, once there are `limit` of them."""
         self._rows: list[Row] = []
         self._used = 0
         self._levels: list[list[_Run]] = []
@@ -94,16 +112,30 @@ class Sorter:
 
     def add_batch(self, rows: Sequence[Row]) -> None:
         """Take several rows; the budget is looked at once for all of them."""
+        if self._last is not None and self._key is not None:
+            key, last = self._key, self._last
+            before = last.__lt__ if self._reverse else last.__gt__
+            rows = [row for row in rows if before(key(row))]
         self._rows += rows
-        self._used += sum(map(getsizeof, chain.from_iterable(rows))) + sum(map(getsizeof, rows))
+        self._used += _size(rows)
+        if self._most is not None and len(self._rows) >= self._most:
+            self._trim()
         if self._used > self._memory:
             self._spill()
 
     def __iter__(self) -> Iterator[Row]:
         self._rows.sort(key=self._key, reverse=self._reverse)
         if not self._levels:
-            return iter(self._rows)
-        return self._merge([*chain.from_iterable(reversed(self._levels)), self._rows])
+            return islice(self._rows, self._limit)
+        return islice(self._merge([*chain.from_iterable(reversed(self._levels)), self._rows]), self._limit)
+
+    def _trim(self) -> None:
+        """Drop what cannot be among the first; what is equal to the last of these came after it."""
+        self._rows.sort(key=self._key, reverse=self._reverse)
+        del self._rows[self._limit :]
+        self._used = _size(self._rows)
+        if self._key is not None and self._rows:
+            self._last = self._key(self._rows[-1])
 
     def close(self) -> None:
         """Drop the rows and the temporary files."""
@@ -118,7 +150,7 @@ class Sorter:
 
     def _spill(self) -> None:
         self._rows.sort(key=self._key, reverse=self._reverse)
-        run = _Run(self._rows)
+        run = _Run(islice(self._rows, self._limit))
         self._rows.clear()
         self._used = 0
         self._keep(run, 0)
@@ -129,27 +161,22 @@ class Sorter:
         runs = self._levels[level]
         runs.append(run)
         if len(runs) == FAN:
-            merged = _Run(self._merge(runs))
+            merged = _Run(islice(self._merge(runs), self._limit))
             for old in runs:
                 old.close()
             runs.clear()
             self._keep(merged, level + 1)
 
 
-def top(rows: Iterable[Row], n: int, key: Key | None = None, reverse: bool = False) -> list[Row]:
-    """Return the first n rows of the sorted order, holding no more than n."""
-    pick = heapq.nlargest if reverse else heapq.nsmallest
-    return pick(n, rows, key=_none_last(key, reverse))
+def _size(rows: Sequence[Row]) -> int:
+    return sum(map(getsizeof, chain.from_iterable(rows))) + sum(map(getsizeof, rows))
 
 
 def ordered(
     batches: Iterable[Sequence[Row]], key: Key, reverse: bool = False, limit: int | None = None
 ) -> Iterator[Row]:
-    """Yield the first `limit` rows of all batches in order (None: all of them), from a heap if they are few."""
-    if limit is not None and limit <= _MOST_IN_HEAP:
-        yield from top(chain.from_iterable(batches), limit, key, reverse)
-        return
-    with Sorter(key, reverse) as sorter:
+    """Yield the first `limit` rows of all batches in order (None: all of them)."""
+    with Sorter(key, reverse, limit=limit) as sorter:
         for batch in batches:
             sorter.add_batch(batch)
-        yield from islice(sorter, limit)
+        yield from sorter

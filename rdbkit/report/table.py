@@ -1,4 +1,4 @@
-"""Tables for people: widths from the first 1,000 rows, then row by row.
+"""Tables for people: widths from the first 1,000 rows (fewer where they are long), then row by row.
 
 In a pipe nothing is cut and nothing is left out; a cell wider than its column, as one key of 300 bytes among short
 ones, moves the rest of its line. On a terminal the table is fitted: columns that are null in all of those rows are
@@ -16,8 +16,11 @@ from typing import Any
 from rdbkit.report import units
 from rdbkit.report.rows import Cells, Column, Row, Values, Write, each
 from rdbkit.report.text import path_text, terminal, texts
+from rdbkit.report.width import cut, display_width, pad
 
 _SAMPLE = 1000
+_SAMPLED = 1 << 20  # bytes of keys and other text for which rows wait at the most
+_WIDEST = 200  # to which columns are filled up with blanks
 _GAP = "  "
 _NARROW = 24  # a column is dropped before another must shrink below this
 _LEAST = 8
@@ -41,37 +44,12 @@ _MAKE: dict[str, Callable[[Any], str]] = {
 }
 
 
-def display_width(text: str) -> int:
-    """Return how many columns a terminal gives to text: two for wide characters, none for combining ones."""
-    if text.isascii():
-        return len(text)
-    from unicodedata import combining, east_asian_width
-
-    return sum(0 if combining(char) else 2 if east_asian_width(char) in "WF" else 1 for char in text)
-
-
-def cut(text: str, width: int) -> str:
-    """Return text that takes at most `width` columns, with "…" where something was cut."""
-    if display_width(text) <= width:
-        return text
-    kept = text[: width - 1]
-    while display_width(kept) > width - 1:
-        kept = kept[:-1]
-    return kept + "…"
-
-
 def _usual(column: Column, cells: Values, widest: int) -> int:
     """Return the width of a column in a pipe: of bytes from a file, which may be giants, what 19 cells of 20 need."""
     if column.kind not in _LONG or widest <= _SENSIBLE:
         return widest
     widths = sorted(map(display_width, cells))
-    return max(len(column.name), widths[(len(widths) - 1) * 19 // 20])
-
-
-def pad(text: str, width: int, left: bool) -> str:
-    """Return text filled up with spaces to `width` columns."""
-    fill = " " * (width - display_width(text))
-    return text + fill if left else fill + text
+    return max(len(column.name), min(widths[(len(widths) - 1) * 19 // 20], _WIDEST))
 
 
 def fit(columns: Sequence[Column], widths: Sequence[int], empty: Sequence[bool], room: int) -> dict[int, int]:
@@ -115,15 +93,18 @@ class Table:
         self._color = color
         self._cells: list[Cells] = [_cells(column.kind, form) for column in columns]
         self._sample: list[Row] | None = []
+        self._sampled = 0
+        self._texts = [at for at, column in enumerate(columns) if column.kind in _LONG]
         self._shown: dict[int, int] = {}
 
     def write(self, batch: Sequence[Row]) -> None:
-        """Write rows; the first thousand wait for each other."""
+        """Write rows; the first thousand wait for each other, or fewer if they are long."""
         if self._sample is None:
             self._rows(batch)
             return
         self._sample += batch
-        if len(self._sample) >= _SAMPLE:
+        self._sampled += sum(len(row[at] or b"") for row in batch for at in self._texts)
+        if len(self._sample) >= _SAMPLE or self._sampled > _SAMPLED:
             self._start()
 
     def finish(self) -> None:

@@ -67,6 +67,24 @@ def test_a_target_before_4_has_no_memory() -> None:
     assert model.of(0, (1, 5, 0, -1, 0, 0, 0, 0, 6, 0, 0, 0, None), 3, False, "embstr") == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("text", "shared"),
+    [(b"0", True), (b"9999", True), (b"10000", False), (b"-1", False), (b"-999", False), (b"007", False)],
+)
+@pytest.mark.parametrize("form", ["raw", "integer"])
+def test_small_integers_share_an_object(face: Face, text: bytes, shared: bool, form: str) -> None:
+    body = string(text)
+    if form == "integer" and text != b"007":
+        body = b"\xc1" + int(text).to_bytes(2, "little", signed=True)
+    goal = face("target").Target.parse("redis:6.2.16")
+    model = face("analysis.memory").Model(goal, heap=True)
+    shape = face("rdb.weigh").Weigher(face("wire.cursor").Cursor(body), model.terms).shape(0)
+    encoding = face("rdb.encoding").rules(goal)(0, shape, 3, False)
+    memory = model.of(0, shape, 3, False, encoding)[0]
+    # dict entry and key; then nothing, an object, or an embstr of three bytes.
+    assert memory == 24 + 8 + (0 if shared else 16 if encoding == "int" else 24)
+
+
 def test_modules_are_unknown() -> None:
     model = Model(Target.parse("redis:7.2"))
     assert model.of(7, (-1, 0, 0, -1, -1, 0, 0, 0, 0, 0, 0, 0, None, 0, 0, 0), 3, False, "raw") == (None, None)

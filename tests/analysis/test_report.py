@@ -210,10 +210,46 @@ def test_what_is_no_partial_is_refused(head: bytes) -> None:
 
 
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(1 << 70), 1 << 70) | st.floats() | st.sampled_from(["", "\u20ac", "end"]),
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 70), 1 << 70)
+    | st.floats()
+    | st.sampled_from(["", "\u20ac", "end", "\ud800", "\udcff", "hash_max_listpack_entries", 10**400, -1, 1.5]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "options"]), inner, max_size=2),
     max_leaves=5,
 )
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["biggest", 9, 0, "k", "f", "novel", None, 1, 9, 0, 9],
+        ["biggest", 9, 0, "k", "\ud800", "hash", None, 1, 9, 0, 9],
+        ["widths", "old", 1, [0, "k", "f", "novel"]],
+        ["widths", "old", 1],
+        ["raising", "hash_max_listpack_entries", 512, [1, 1, 1, 0, 600]],
+        ["totals", 0, 0, "string", "raw", [10**400] * 8],
+        ["unread", "\ud800", "why"],
+    ],
+)
+def test_rows_of_a_partial_that_nobody_wrote(row: list[Any]) -> None:
+    with pytest.raises(rdbkit.Corrupt):
+        Report.load(
+            [*LINES[:-1], json.dumps(row).encode() + b"\n", json.dumps(["end", len(LINES) - 1]).encode() + b"\n"]
+        )
+
+
+@pytest.mark.parametrize("change", [{"separators": [""]}, {"depth": 0}, {"depth": 1.5}, {"fold": 3}, {"heap": None}])
+def test_options_of_a_partial_that_cannot_be(change: dict[str, Any]) -> None:
+    head = json.loads(LINES[0])
+    head["options"] |= change
+    with pytest.raises(rdbkit.Corrupt):
+        Report.load([json.dumps(head).encode() + b"\n", *LINES[1:]])
+
+
+def test_nothing_may_follow_the_end_of_a_partial() -> None:
+    with pytest.raises(rdbkit.Corrupt, match="follows the end"):
+        Report.load([*LINES, *LINES])
 
 
 @given(data=st.data())

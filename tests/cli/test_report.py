@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from cli.conftest import made
 from cli.run import rdbkit, terminal
+from rdbkit.report.width import display_width
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
 OTHER = FIXTURES / "redis-7.4.1" / "rdb-canonical" / "dump.rdb"
@@ -130,6 +132,42 @@ def test_partials_give_the_report_of_all(dump: Path, tmp_path: Path) -> None:
     assert mixed.status == 3
     assert "other options" in mixed.err
     assert mixed.out.startswith("NOT READ")
+
+
+def test_what_is_wrong_with_one_partial_is_not_passed_on(dump: Path, tmp_path: Path) -> None:
+    """Whatever stands first: the options of the sound ones count, and what was not read is told."""
+    for name, path in (("a", dump), ("b", OTHER), ("none", tmp_path / "none.rdb")):
+        rdbkit("report", path, "-q", "--heap", "-n", 20, "--partial", tmp_path / f"{name}.part")
+    (tmp_path / "bad.part").write_bytes(b"x\n")
+    parts = [tmp_path / f"{name}.part" for name in ("bad", "none", "a", "b")]
+    for order in (parts, parts[::-1]):
+        ran = rdbkit("report", "--merge", *order, "-f", "json")
+        found = json.loads(ran.out)
+        assert ran.status == 3
+        assert (found["complete"], found["heap"], len(found["files"])) == (False, True, 2)
+        assert [Path(one["file"]).name for one in found["unread"]] == ["bad.part", "none.rdb"]
+        assert max(map(len, found["biggest"].values())) == 20
+
+
+def test_options_that_would_do_nothing_are_refused(dump: Path, tmp_path: Path) -> None:
+    part = tmp_path / "a.part"
+    assert rdbkit("report", dump, "-q", "--partial", part).status == 0
+    for option in (["--type", "hash"], ["--heap"], ["--target", "redis:7.2"], ["--no-fold"], ["--min-memory", "1k"]):
+        ran = rdbkit("report", "--merge", part, *option)
+        assert (ran.status, ran.out) == (2, "")
+        assert option[0] in ran.err
+    for option in (["-f", "json"], ["-o", tmp_path / "b"], ["--bytes", "hex"]):
+        assert rdbkit("report", dump, "--partial", tmp_path / "c", *option).status == 2
+    assert rdbkit("report", "--merge", dump).err.count("not a partial report") == 1
+
+
+def test_notes_are_broken_by_their_width(tmp_path: Path) -> None:
+    wide = "\u6f22\u5b57".encode() * 30
+    (tmp_path / "wide.rdb").write_bytes(made((wide, b"v" * 9000), (b"other", b"")))
+    ran = rdbkit("report", tmp_path / "wide.rdb", "-q")
+    notes = ran.out[ran.out.index("Notable") : ran.out.index("Types")]
+    assert wide.decode()[:20] in notes.replace("\n    ", "")
+    assert max(map(display_width, terminal("report", tmp_path / "wide.rdb", "-q").out.splitlines())) <= 80
 
 
 def test_a_damaged_file_is_shouted_about(files: Path, dump: Path, tmp_path: Path) -> None:

@@ -144,6 +144,15 @@ def test_faces_walk_real_files_alike(faces, path):
         assert pure == compiled
 
 
+def test_long_keys_come_few_at_a_time(face):
+    """Keys that are packed: 40 MB of them in a file of 200 kB."""
+    packed = face("wire.lzf").compress(b"k" * 1_000_000)
+    head = b"\xc3\x80" + len(packed).to_bytes(4, "big") + b"\x80" + (1_000_000).to_bytes(4, "big")
+    data = b"REDIS0003" + b"".join(b"\x00" + head + packed + b"\x01v" for _ in range(40)) + b"\xff"
+    with face.rdbkit.open(data, plan=face("rdb.walker").Plan()) as snapshot:
+        assert [len(batch) for batch in snapshot.batches() if batch] == [2] * 20
+
+
 def test_faces_break_alike(faces):
     """Damage in real and made files: the same entries, the same error at the same place."""
     rng = random.Random(7)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from operator import itemgetter
 from typing import Any
 
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rdbkit.report import sort
-from rdbkit.report.sort import Sorter, ordered, top
+from rdbkit.report.sort import Sorter, ordered
 
 KEYS = st.lists(st.none() | st.integers(0, 5), max_size=60)
 
@@ -50,16 +51,29 @@ def test_many_runs_in_levels(monkeypatch: pytest.MonkeyPatch, reverse: bool) -> 
         assert list(sorter) == expected(rows, reverse)
 
 
-@given(KEYS, st.booleans(), st.integers(0, 70))
-def test_top(keys: list[int | None], reverse: bool, n: int) -> None:
+@given(KEYS, st.booleans(), st.integers(0, 70), st.sampled_from([1, 7, 4096]), st.sampled_from([200, 1 << 20]))
+def test_the_first_of_them(keys: list[int | None], reverse: bool, n: int, trimmed: int, memory: int) -> None:
     rows = [(key, at) for at, key in enumerate(keys)]
-    assert top(rows, n, itemgetter(0), reverse) == expected(rows, reverse)[:n]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sort, "_TRIMMED", trimmed)
+        with Sorter(itemgetter(0), reverse, memory, limit=n) as sorter:
+            for at in range(0, len(rows), 3):
+                sorter.add_batch(rows[at : at + 3])
+            assert list(sorter) == expected(rows, reverse)[:n]
 
 
-@pytest.mark.parametrize("most", [0, 100])
 @pytest.mark.parametrize("limit", [None, 0, 5, 1000])
-def test_ordered(monkeypatch: pytest.MonkeyPatch, most: int, limit: int | None) -> None:
-    monkeypatch.setattr(sort, "_MOST_IN_HEAP", most)
+def test_ordered(limit: int | None) -> None:
     rows = [(at % 7 or None, at) for at in range(50)]
     batches = [rows[:20], [], rows[20:]]
     assert list(ordered(batches, itemgetter(0), reverse=True, limit=limit)) == expected(rows, True)[:limit]
+
+
+def test_long_rows_are_held_in_no_great_number() -> None:
+    tracemalloc.start()
+    with Sorter(itemgetter(0), memory=1 << 20) as sorter:
+        for at in range(600):
+            sorter.add((at * 7919 % 601, b"x" * 50_000))
+        assert [row[0] for row in sorter] == sorted(at * 7919 % 601 for at in range(600))
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
