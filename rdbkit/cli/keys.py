@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from itertools import islice
 
 import click
 
@@ -24,7 +23,7 @@ from rdbkit.cli.options import (
 from rdbkit.rdb import walker
 from rdbkit.rdb.walker import Plan
 from rdbkit.report.rows import KEY_COLUMNS, Column, RowWriter, row_writer
-from rdbkit.report.sort import ordered
+from rdbkit.report.sort import chunks, ordered
 from rdbkit.report.table import Table
 from rdbkit.report.text import path_text
 from rdbkit.snapshot import Snapshot
@@ -90,9 +89,7 @@ def _first(batches: Iterator[list[Row]], limit: int | None) -> Iterator[list[Row
 
 
 def _sorted(batches: Iterator[list[Row]], at: int, descends: bool, limit: int | None) -> Iterator[list[Row]]:
-    rows = ordered(batches, lambda row: row[at], descends, limit)
-    while batch := list(islice(rows, 512)):
-        yield batch
+    return chunks(ordered(batches, lambda row: row[at], descends, limit), 512, 1 << 20)
 
 
 def _columns(several: bool, sort: str | None) -> list[Column]:

@@ -48,7 +48,7 @@ class _Run:
 
         self._file = TemporaryFile()  # noqa: SIM115 - lives as long as the run
         self._load: Callable[[], list[Row]] = lambda: pickle.load(self._file)
-        for chunk in _chunks(rows):
+        for chunk in chunks(rows):
             pickle.dump(chunk, self._file, pickle.HIGHEST_PROTOCOL)
 
     def __iter__(self) -> Iterator[Row]:
@@ -65,13 +65,14 @@ class _Run:
         self._file.close()
 
 
-def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+def chunks(rows: Iterable[Row], most: int = _CHUNK, most_bytes: int = _CHUNK_BYTES) -> Iterator[list[Row]]:
+    """Yield rows in lists of so many, fewer where they are long."""
     chunk: list[Row] = []
     used = 0
     for row in rows:
         chunk.append(row)
         used += sum(map(getsizeof, row))
-        if len(chunk) >= _CHUNK or used >= _CHUNK_BYTES:
+        if len(chunk) >= most or used >= most_bytes:
             yield chunk
             chunk, used = [], 0
     if chunk:

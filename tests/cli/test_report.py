@@ -141,7 +141,7 @@ def test_what_is_wrong_with_one_partial_is_not_passed_on(dump: Path, tmp_path: P
     (tmp_path / "bad.part").write_bytes(b"x\n")
     parts = [tmp_path / f"{name}.part" for name in ("bad", "none", "a", "b")]
     for order in (parts, parts[::-1]):
-        ran = rdbkit("report", "--merge", *order, "-f", "json")
+        ran = rdbkit("report", "--merge", *order, "-f", "json", "-n", 20)
         found = json.loads(ran.out)
         assert ran.status == 3
         assert (found["complete"], found["heap"], len(found["files"])) == (False, True, 2)
