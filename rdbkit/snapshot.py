@@ -21,12 +21,13 @@ from rdbkit.entry import Entry, Record
 from rdbkit.errors import Corrupt, RdbkitError, Unsupported
 from rdbkit.rdb import ahead, encoding, limits, spec, walker
 from rdbkit.rdb.body import Body
+from rdbkit.rdb.compressed import Evidence
 from rdbkit.rdb.dump import read_payload
 from rdbkit.rdb.shape import ELEMENTS
 from rdbkit.rdb.terms import Terms
 from rdbkit.rdb.values import Decoder, value
 from rdbkit.rdb.walker import Plan, Walker
-from rdbkit.rdb.weigh import Evidence, Weigher
+from rdbkit.rdb.weigh import Weigher
 from rdbkit.source import Source, classify_tail, open_source
 from rdbkit.target import Target
 from rdbkit.wire import crc64
@@ -122,6 +123,7 @@ class Snapshot:
         self._terms_beside: Terms | None = None
         self._evidence = Evidence(self._shows_raw)
         self._users: Counter[int] | None = None
+        self._counted = False
         self._model: MemoryModel | None = None
         self._remembered = 0
         self._records: list[walker.Record] = []
@@ -231,8 +233,9 @@ class Snapshot:
             return self._weigher(Cursor(source=again, base=start), self._terms_beside).shape(row[walker.TYPE])
 
     def _template_users(self) -> Counter[int] | None:
-        """Return how many keys have each hash template; None where the file cannot be read a second time."""
-        if self._users is None and self.source.seekable:
+        """Return how many keys have each hash template; None where no second reading tells."""
+        if not self._counted and self.source.seekable:
+            self._counted = True
             with self.source.reopen(self.source.start) as again:
                 self._users = ahead.template_users(Cursor(source=again, base=again.start))
         return self._users

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 from rdbkit.errors import RdbkitError
 from rdbkit.rdb import spec
+from rdbkit.rdb.compressed import Evidence
 from rdbkit.rdb.shape import DETAIL
 from rdbkit.rdb.terms import Terms
 from rdbkit.rdb.walker import SHAPE, SHAPE_OF, TYPE, Entry, Plan, Walker
-from rdbkit.rdb.weigh import Evidence, Weigher
+from rdbkit.rdb.weigh import Weigher
 from rdbkit.wire.cursor import Cursor
 
 #: Bytes of a file that are searched for a raw string.
@@ -22,16 +23,17 @@ _SEARCHED = 1 << 20
 _TEMPLATED = (spec.HASH_TMPL_LP_REF, spec.HASH_TMPL_ARRAY_REF)
 
 
-def template_users(cursor: Cursor) -> Counter[int]:
-    """Return how many keys have each template, from the magic at the cursor to the end, or to the first damage."""
+def template_users(cursor: Cursor) -> Counter[int] | None:
+    """Return how many keys have each template, from the magic at the cursor on; None where damage hides some."""
     users: Counter[int] = Counter()
-    for batch in _batches(Walker(cursor, Plan(level=SHAPE, types=frozenset(("hash",))), verify=False)):
+    walker = Walker(cursor, Plan(level=SHAPE, types=frozenset(("hash",))), verify=False)
+    for batch in _batches(walker):
         users.update(row[SHAPE_OF][DETAIL] for row in batch if row[TYPE] in _TEMPLATED)
-    return users
+    return users if walker.checksum != "not reached" else None
 
 
 def shows_raw(cursor: Cursor, terms: Terms) -> bool:
-    """Tell whether the first 1 MiB from the magic at the cursor is evidence of rdbcompression no (weigh.Evidence)."""
+    """Tell whether the first 1 MiB from the magic at the cursor shows rdbcompression no (compressed.Evidence)."""
     evidence = Evidence()
     walker = Walker(cursor, Plan(level=SHAPE), verify=False)
     walker.body = Weigher(cursor, terms, walker.body.templates, evidence)

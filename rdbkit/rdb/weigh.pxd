@@ -8,7 +8,7 @@ from rdbkit.wire cimport listpack, lzf
 cdef int _NOTHING, _SET, _ZSET, _HASH, _VALUE, _MEMBERS, _RANKED, _SPREAD, _FIELDS, _VALUES, _FIELDS_TTL, _NODES, _PACKS, _TREES
 cdef int _DETAIL, _STRING, _PLAIN, _PACKED, _HASH_2, _STREAM_LISTPACKS, _STREAM_LISTPACKS_3, _STREAM_LISTPACKS_4, _STREAM_LISTPACKS_5
 cdef dict _WHAT, _PER
-cdef long long _UNKNOWN, _BATCH, _LEAST, _GAIN, _REMEMBERED, _NAME, _UNITED, _NO_LIMIT, _DISTANT, _TRIES
+cdef long long _UNKNOWN, _BATCH, _LEAST, _GAIN, _REMEMBERED, _NAME, _UNITED, _NO_LIMIT, _DISTANT
 
 cdef class Weigher(Body):
     cdef public object terms, above

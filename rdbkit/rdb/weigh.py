@@ -12,14 +12,13 @@ The shape is the plain one with COST, VARIANCE and PACKED behind it (shape.py).
 from __future__ import annotations
 
 import struct
-from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from rdbkit.errors import Corrupt
 from rdbkit.rdb import spec
 from rdbkit.rdb import terms as tables
 from rdbkit.rdb.body import Body
+from rdbkit.rdb.compressed import Compressed, Evidence
 from rdbkit.rdb.rax import Rax
 from rdbkit.rdb.shape import DETAIL, Idempotency, Shape, StreamDetail
 from rdbkit.rdb.slices import Slices
@@ -76,9 +75,8 @@ _UNKNOWN = 0xFFFF
 _BATCH = 1020
 #: Nodes shorter than this are never compressed, and others only if it saves more than _GAIN bytes (quicklist.c).
 _LEAST, _GAIN = 48, 8
-#: Blobs up to this size are looked at, and so many of them: whether they could have been packed tells of the settings.
+#: Raw blobs up to this size are looked at as evidence.
 _REMEMBERED = 1 << 14
-_TRIES = 16
 #: Names of groups and consumers matter up to this length.
 _NAME = 1 << 12
 #: Ids of pending entries of several groups are brought together up to so many bytes.
@@ -545,7 +543,7 @@ class Weigher(Body):
     def _quicklist(self, containers: bool) -> int:
         cursor = self.cursor
         nodes = cursor.claim()
-        compressed = _Compressed(self.depth)
+        compressed = Compressed(self.depth)
         self.in_list = nodes > 2
         while nodes > 0:
             nodes -= 1
@@ -771,62 +769,6 @@ class Weigher(Body):
         size = Body._element(self, index)
         self.slices.add(index, size)
         return size
-
-
-class Evidence:
-    """Whether the file shows that list-compress-depth was set: what is shared by all walks over one file.
-
-    Servers write a compressed node as it lies in memory, and whether they compress anything else for the file is
-    another setting. So a blob that is raw, although it could be packed, tells that this other setting was off; then
-    every packed node is one that was compressed in memory, and will be again. `ahead` looks for one further on.
-    """
-
-    def __init__(self, ahead: Callable[[], bool] | None = None) -> None:
-        self.tries = _TRIES
-        self.raw = False
-        self._ahead = ahead
-
-    def settle(self) -> bool:
-        """Tell whether something raw was seen; if not, have a look ahead, once."""
-        if not self.raw and self._ahead is not None:
-            ahead, self._ahead = self._ahead, None
-            self.raw = ahead()
-        return self.raw
-
-    def judge(self, blob: bytes) -> None:
-        """Look at a raw blob."""
-        self.tries -= 1
-        packed = lzf.compress(blob)
-        # Not by a hair: another compressor may have found nothing to save.
-        self.raw = packed is not None and 4 * len(packed) <= 3 * len(blob)
-
-
-class _Compressed:
-    """What list-compress-depth saves on a list: all nodes but `depth` at each end are kept compressed.
-
-    A depth of -1 is the file's own: the nodes that are packed in it, if there is evidence for that.
-    """
-
-    def __init__(self, depth: int) -> None:
-        self.depth = depth
-        self.total = 0
-        self.last: deque[int] = deque(maxlen=max(depth, 0))
-        self.seen = 0
-
-    def add(self, saved: int) -> None:
-        """Count a node, and what it saves if it is kept packed."""
-        if self.depth > 0:
-            if self.seen < self.depth:
-                saved = 0
-            self.last.append(saved)
-        self.seen += 1
-        self.total += saved
-
-    def saved(self, evidence: Evidence) -> int:
-        """Return what is saved in all."""
-        if self.depth < 0:
-            return self.total if self.total and evidence.settle() else 0
-        return self.total - sum(self.last) if self.seen > 2 * self.depth > 0 else 0
 
 
 #: Stands for the time of any expiry in a listpack: eight bytes.

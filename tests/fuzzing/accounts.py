@@ -120,7 +120,13 @@ def _value(entry: Any) -> Any:
 
 def entry_account(entry: Any, order: int = 0) -> tuple[Any, ...]:
     """Return all that an entry tells, asked in one of several orders."""
-    about = lambda: (entry.encoding, entry.elements, entry.size, entry.memory, entry.memory_sd)  # noqa: E731
+
+    def about() -> tuple[Any, ...]:
+        # What these take depends on what comes behind them in the file: on damage, too.
+        later = entry.encoding in ("quicklist", "template-listpack", "template-array")
+        memory = () if later else (entry.memory, entry.memory_sd)
+        return (entry.encoding, entry.elements, entry.size, *memory)
+
     if order == 0:
         found = [_ask(about), _ask(lambda: _parts(entry)), None]
         if found[1][0] == "error" or found[1][0] < WHOLE:
