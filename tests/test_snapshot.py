@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import dataclasses
 import gzip
 import io
@@ -223,3 +224,33 @@ def test_what_an_rdb_in_front_of_commands_says(rdbkit, face):
         seen.extend(found.key for found in snapshot)
     assert (caught.value.code, caught.value.offset) == ("needs-replay", len(DATA))
     assert snapshot.tail.kind == "AOF commands"
+
+
+def test_memory_that_depends_on_keys_to_come(rdbkit):
+    """A template's bytes are divided among its keys: known from a file, from a pipe or a damaged file not."""
+    data = (FIXTURES / "redis-8.10.2" / "rdb-templates" / "dump.rdb").read_bytes()
+
+    def memories(what):
+        found = []
+        with rdbkit.open(what) as snapshot:
+            with contextlib.suppress(rdbkit.Truncated):
+                found.extend(one.memory for one in snapshot if (one.encoding or "").startswith("template-"))
+        return found
+
+    whole = memories(data)
+    assert len(whole) > 60
+    assert None not in whole
+    for what in (Trickle(data, 1 << 12), data[:-9]):
+        assert memories(what) == [None] * len(whole)
+
+
+def test_lists_before_any_sign_of_compression(rdbkit):
+    """Inner nodes were kept compressed, which only something further on shows: that is looked for, but on a pipe."""
+    data = (FIXTURES / "redis-4.0.14" / "rdb-listcompress" / "dump.rdb").read_bytes()
+
+    def memory(what):
+        with rdbkit.open(what) as snapshot:
+            return next(one.memory for one in snapshot if one.key == b"list:plain")
+
+    assert memory(data) == 951
+    assert memory(Trickle(data, 1 << 12)) > 40_000
