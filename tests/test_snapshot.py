@@ -232,9 +232,8 @@ def test_memory_that_depends_on_keys_to_come(rdbkit):
 
     def memories(what):
         found = []
-        with rdbkit.open(what) as snapshot:
-            with contextlib.suppress(rdbkit.Truncated):
-                found.extend(one.memory for one in snapshot if (one.encoding or "").startswith("template-"))
+        with rdbkit.open(what) as snapshot, contextlib.suppress(rdbkit.Truncated):
+            found.extend(one.memory for one in snapshot if (one.encoding or "").startswith("template-"))
         return found
 
     whole = memories(data)
