@@ -24,6 +24,8 @@ from rdbkit.snapshot import Snapshot
 #: The greatest database number that a server can be configured to have.
 _MAX_DB = (1 << 31) - 1
 _SLOTS = 16384
+#: The first byte of a string that is packed (LZF).
+_PACKED = 0xC3
 #: Types that look like a module's and need none: one that Redis 8 brings along, and KeyDB's CRON.
 _BUILT_IN = ("vectorset", "CRON")
 #: Of a finding that repeats, this many are told one by one.
@@ -123,8 +125,12 @@ class Check:
             self._fingerprint(batch, unique)
             for row in batch:
                 self.keys += 1
-                self.expires += row[walker.EXPIRES_AT] is not None
-                yield from self._entry(snapshot, row)
+                due = row[walker.EXPIRES_AT]
+                self.expires += due is not None
+                body = row[walker.BODY]
+                # A string that is not packed has no inside: the walk has seen all that there is to it.
+                if row[walker.TYPE] != spec.STRING or body is None or body[0] >= _PACKED or (due or 0) < 0:
+                    yield from self._entry(snapshot, row)
         yield from self._pending_records()
         if snapshot.walker.first >= 0:
             message = "an expiry or other attribute without a key"
