@@ -189,6 +189,7 @@ def _check_hash(decoder: Decoder, again: Again) -> Iterator[Problem]:
 
 def _check_stream(decoder: Decoder, again: Again) -> Iterator[Problem]:
     live, first, last = 0, ZERO, ZERO
+    decoder.bare = True
     for batch in decoder.parts():
         if batch:
             first = first if live else batch[0][0]

@@ -9,7 +9,7 @@ cdef class Node:
     cdef public object ms, seq, count, deleted, width, left
     cdef public long long start, gone, live
     cdef public Py_ssize_t at
-    cdef public bint done
+    cdef public bint done, bare
     cdef public list items, names
     cdef public Reader reader
 

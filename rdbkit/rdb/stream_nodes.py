@@ -39,9 +39,13 @@ _new = tuple.__new__
 
 
 class Node:
-    """Reads the node whose listpack stands at the cursor and whose id is `master`; `batch` until `done`."""
+    """Reads the node whose listpack stands at the cursor and whose id is `master`; `batch` until `done`.
 
-    def __init__(self, cursor: Cursor, master: int) -> None:
+    `bare`: entries have no fields.
+    """
+
+    def __init__(self, cursor: Cursor, master: int, bare: bool = False) -> None:
+        self.bare = bare
         self.ms, self.seq = master >> 64, master & _MASK
         self.start = cursor.tell()
         size, inside = cursor.open_string()
@@ -119,8 +123,10 @@ class Node:
         if flags & _DELETED:
             self.gone += 1
             return 0
-        flat = items[at : at + size]
-        fields = list(zip(self.names, flat)) if same else list(zip(flat[::2], flat[1::2]))
+        fields: Fields = []
+        if not self.bare:
+            flat = items[at : at + size]
+            fields = list(zip(self.names, flat)) if same else list(zip(flat[::2], flat[1::2]))
         out.append((_new(StreamID, (self.ms + ms & _MASK, self.seq + seq & _MASK)), fields))
         return 0
 

@@ -75,11 +75,12 @@ class Stream:
 
 
 class StreamReader:
-    """Reads one stream from a cursor: `entries()` to its end first, then `tail()`."""
+    """Reads one stream from a cursor: `entries()` to its end first, then `tail()`; `bare`: entries without fields."""
 
-    def __init__(self, cursor: Cursor, kind: int) -> None:
+    def __init__(self, cursor: Cursor, kind: int, bare: bool = False) -> None:
         self.cursor = cursor
         self.kind = kind
+        self.bare = bare
         self.first_id: StreamID | None = None
         self.greatest = ZERO
         self.live = 0
@@ -97,7 +98,7 @@ class StreamReader:
                 problem = "out of order" if len(key) == 16 else f"of {len(key)} bytes instead of 16"
                 raise Corrupt(f"a stream node's key {problem}", offset=start, code="bad-stream")
             master = int.from_bytes(key)
-            node = Node(self.cursor, master)
+            node = Node(self.cursor, master, self.bare)
             while not node.done:
                 batch = node.batch()
                 if self.first_id is None and batch:

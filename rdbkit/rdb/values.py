@@ -64,6 +64,8 @@ class Decoder:
         self.min_expiry: int | None = None
         #: How large a string is, before its parts are read.
         self.size = 0
+        #: Stream: leave the fields of its entries out; they are looked at all the same.
+        self.bare = False
         self._run: Parts | None = None
 
     def parts(self) -> Parts:
@@ -420,7 +422,7 @@ def _named(decoder: Decoder, fields: tuple[bytes, ...]) -> Parts:
 
 def decode_stream(decoder: Decoder) -> Parts:
     """(id, fields); groups and counters stand in `tail` afterwards."""
-    reader = StreamReader(decoder.cursor, decoder.kind)
+    reader = StreamReader(decoder.cursor, decoder.kind, decoder.bare)
     yield from reader.entries()
     decoder.tail = reader.tail()
 
