@@ -24,6 +24,7 @@ HOT = (
     "rdbkit.rdb.body",
     "rdbkit.rdb.rax",
     "rdbkit.rdb.slices",
+    "rdbkit.rdb.stream_scale",
     "rdbkit.rdb.stream_nodes",
     "rdbkit.rdb.weigh",
     "rdbkit.rdb.walker",

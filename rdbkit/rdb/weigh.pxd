@@ -1,23 +1,22 @@
 cimport cython
 from rdbkit.rdb.body cimport Body
-from rdbkit.rdb.rax cimport Rax
 from rdbkit.rdb.slices cimport Slices
+from rdbkit.rdb.stream_scale cimport StreamScale
 from rdbkit.wire.cursor cimport Cursor, digits
 from rdbkit.wire cimport listpack, lzf
 
-cdef int _NOTHING, _SET, _ZSET, _HASH, _VALUE, _MEMBERS, _RANKED, _SPREAD, _FIELDS, _VALUES, _FIELDS_TTL, _NODES, _PACKS, _TREES
-cdef int _DETAIL, _STRING, _PLAIN, _PACKED, _HASH_2, _STREAM_LISTPACKS, _STREAM_LISTPACKS_3, _STREAM_LISTPACKS_4, _STREAM_LISTPACKS_5
+cdef int _NOTHING, _SET, _ZSET, _HASH, _VALUE, _MEMBERS, _RANKED, _SPREAD, _FIELDS, _VALUES, _FIELDS_TTL, _NODES, _TREES
+cdef int _DETAIL, _STRING, _PLAIN, _PACKED, _HASH_2
 cdef dict _WHAT, _PER
-cdef long long _UNKNOWN, _BATCH, _LEAST, _GAIN, _REMEMBERED, _NAME, _UNITED, _NO_LIMIT, _DISTANT
+cdef long long _UNKNOWN, _BATCH, _LEAST, _GAIN, _REMEMBERED, _NO_LIMIT, _DISTANT
 
 cdef class Weigher(Body):
     cdef public object terms, above
-    cdef const long long[::1] members, ranked, spread, fields, values, fields_ttl, embeds, embeds_ttl, blocks, node_costs, pack_costs
+    cdef const long long[::1] members, ranked, spread, fields, values, fields_ttl, embeds, embeds_ttl, blocks, node_costs
     cdef public long long embed, depth, lzf_head, push_limit, push_most, push_alone
     cdef public dict most_of, packs_of
-    cdef public bint ziplists, in_list, is_united
-    cdef public bytearray united
-    cdef public list trees, sums
+    cdef public bint ziplists, in_list
+    cdef public StreamScale streams
     cdef public Slices slices
     cdef public object evidence
     cdef public bint looks
@@ -76,19 +75,7 @@ cdef class Weigher(Body):
     cpdef int _quicklist(self, bint containers) except -1
     @cython.locals(cursor=Cursor, first=int, size="long long", packed="long long")
     cpdef tuple _plain_node(self)
-    @cython.locals(cursor=Cursor, main=Rax, names=Rax, tree=Rax, groups="long long")
     cpdef _stream(self, int kind)
-    cpdef bytes _stream_id(self)
-    cpdef tuple _name(self)
-    @cython.locals(cursor=Cursor, names=Rax, pel=Rax, consumers=Rax, key=bytes, pending="long long", count="long long", sums=list, before=bytearray, after=bytearray, at=Py_ssize_t)
-    cpdef _weigh_group(self, int kind)
-    @cython.locals(cursor=Cursor, own=Rax, consumers=Rax, sums=list)
-    cpdef _weigh_consumer(self, int kind)
-    cpdef long long _member_cost(self, long long size) except? -1
-    @cython.locals(tree=Rax)
-    cpdef _union(self)
-    @cython.locals(cursor=Cursor, tree=Rax, count="long long", producers="long long")
-    cpdef _weigh_idmp(self)
     cpdef _array(self)
     @cython.locals(size="long long")
     cpdef long long _element(self, unsigned long long index) except? -1

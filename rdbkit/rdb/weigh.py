@@ -19,9 +19,9 @@ from rdbkit.rdb import spec
 from rdbkit.rdb import terms as tables
 from rdbkit.rdb.body import Body
 from rdbkit.rdb.compressed import Compressed, Evidence
-from rdbkit.rdb.rax import Rax
-from rdbkit.rdb.shape import DETAIL, Idempotency, Shape, StreamDetail
+from rdbkit.rdb.shape import DETAIL, Shape
 from rdbkit.rdb.slices import Slices
+from rdbkit.rdb.stream_scale import StreamScale
 from rdbkit.rdb.terms import Terms
 from rdbkit.wire import listpack, lzf, ziplist
 from rdbkit.wire.cursor import Cursor, digits
@@ -29,16 +29,12 @@ from rdbkit.wire.cursor import Cursor, digits
 _NOTHING, _SET, _ZSET, _HASH, _VALUE = range(5)
 _MEMBERS, _RANKED, _SPREAD = tables.MEMBERS, tables.RANKED, tables.SPREAD
 _FIELDS, _VALUES, _FIELDS_TTL = tables.FIELDS, tables.VALUES, tables.FIELDS_TTL
-_NODES, _PACKS, _TREES = tables.NODES, tables.PACKS, tables.TREES
+_NODES, _TREES = tables.NODES, tables.TREES
 _DETAIL = DETAIL
 _STRING = spec.STRING
 _PLAIN = spec.PLAIN
 _PACKED = spec.PACKED
 _HASH_2 = spec.HASH_2
-_STREAM_LISTPACKS = spec.STREAM_LISTPACKS
-_STREAM_LISTPACKS_3 = spec.STREAM_LISTPACKS_3
-_STREAM_LISTPACKS_4 = spec.STREAM_LISTPACKS_4
-_STREAM_LISTPACKS_5 = spec.STREAM_LISTPACKS_5
 
 #: What the items of a type are.
 _WHAT = {
@@ -77,10 +73,6 @@ _BATCH = 1020
 _LEAST, _GAIN = 48, 8
 #: Raw blobs up to this size are looked at as evidence.
 _REMEMBERED = 1 << 14
-#: Names of groups and consumers matter up to this length.
-_NAME = 1 << 12
-#: Ids of pending entries of several groups are brought together up to so many bytes.
-_UNITED = 1 << 24
 _NO_LIMIT = 1 << 62
 _F64 = struct.Struct("<d")
 
@@ -110,7 +102,6 @@ class Weigher(Body):
         self.blocks = terms.blocks
         self.embed = terms.embed
         self.node_costs = terms.nodes
-        self.pack_costs = terms.packs
         self.most_of = terms.most
         self.packs_of = terms.packs_up_to
         self.ziplists = terms.ziplists
@@ -118,10 +109,8 @@ class Weigher(Body):
         self.lzf_head = terms.lzf_head
         self.looks = self.depth < 0 and not self.evidence.raw and self.evidence.tries > 0
         self.push_limit, self.push_most, self.push_alone = terms.push
-        self.trees = [Rax(terms.trees, self._above_tree, terms.inline) for _ in range(6)]
+        self.streams = StreamScale(cursor, terms)
         self.slices = Slices(terms.trees, self._above_tree)
-        self.united: bytearray | None = None
-        self.is_united = True
         self._reset(0)
 
     def _above_tree(self, size: int) -> int:
@@ -593,168 +582,8 @@ class Weigher(Body):
     # -- streams ---------------------------------------------------------------------------------------------------
 
     def _stream(self, kind: int) -> None:
-        cursor = self.cursor
-        for tree in self.trees:
-            tree.clear()
-        main, names = self.trees[0], self.trees[1]
-        for _ in range(cursor.claim()):
-            main.add(self._stream_id())
-            self._listpack()
-            size = self.size
-            self.cost += self.pack_costs[size] if size < len(self.pack_costs) else self.above(_PACKS, size)
-            self.nodes += 1
-        main.finish()
-        self.elements = cursor.claim()
-        for _ in range(2 if kind == _STREAM_LISTPACKS else 7):
-            cursor.length()
-        # Pending entries, consumers, bytes and cost of their names, keys, nodes, three kinds of trees, owned entries.
-        self.sums = [0] * 10
-        self.is_united = True
-        groups = cursor.claim()
-        self.united = bytearray() if groups > 1 and self.terms.union else None
-        for _ in range(groups):
-            self._weigh_group(kind)
-        names.finish()
-        union = self._union()
-        found = self._weigh_idmp() if kind >= _STREAM_LISTPACKS_4 else None
-        sums = self.sums
-        self.detail = StreamDetail(
-            keys=main.keys + sums[4],
-            nodes=main.nodes + sums[5],
-            main=main.real,
-            groups=groups,
-            group_tree=names.real,
-            pending=sums[0],
-            owned=sums[9],
-            consumers=sums[1],
-            name_bytes=sums[2],
-            names=sums[3],
-            group_pending=sums[6],
-            own_pending=sums[7],
-            consumer_trees=sums[8],
-            union=union,
-            idempotency=found,
-        )
-
-    def _stream_id(self) -> bytes:
-        cursor = self.cursor
-        start = cursor.tell()
-        size, inside = cursor.open_string()
-        if size != 16:
-            raise Corrupt(f"a stream node's key of {size} bytes instead of 16", offset=start, code="bad-stream")
-        return inside.take(16)
-
-    def _name(self) -> tuple[bytes, int]:
-        """Read a name, of a long one the beginning; return it and its length."""
-        size, inside = self.cursor.open_string()
-        text = inside.take(min(size, _NAME))
-        inside.skip(size - len(text))
-        return text, size
-
-    def _weigh_group(self, kind: int) -> None:
-        cursor = self.cursor
-        names, pel, consumers = self.trees[1], self.trees[2], self.trees[4]
-        names.add(self._name()[0])
-        sums = self.sums
-        for _ in range(2 if kind == _STREAM_LISTPACKS else 3):
-            cursor.length()
-        pel.clear()
-        pending = cursor.claim()
-        before = self.united
-        after = bytearray()
-        at = 0
-        for _ in range(pending):
-            key = cursor.take(16)
-            pel.add(key)
-            if before is not None:
-                # Both ascend: what comes first of either goes first, what is in both goes once.
-                while at < len(before) and before[at : at + 16] < key:
-                    after += before[at : at + 16]
-                    at += 16
-                if before[at : at + 16] == key:
-                    at += 16
-                after += key
-                if len(after) > _UNITED:
-                    before = self.united = None
-                    self.is_united = False
-            cursor.skip(8)
-            cursor.length()
-        if before is not None:
-            after += before[at:]
-            self.united = after
-        pel.finish()
-        consumers.clear()
-        count = cursor.claim()
-        for _ in range(count):
-            self._weigh_consumer(kind)
-        consumers.finish()
-        if kind >= _STREAM_LISTPACKS_5:
-            cursor.skip(16 * cursor.claim())
-        sums[0] += pel.keys
-        sums[1] += count
-        sums[4] += pel.keys
-        sums[5] += pel.nodes
-        sums[6] += pel.real
-        sums[8] += consumers.real
-
-    def _weigh_consumer(self, kind: int) -> None:
-        cursor = self.cursor
-        own, consumers = self.trees[3], self.trees[4]
-        sums = self.sums
-        name, size = self._name()
-        consumers.add(name)
-        cursor.skip(16 if kind >= _STREAM_LISTPACKS_3 else 8)
-        own.clear()
-        for _ in range(cursor.claim()):
-            own.add(cursor.take(16))
-        own.finish()
-        sums[2] += size
-        sums[3] += self._member_cost(size)
-        sums[4] += own.keys
-        sums[9] += own.keys
-        sums[5] += own.nodes
-        sums[7] += own.real
-
-    def _member_cost(self, size: int) -> int:
-        cost: int = self.members[size] if size < len(self.members) else self.above(_MEMBERS, size)
-        return cost
-
-    def _union(self) -> int:
-        """Return what the tree of all groups' pending entries takes; -1 where there were too many to know."""
-        united = self.united
-        if united is None:
-            return self.sums[6] if self.is_united else -1
-        tree = self.trees[5]
-        for at in range(0, len(united), 16):
-            tree.add(bytes(united[at : at + 16]))
-        self.united = None
-        tree.finish()
-        return tree.real
-
-    def _weigh_idmp(self) -> Idempotency:
-        cursor = self.cursor
-        cursor.length()
-        cursor.length()
-        tree = self.trees[4]
-        tree.clear()
-        producers = cursor.claim()
-        ids: list[int] = []
-        lengths: list[int] = []
-        for _ in range(producers):
-            name, size = self._name()
-            tree.add(name)
-            count = cursor.claim()
-            if len(ids) < _NAME:
-                ids.append(count)
-                lengths.append(size)
-            for _ in range(count):
-                self._name()
-                cursor.length()
-                cursor.length()
-        tree.finish()
-        cursor.length()
-        cursor.length()
-        return Idempotency(producers, tuple(ids), tuple(lengths), tree.real)
+        self.detail = self.streams.weigh(self, kind)
+        self.cost = self.streams.cost
 
     # -- arrays ----------------------------------------------------------------------------------------------------
 
