@@ -209,7 +209,10 @@ class Snapshot:
         found: MemoryModel = memory.Model(self.target, self.encode, True, first.templates)
         if first.terms is not None and found.terms is not None and not first.terms.agrees(found.terms):
             self._terms_beside = found.terms
-            self.walker.beside = self._weigher(self.cursor, found.terms)
+            beside = self._weigher(self.cursor, found.terms)
+            # Evidence is taken once.
+            beside.looks = False
+            self.walker.beside = beside
         return found
 
     def reopen(self, offset: int) -> Source:
@@ -255,7 +258,7 @@ class Snapshot:
         body.watches = self.walker.plan.watches
         return body
 
-    def _weigher(self, cursor: Cursor, terms: Terms) -> Body:
+    def _weigher(self, cursor: Cursor, terms: Terms) -> Weigher:
         body = Weigher(cursor, terms, self.templates, self._evidence)
         body.aim(self.limits, self.target.version >= (7, 0), self._lists())
         body.watches = self.walker.plan.watches

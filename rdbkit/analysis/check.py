@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from rdbkit import snapshot as snapshots
 from rdbkit.entry import Entry
-from rdbkit.errors import Passed, RdbkitError, Truncated
+from rdbkit.errors import LimitExceeded, Passed, RdbkitError, Truncated
 from rdbkit.rdb import spec, walker
 from rdbkit.rdb.check import Finding, function_problems, problems
 from rdbkit.rdb.modules import module_name
@@ -179,7 +180,9 @@ class Check:
             error.locate(entry.db, entry.key)
             if row[walker.BODY] is None and not (twice and self._steps_over(snapshot)):
                 raise
-            yield Finding.of(error)
+            found = Finding.of(error)
+            # Too long for us is no damage: what comes behind tells whether the length was true.
+            yield replace(found, severity="warning") if isinstance(error, LimitExceeded) else found
             return
         if decoder.type == "module":
             yield from self._module(decoder.module[0], where)

@@ -271,7 +271,9 @@ class _Values:
     def _templated(self, kind: int, shape: Any) -> Part:
         """The values alone, behind the template's id in a listpack or one by one; and a share of the template."""
         template = shape[DETAIL]
-        share = None if template is None else self.templates.share(template, self.costs.z)
+        # Servers number templates from 0; what no signed word holds is none of theirs.
+        known = template is not None and 0 <= template < 1 << 63
+        share = self.templates.share(template, self.costs.z) if known else None
         if share is None:
             return None
         packs = shape[ELEMENTS] <= count_limit(self.target, kind)

@@ -32,7 +32,9 @@ class Evidence:
         return self.raw
 
     def judge(self, blob: bytes) -> None:
-        """Look at a raw blob."""
+        """Look at a raw blob, unless one was seen that tells."""
+        if self.raw:
+            return
         self.tries -= 1
         packed = lzf.compress(blob)
         # Not by a hair: another compressor may have found nothing to save.

@@ -37,6 +37,7 @@ HINTS = {
     "bad-manifest": "put a sound copy of the manifest back",
     "missing-file": "put the file back; a server does not start without it",
     "history-is-live": "do not start a server with it: list the file once",
+    "limit-exceeded": "rdbkit does not look into it; servers take so much only if proto-max-bulk-len was raised",
     "partial": "make it again with `rdbkit report --partial`",
     "not-partial": "`rdbkit report --partial` makes what --merge reads",
     "nothing-found": "name the file, or the directory that holds it",

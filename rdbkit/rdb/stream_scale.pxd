@@ -4,7 +4,7 @@ from rdbkit.rdb.rax cimport Rax
 from rdbkit.wire.cursor cimport Cursor
 
 cdef int _MEMBERS, _PACKS, _TREES, _STREAM_LISTPACKS, _STREAM_LISTPACKS_3, _STREAM_LISTPACKS_4, _STREAM_LISTPACKS_5
-cdef long long _NAME, _UNITED
+cdef long long _NAME, _UNITED, _MOVED
 
 cdef class StreamScale:
     cdef public Cursor cursor
@@ -12,7 +12,7 @@ cdef class StreamScale:
     cdef const long long[::1] members, pack_costs
     cdef public bint unites, is_united
     cdef public Rax main, names, pel, own, consumer_names, union
-    cdef public long long cost, pending, owned, consumers, name_bytes, name_cost, keys, nodes, group_pending, own_pending, consumer_trees
+    cdef public long long cost, pending, owned, consumers, name_bytes, name_cost, keys, nodes, group_pending, own_pending, consumer_trees, moved
     cdef public bytearray united
 
     cpdef _above_tree(self, long long size)
@@ -24,8 +24,11 @@ cdef class StreamScale:
     cpdef tuple _name(self)
     @cython.locals(cursor=Cursor, pel=Rax, count="long long")
     cpdef _group(self, int kind)
-    @cython.locals(cursor=Cursor, before=bytearray, after=bytearray, at=Py_ssize_t, key=bytes)
+    @cython.locals(cursor=Cursor, before=bytearray, after=bytearray, at=Py_ssize_t, place=Py_ssize_t, key=bytes, count="long long")
     cpdef _pending(self)
+    cpdef _give_up(self)
+    @cython.locals(end=Py_ssize_t, step=Py_ssize_t, low=Py_ssize_t, high=Py_ssize_t, middle=Py_ssize_t)
+    cpdef Py_ssize_t _place(self, bytearray ids, Py_ssize_t at, bytes key) except -1
     @cython.locals(cursor=Cursor, own=Rax)
     cpdef _consumer(self, int kind)
     @cython.locals(tree=Rax)

@@ -31,6 +31,8 @@ _STREAM_LISTPACKS_5 = spec.STREAM_LISTPACKS_5
 _NAME = 1 << 12
 #: Ids of pending entries of several groups are brought together up to so many bytes.
 _UNITED = 1 << 24
+#: And so many bytes are moved for it.
+_MOVED = 1 << 28
 
 
 class StreamScale:
@@ -69,6 +71,7 @@ class StreamScale:
         # The sorted ids of all groups so far, where they are wanted; else None, and in the end known or not.
         self.united: bytearray | None = None
         self.is_united = True
+        self.moved = 0
 
     def weigh(self, body: Body, kind: int) -> StreamDetail:
         """Walk a stream; the body counts its nodes and entries."""
@@ -151,28 +154,54 @@ class StreamScale:
 
     def _pending(self) -> None:
         cursor = self.cursor
+        count = cursor.claim()
         before = self.united
         after = bytearray()
         at = 0
-        for _ in range(cursor.claim()):
+        if before is not None and count > 0:
+            self.moved += len(before)
+            if self.moved > _MOVED:
+                before = None
+                self._give_up()
+        while count > 0:
+            count -= 1
             key = cursor.take(16)
             self.pel.add(key)
             if before is not None:
                 # Both ascend: what comes first of either goes first, what is in both goes once.
-                while at < len(before) and before[at : at + 16] < key:
-                    after += before[at : at + 16]
-                    at += 16
-                if before[at : at + 16] == key:
-                    at += 16
+                place = self._place(before, at, key)
+                after += before[at:place]
+                at = place + 16 if before[place : place + 16] == key else place
                 after += key
                 if len(after) > _UNITED:
-                    before = self.united = None
-                    self.is_united = False
+                    before = None
+                    self._give_up()
             cursor.skip(8)
             cursor.length()
-        if before is not None:
+        if before is not None and after:
             after += before[at:]
             self.united = after
+
+    def _give_up(self) -> None:
+        self.united = None
+        self.is_united = False
+
+    def _place(self, ids: bytearray, at: int, key: bytes) -> int:
+        """Return where the first of the sorted ids from `at` on is that is not less than a key; it is often near."""
+        end = len(ids)
+        step = 16
+        while at + step <= end and ids[at + step - 16 : at + step] < key:
+            at += step
+            step *= 2
+        # It is in [at, at + step).
+        low, high = at, min(at + step - 16, end)
+        while low < high:
+            middle = low + (high - low) // 32 * 16
+            if ids[middle : middle + 16] < key:
+                low = middle + 16
+            else:
+                high = middle
+        return low
 
     def _consumer(self, kind: int) -> None:
         cursor = self.cursor

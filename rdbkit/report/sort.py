@@ -13,7 +13,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from sys import getsizeof
+from sys import getsizeof, maxsize
 from typing import Any
 
 Row = tuple[Any, ...]
@@ -93,7 +93,7 @@ class Sorter:
         self._key = _none_last(key, reverse)
         self._reverse = reverse
         self._memory = memory
-        self._limit = limit
+        self._limit = None if limit is None else min(limit, maxsize)
         self._most = None if limit is None else max(2 * limit, _TRIMMED)
         self._last: Any = None
         """What the last row that counts is sorted by, once there are `limit` of them."""

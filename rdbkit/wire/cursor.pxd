@@ -21,6 +21,7 @@ cdef class Cursor:
     @cython.locals(start="long long")
     cpdef int need(self, long long n) except -1
     cpdef int short(self, long long where) except -1
+    cpdef int _too_long(self, long long n, long long start) except -1
     cpdef int skip(self, long long n) except -1
     cpdef bint at_end(self) except -1
     cpdef unsigned char u8(self) except? 0

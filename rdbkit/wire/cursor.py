@@ -146,7 +146,7 @@ class Cursor:
             start = self.tell()
             # Only if the bytes are there is it too long; else it is a false claim, as any other.
             self.skip(n)
-            raise LimitExceeded(f"{n} bytes that would have to be held whole, more than 512 MiB", offset=start)
+            self._too_long(n, start)
         while n > self.end - self.pos:
             if not self.more(n - (self.end - self.pos)):
                 self.short(self.base + self.end)
@@ -264,7 +264,13 @@ class Cursor:
             return self._integer()
         start = self.tell()
         packed, size = self.packed()
+        if size > _WHOLE:
+            self.skip(packed)
+            self._too_long(size, start)
         return lzf.decompress(self.take(packed), size, start)
+
+    def _too_long(self, n: int, start: int) -> int:
+        raise LimitExceeded(f"{n} bytes that would have to be held whole, more than 512 MiB", offset=start)
 
     def small(self) -> int:
         """Read a string in one of its integer forms: 8, 16 or 32 bits."""

@@ -47,7 +47,7 @@ def first_number(data: bytes) -> int:
     first = data[6]
     if first < 0x80:
         return first
-    if 0xC0 <= first < 0xE0:
+    if 0xC0 <= first < 0xE0 and len(data) > 7:
         number = (first & 0x1F) << 8 | data[7]
         return number - 0x2000 if number > 0xFFF else number
     if 0xF0 < first < 0xF5:

@@ -236,3 +236,46 @@ def test_overhead_grows_with_the_tables() -> None:
     target = Target.parse("redis:6.2.16")
     assert heap.overhead(target, [(20000, 0)]) - heap.base(target) == 8 * 32768
     assert heap.overhead(target, []) == heap.base(target)
+
+
+def group(name: bytes, pending: list[int]) -> bytes:
+    raw = b"".join((7).to_bytes(8, "big") + one.to_bytes(8, "big") + bytes(8) + b"\x01" for one in pending)
+    return string(name) + b"\x00\x00\x00" + length(len(pending)) + raw + b"\x00"
+
+
+def length(count: int) -> bytes:
+    return b"\x80" + count.to_bytes(4, "big")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pending_ids_of_all_groups_are_one_tree(face: Face, seed: int) -> None:
+    draw = random.Random(seed)
+    groups = [sorted(draw.sample(range(400), draw.choice((0, 1, 5, 90)))) for _ in range(draw.randrange(2, 9))]
+    union = sorted({one for pending in groups for one in pending})
+    model = face("analysis.memory").Model(face("target").Target.parse("redis:8.10.2"))
+
+    def detail(several: list[list[int]]) -> Any:
+        body = b"\x00" + b"\x00" * 8 + length(len(several))
+        body += b"".join(group(b"g%d" % at, pending) for at, pending in enumerate(several))
+        weigher = face("rdb.weigh").Weigher(face("wire.cursor").Cursor(body), model.terms)
+        return weigher.shape(face("rdb.spec").STREAM_LISTPACKS_3)[face("rdb.shape").DETAIL]
+
+    assert detail(groups).union == detail([union]).group_pending
+    assert detail(groups).pending == sum(map(len, groups))
+
+
+@pytest.mark.parametrize("number", [-1, 0, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
+def test_numbers_of_templates_that_no_server_gives(face: Face, number: int) -> None:
+    spec, memory = face("rdb.spec"), face("analysis.memory")
+    goal = face("target").Target.parse("redis:8.10.2")
+    model = memory.Model(goal, templates=memory.Templates({number: (b"f",)}, lambda: {number: 2}))
+    shape = (1, 1, 1, -1, -1, 0, 0, 0, 0, 0, 0, 0, number, 0, 0, 3)
+    found = model.of(spec.HASH_TMPL_ARRAY_REF, shape, 3, False, "template-listpack")[0]
+    assert (found is None) is not (0 <= number < 1 << 63)
+
+
+@pytest.mark.parametrize("entry", [b"", b"\x05", b"\xc0", b"\xdf\xff", b"\xc1\x02", b"\xf1\x01", b"\xf4" + b"\x01" * 8])
+def test_the_first_number_of_a_listpack(face: Face, entry: bytes) -> None:
+    listpack = face("wire.listpack")
+    known = {b"\x05": 5, b"\xdf\xff": -1, b"\xc1\x02": 258, b"\xf4" + b"\x01" * 8: 0x0101010101010101}
+    assert listpack.first_number((b"\x09\0\0\0\x01\0" + (entry or b"\xff"))[:16]) == known.get(entry, -1)

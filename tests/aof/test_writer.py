@@ -6,6 +6,7 @@ import io
 import math
 import tracemalloc
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,9 @@ def test_pending_entries_of_deleted_messages_are_lost(face):
     assert Rewritten(face, one(spec.STREAM_LISTPACKS_3, value), "7.0").lost == {"pending entry": 2}
     assert Rewritten(face, one(spec.STREAM_LISTPACKS, value), "7.0").lost == {"pending entry": 2}
     assert Rewritten(face, one(spec.STREAM_LISTPACKS_3, value), "7.2", restore=True).lost == {}
+    # A server that read it from an RDB 9 took what was there for all that was ever added.
+    value = replace(value, entries_added=len(ENTRIES), max_deleted_id=(0, 0))
+    assert Rewritten(face, one(spec.STREAM_LISTPACKS_3, value), "7.0").lost == {"pending entry": 2}
 
 
 def test_idempotent_producers_and_unowned_entries(face):

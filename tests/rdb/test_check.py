@@ -369,6 +369,18 @@ def test_giants(face):
     assert (finding.code, finding.key, note.code) == ("bad-length", b"k", "stopped")
 
 
+def test_what_is_too_long_to_be_looked_into_is_no_damage(face, tmp_path):
+    """A member of 600 MiB (a hole in the file): nobody takes the file for damaged."""
+    path = tmp_path / "dump.rdb"
+    with path.open("wb") as file:
+        file.write(b"REDIS0004\xfe\x00\x02\x01k\x02\x01a\x80" + (600 << 20).to_bytes(4, "big"))
+        file.seek(600 << 20, 1)
+        file.write(b"\x00\x01b\x01v\xff")
+    result = face.rdbkit.check(str(path))
+    assert (result.sound, result.complete, result.keys) == (True, True, 2)
+    assert ("limit-exceeded", "warning") in codes(list(result.findings))
+
+
 def test_a_transfer_that_is_not_what_it_announced(face):
     file = made(entry(0))
     mark = b"m" * 40
