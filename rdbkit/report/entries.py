@@ -18,6 +18,8 @@ from rdbkit.wire import lzf
 _WHOLE = 1 << 19
 #: Bytes of that kind, and rows, whose decoded values are held before they are written.
 _HELD, _ROWS = 1 << 20, 256
+#: First bytes of lengths: from which on they have a second byte, and from which on more, or are none.
+_TWO_BYTES, _LONG = 0x40, 0x80
 #: Hashes whose field names stand elsewhere in the file.
 _TEMPLATED = (spec.HASH_TMPL_LP_REF, spec.HASH_TMPL_ARRAY_REF)
 
@@ -47,6 +49,11 @@ class Exporter:
     def _entry(self, entry: Entry) -> None:
         body = entry.body
         self.count += 1
+        if body is not None and entry.type_id == spec.STRING and body[0] < _LONG:
+            # A raw string of less than 16 KiB is its length, in one byte or two, and itself; the walk has measured it.
+            text = body[1:] if body[0] < _TWO_BYTES else body[2:]
+            self._add((entry.db, entry.key, "string", entry.expires_at, text, {}), len(text))
+            return
         weight = 0 if body is None else _unpacked(body)
         if body is None or weight > _WHOLE:
             self._flush()
@@ -55,10 +62,12 @@ class Exporter:
         with entry.located():
             found, due = value(entry.decoder())
         members = entry.members()
-        self._rows.append(
-            (entry.db, entry.key, entry.type, entry.expires_at, found, {**due, **members} if members else due)
-        )
-        self._held += weight + (sum(map(len, found)) if entry.type_id in _TEMPLATED else 0)
+        row = (entry.db, entry.key, entry.type, entry.expires_at, found, {**due, **members} if members else due)
+        self._add(row, weight + (sum(map(len, found)) if entry.type_id in _TEMPLATED else 0))
+
+    def _add(self, row: Any, weight: int) -> None:
+        self._rows.append(row)
+        self._held += weight
         if self._held > _HELD or len(self._rows) >= _ROWS:
             self._flush()
 
