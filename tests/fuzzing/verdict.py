@@ -115,7 +115,7 @@ def _checksum(case: Mutant, values: list[Line]) -> list[str]:
     data = _unpacked_data(case) if case.packing else case.data
     end = last[5]
     # Two excerpts of one file can be spliced to a third, whose checksum is right.
-    right = case.how == "splice" and crc64(data[: end - 8]) == int.from_bytes(data[end - 8 : end], "little")
+    right = "splice" in case.how and crc64(data[: end - 8]) == int.from_bytes(data[end - 8 : end], "little")
     if data[:end] == case.base.data[:end] or right:
         return []
     return ["clean end of a changed file with a checksum"]
