@@ -100,8 +100,7 @@ class Model:
         # Module metadata of a key stands in front of its object, eight bytes for each class.
         more = 8 * len(extra["meta"]) if extra and "meta" in extra else 0
         if kind == spec.STRING:
-            shared = encoding == "int" and 0 <= shape[LOW] < SHARED
-            return self._strings.of(encoding, shape[LENGTH], key, expires, more, shared), 0
+            return self._strings.of(encoding, shape[LENGTH], key, expires, more, 0 <= shape[LOW] < SHARED), 0
         rule = self._values.rules.get(encoding)
         part = rule(kind, shape) if rule else None
         if part is None:
@@ -170,7 +169,7 @@ class _Strings:
         return self.heads[expires][key] if key < _KEYS and not more else self._head(key, expires, more)
 
     def of(self, encoding: str, value: int, key: int, expires: bool, more: int = 0, shared: bool = False) -> int:
-        """Return what a string of `value` bytes takes with its key; `shared`: a number from 0 to 9999."""
+        """Return what a string of `value` bytes takes with its key; `shared`: if a number, one from 0 to 9999."""
         if encoding == "int":
             return self.head(key, expires, more) - (_OBJECT if shared and self.shares else 0)
         if encoding == "embstr":
@@ -202,6 +201,8 @@ class _Values:
     def __init__(self, costs: Costs, templates: Templates) -> None:
         self.costs = costs
         self.templates = templates
+        self.shares: dict[int, int | None] = {}
+        """A key's share of its template, by the template's id."""
         gen = self.gen = costs.gen
         self.dict = gen.table == "dict"
         self.target = costs.target
@@ -272,8 +273,11 @@ class _Values:
         """The values alone, behind the template's id in a listpack or one by one; and a share of the template."""
         template = shape[DETAIL]
         # Servers number templates from 0; what no signed word holds is none of theirs.
-        known = template is not None and 0 <= template < 1 << 63
-        share = self.templates.share(template, self.costs.z) if known else None
+        if template is None or not 0 <= template < 1 << 63:
+            return None
+        if template not in self.shares:
+            self.shares[template] = self.templates.share(template, self.costs.z)
+        share = self.shares[template]
         if share is None:
             return None
         packs = shape[ELEMENTS] <= count_limit(self.target, kind)

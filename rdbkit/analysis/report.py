@@ -127,15 +127,15 @@ class Report:
                 # However it was opened: no body is kept, so none is too long for that.
                 snapshot.select(replace(snapshot.walker.plan, level=walker.SHAPE, retain=False, watches=True))
                 model = snapshot.model(self.heap)
-                beside = model if self.heap else snapshot.model_beside()
-                file.allocated = None if model.terms is None else 0
+                beside = None if self.heap or model.terms is None else snapshot.model_beside()
+                file.allocated = None if beside is None else 0
                 for entries in snapshot.batches():
                     if ticks is not None:
                         ticks.update(snapshot.cursor.tell())
                     rows = key_rows(snapshot, entries)
                     if keep is not None:
                         entries, rows = kept(entries, rows, keep)
-                    if file.allocated is not None:
+                    if beside is not None and file.allocated is not None:
                         file.allocated = _more(file.allocated, beside, snapshot, entries)
                     if rows:
                         self._feed(Batch(rows, entries), file, snapshot.target)
@@ -143,6 +143,8 @@ class Report:
             file.stop(error)
             raise
         finally:
+            if self.heap:
+                file.allocated = file.total.memory
             file.finish(snapshot)
         return file
 
@@ -306,9 +308,8 @@ def report(
     """Read files and return the whole picture; options as for `rdbkit.open`.
 
     `limit` is how many of the biggest keys there are per type; `fold`, `separators` and `depth` say how keys are named
-    (prefixes.Naming). `heap`: memory as really allocated, instead of what
-    MEMORY USAGE says. Raises as `rdbkit.open`, and at the first damage: for
-    what can be read of a damaged file, call Report.read, and Report.result after the error.
+    (prefixes.Naming). `heap`: memory as really allocated, instead of what MEMORY USAGE says. Raises as `rdbkit.open`,
+    and at the first damage; for what can be read of a damaged file call Report.read, and Report.result after the error.
     """
     found = Report(limit, fold, separators, depth, heap)
     for one in what:

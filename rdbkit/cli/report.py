@@ -122,8 +122,8 @@ def _refuse_idle(merge: bool, partial_out: bool) -> None:
             if name in given:
                 raise click.UsageError(f"--partial FILE is the output: {given[name]} has nothing to write.")
     if merge:
-        for name in given.keys() - _OF_THE_REPORT:
-            raise click.UsageError(f"{given[name]} is for reading dumps: what --merge reads was counted before.")
+        for option in (option for name, option in given.items() if name not in _OF_THE_REPORT):
+            raise click.UsageError(f"{option} is for reading dumps: what --merge reads was counted before.")
 
 
 def _read(run: Run, path: str, found: Report, reading: Reading) -> None:

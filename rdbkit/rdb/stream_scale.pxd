@@ -3,7 +3,7 @@ from rdbkit.rdb.body cimport Body
 from rdbkit.rdb.rax cimport Rax
 from rdbkit.wire.cursor cimport Cursor
 
-cdef int _MEMBERS, _PACKS, _TREES, _STREAM_LISTPACKS, _STREAM_LISTPACKS_3, _STREAM_LISTPACKS_4, _STREAM_LISTPACKS_5
+cdef int _MEMBERS, _PACKS, _STREAM_LISTPACKS, _STREAM_LISTPACKS_3, _STREAM_LISTPACKS_4, _STREAM_LISTPACKS_5
 cdef long long _NAME, _UNITED, _MOVED
 
 cdef class StreamScale:
@@ -15,7 +15,6 @@ cdef class StreamScale:
     cdef public long long cost, pending, owned, consumers, name_bytes, name_cost, keys, nodes, group_pending, own_pending, consumer_trees, moved
     cdef public bytearray united
 
-    cpdef _above_tree(self, long long size)
     cpdef _clear(self)
     @cython.locals(cursor=Cursor, size="long long", groups="long long", union="long long")
     cpdef weigh(self, Body body, int kind)

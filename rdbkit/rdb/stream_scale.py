@@ -9,6 +9,7 @@ Ids come in order, so no tree is built (rax.py). The walk over the nodes is the 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rdbkit.errors import Corrupt
@@ -22,7 +23,7 @@ from rdbkit.wire.cursor import Cursor
 if TYPE_CHECKING:
     from rdbkit.rdb.body import Body
 
-_MEMBERS, _PACKS, _TREES = tables.MEMBERS, tables.PACKS, tables.TREES
+_MEMBERS, _PACKS = tables.MEMBERS, tables.PACKS
 _STREAM_LISTPACKS = spec.STREAM_LISTPACKS
 _STREAM_LISTPACKS_3 = spec.STREAM_LISTPACKS_3
 _STREAM_LISTPACKS_4 = spec.STREAM_LISTPACKS_4
@@ -44,14 +45,11 @@ class StreamScale:
         self.members = terms.members
         self.pack_costs = terms.packs
         self.unites = terms.union
+        above = partial(terms.above, tables.TREES)
         self.main, self.names, self.pel, self.own, self.consumer_names, self.union = [
-            Rax(terms.trees, self._above_tree, terms.inline) for _ in range(6)
+            Rax(terms.trees, above, terms.inline) for _ in range(6)
         ]
         self._clear()
-
-    def _above_tree(self, size: int) -> int:
-        cost: int = self.above(_TREES, size)
-        return cost
 
     def _clear(self) -> None:
         for tree in (self.main, self.names):

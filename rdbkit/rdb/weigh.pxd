@@ -5,7 +5,7 @@ from rdbkit.rdb.stream_scale cimport StreamScale
 from rdbkit.wire.cursor cimport Cursor, digits
 from rdbkit.wire cimport listpack, lzf
 
-cdef int _NOTHING, _SET, _ZSET, _HASH, _VALUE, _MEMBERS, _RANKED, _SPREAD, _FIELDS, _VALUES, _FIELDS_TTL, _NODES, _TREES
+cdef int _NOTHING, _SET, _ZSET, _HASH, _VALUE, _MEMBERS, _RANKED, _SPREAD, _FIELDS, _VALUES, _FIELDS_TTL, _NODES
 cdef int _DETAIL, _STRING, _PLAIN, _PACKED, _HASH_2
 cdef dict _WHAT, _PER
 cdef long long _UNKNOWN, _BATCH, _LEAST, _GAIN, _REMEMBERED, _NO_LIMIT, _DISTANT
@@ -23,7 +23,6 @@ cdef class Weigher(Body):
     cdef public int kind, what
     cdef public long long most, packs, cost, variance, pack, previous, expiring
 
-    cpdef _above_tree(self, long long size)
     cpdef _reset(self, int kind)
     @cython.locals(plain=tuple)
     cpdef tuple shape(self, int kind)

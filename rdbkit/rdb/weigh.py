@@ -12,6 +12,7 @@ The shape is the plain one with COST, VARIANCE and PACKED behind it (shape.py).
 from __future__ import annotations
 
 import struct
+from functools import partial
 from typing import Any
 
 from rdbkit.errors import Corrupt
@@ -29,7 +30,7 @@ from rdbkit.wire.cursor import Cursor, digits
 _NOTHING, _SET, _ZSET, _HASH, _VALUE = range(5)
 _MEMBERS, _RANKED, _SPREAD = tables.MEMBERS, tables.RANKED, tables.SPREAD
 _FIELDS, _VALUES, _FIELDS_TTL = tables.FIELDS, tables.VALUES, tables.FIELDS_TTL
-_NODES, _TREES = tables.NODES, tables.TREES
+_NODES = tables.NODES
 _DETAIL = DETAIL
 _STRING = spec.STRING
 _PLAIN = spec.PLAIN
@@ -110,12 +111,8 @@ class Weigher(Body):
         self.looks = self.depth < 0 and not self.evidence.raw and self.evidence.tries > 0
         self.push_limit, self.push_most, self.push_alone = terms.push
         self.streams = StreamScale(cursor, terms)
-        self.slices = Slices(terms.trees, self._above_tree)
+        self.slices = Slices(terms.trees, partial(terms.above, tables.TREES))
         self._reset(0)
-
-    def _above_tree(self, size: int) -> int:
-        cost: int = self.above(_TREES, size)
-        return cost
 
     def _reset(self, kind: int) -> None:
         self.kind = kind

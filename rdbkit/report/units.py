@@ -19,8 +19,6 @@ _SIZE_UNITS = {
     **{f"{letter}b": 1024 ** (power + 1) for power, letter in enumerate(_PREFIXES)},
     **{f"{letter}ib": 1024 ** (power + 1) for power, letter in enumerate(_PREFIXES)},
 }
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*", re.ASCII)
-_DURATION_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _LARGER = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800  # their first seconds
 _STEPS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
@@ -32,15 +30,6 @@ def parse_size(text: str) -> int:
     if match is None or match[2] not in _SIZE_UNITS:
         raise ValueError(f"not a size: {text!r} (write 100, 64k, 64kb, 1MB, 1.5GiB; kb and KiB are 1024, k is 1000)")
     return _times(match[1], _SIZE_UNITS[match[2]])
-
-
-def parse_duration(text: str) -> int:
-    """Return the milliseconds that "7d", "12h", "90s", "500ms" or "1d12h" mean; ValueError says what is understood."""
-    trimmed = text.strip().lower()
-    parts = _DURATION.findall(trimmed)
-    if not parts or _DURATION.sub("", trimmed):
-        raise ValueError(f"not a duration: {text!r} (write 500ms, 90s, 15m, 12h, 7d, 2w or 1d12h)")
-    return sum(_times(number, _DURATION_UNITS[unit]) for number, unit in parts)
 
 
 def _times(number: str, unit: int) -> int:

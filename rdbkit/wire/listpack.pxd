@@ -47,7 +47,6 @@ cdef int _bad_back(long long offset) except -1
 cpdef bint is_integer(bytes text) except -1
 cpdef int integer_size(long long number) noexcept
 cpdef long long string_entry(long long length) noexcept
-cpdef long long entry_size(long long length, object number=*) except -1
 @cython.locals(total="long long", text=bytes)
 cpdef long long measure(object items) except -1
 @cython.locals(out=bytearray, text=bytes, entry=bytes, size="long long", width=int, i=int)

@@ -312,11 +312,6 @@ def string_entry(length: int) -> int:
     return size + _width(size) + (1 if _differs(size) else 0)
 
 
-def entry_size(length: int, number: int | None = None) -> int:
-    """Return the bytes of an entry with its back-length (older generation): of a string that long, or of `number`."""
-    return string_entry(length) if number is None else integer_size(number) + 1
-
-
 def measure(items: Iterable[bytes]) -> int:
     """Return the bytes of a listpack that holds these items, as servers would encode them (older generation)."""
     total = _AROUND
