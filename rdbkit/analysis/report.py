@@ -127,15 +127,15 @@ class Report:
                 # However it was opened: no body is kept, so none is too long for that.
                 snapshot.select(replace(snapshot.walker.plan, level=walker.SHAPE, retain=False, watches=True))
                 model = snapshot.model(self.heap)
-                beside = None if self.heap or model.terms is None else snapshot.model_beside()
-                file.allocated = None if beside is None else 0
+                beside = model if self.heap else snapshot.model_beside()
+                file.allocated = None if model.terms is None else 0
                 for entries in snapshot.batches():
                     if ticks is not None:
                         ticks.update(snapshot.cursor.tell())
                     rows = key_rows(snapshot, entries)
                     if keep is not None:
                         entries, rows = kept(entries, rows, keep)
-                    if beside is not None and file.allocated is not None:
+                    if file.allocated is not None:
                         file.allocated = _more(file.allocated, beside, snapshot, entries)
                     if rows:
                         self._feed(Batch(rows, entries), file, snapshot.target)
@@ -143,8 +143,6 @@ class Report:
             file.stop(error)
             raise
         finally:
-            if self.heap:
-                file.allocated = file.total.memory
             file.finish(snapshot)
         return file
 

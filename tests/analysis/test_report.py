@@ -80,6 +80,13 @@ def test_what_is_allocated_is_told_beside_what_memory_usage_says(path: Path) -> 
         assert file.overhead == heap.files[0].overhead
 
 
+def test_a_file_without_keys_has_nothing_allocated() -> None:
+    for heap in (False, True):
+        file = rdbkit.report(FIXTURES / "redis-8.10.2" / "rdb-empty" / "dump.rdb", heap=heap).files[0]
+        assert file.total.keys == file.allocated == 0
+        assert file.overhead
+
+
 def test_however_a_snapshot_was_opened() -> None:
     data = made((spec.LIST_QUICKLIST_2, b"long", [b"x" * 8000] * 300), (spec.STRING, b"s", b"v"))
     pictures = []
