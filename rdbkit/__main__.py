@@ -1,5 +1,44 @@
-"""`python -m rdbkit`."""
+"""Where the commands start: `rdbkit`, `rdbkit-check-aof`, `rdbkit-check-rdb`, and `python -m rdbkit`."""
 
-from rdbkit.cli import main
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
 
-main()
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Answer a Ctrl-C that comes while modules are being imported: there is nothing to clean up yet."""
+    if os.isatty(2):
+        os.write(2, b"\n")
+    os._exit(128 + number)
+
+
+# Before anything else is imported, because that takes a while, and an interrupt in it would show a traceback.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _leave)
+
+
+def main() -> NoReturn:
+    """Run `rdbkit`."""
+    from rdbkit import cli
+
+    cli.main()
+
+
+def check_aof() -> NoReturn:
+    """Run `rdbkit-check-aof`."""
+    from rdbkit import cli
+
+    cli.main(["check-aof", *sys.argv[1:]])
+
+
+def check_rdb() -> NoReturn:
+    """Run `rdbkit-check-rdb`."""
+    from rdbkit import cli
+
+    cli.main(["check-rdb", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()

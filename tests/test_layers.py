@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "rdbkit"
 #: From the ground up; a module may import its own row and those before it.
 LAYERS = [
     ["rdbkit.errors", "rdbkit._face", "rdbkit.settings", "rdbkit.target"],
-    ["rdbkit.wire"],
+    ["rdbkit.wire", "rdbkit.files"],
     ["rdbkit.source"],
     ["rdbkit.rdb"],
     ["rdbkit.aof"],

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,6 +17,8 @@ from typing import Any, NoReturn
 
 import click
 
+from rdbkit.cli import interrupts
+from rdbkit.cli.interrupts import Interrupted, Terminated
 from rdbkit.report.text import path_text, terminal
 
 #: Command: module under rdbkit.cli, imported only when it is called.
@@ -144,24 +145,27 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     if sys.stderr is None:  # closed by the caller: nobody is to hear us
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
+        interrupts.install()
         status = _status(args)
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
-    except (KeyboardInterrupt, click.Abort):
-        _leave(130)
+    except (Interrupted, KeyboardInterrupt, click.Abort):
+        interrupts.leave_interrupted()
+    except Terminated as signal:
+        interrupts.leave_terminated(signal.number)
     except (ReaderGone, BrokenPipeError):
-        _leave(141)
+        interrupts.leave(141)
     except OSError as error:
         _tell(f"rdbkit: {path_text(error.filename or 'output')}: {error.strerror}")
-        _leave(4)
+        interrupts.leave(4)
     except Exception as error:
         if os.environ.get("RDBKIT_DEBUG"):
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
         what = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
         _tell(f"rdbkit: a bug of rdbkit, please report it: {what}; RDBKIT_DEBUG=1 shows more")
-        _leave(70)
+        interrupts.leave(70)
     sys.exit(status)
 
 
@@ -185,12 +189,3 @@ def _status(args: Sequence[str] | None) -> int:
 def _tell(line: str) -> None:
     with suppress(OSError):
         click.echo(terminal(" ".join(line.split("\n"))), err=True)
-
-
-def _leave(status: int) -> NoReturn:
-    """Exit at once and silently: whoever read us is gone, or wants us to be."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
-    os._exit(status)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import Any, BinaryIO, NoReturn, TextIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 import click
 
@@ -86,10 +86,3 @@ def _output(stream: TextIO) -> BinaryIO:
 
 def _answers() -> BinaryIO | None:
     return getattr(sys.stdin, "buffer", None)
-
-
-def main() -> NoReturn:
-    """Run as `rdbkit-check-aof`."""
-    from rdbkit import cli
-
-    cli.main(["check-aof", *sys.argv[1:]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import NoReturn, TextIO
+from typing import TextIO
 
 import click
 
@@ -46,10 +46,3 @@ def writer(stream: TextIO) -> Callable[[bytes], object]:
             stream.write(terminal(printable(line)) + "\n")
 
     return write
-
-
-def main() -> NoReturn:
-    """Run as `rdbkit-check-rdb`."""
-    from rdbkit import cli
-
-    cli.main(["check-rdb", *sys.argv[1:]])

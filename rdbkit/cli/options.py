@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from rdbkit.cli.interrupts import Interrupted, Terminated
 from rdbkit.convert.selection import Selection, window
 from rdbkit.errors import LimitExceeded, Passed, RdbkitError, Unsupported
+from rdbkit.files import names
 from rdbkit.rdb.hints import HINTS
 from rdbkit.rdb.spec import TYPES
 from rdbkit.rdb.walker import Plan
 from rdbkit.report import units
-from rdbkit.report.output import Output, places
-from rdbkit.report.progress import Progress
+from rdbkit.report.output import Output
+from rdbkit.report.output import planned as output_names
+from rdbkit.report.progress import Progress, pause
 from rdbkit.report.text import path_text, printable, terminal
 from rdbkit.settings import canonical, read_config
 from rdbkit.snapshot import Snapshot
@@ -46,6 +47,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _ORDER = (4, 3, 1, 5, 0)
 #: Bytes of a key that a message shows.
 _KEY_SHOWN = 100
+#: Where the instants that time options were read as are kept until they are said.
+_MOMENTS = "rdbkit.moments"
 
 
 # -- talk ------------------------------------------------------------------------------------------------------------
@@ -54,6 +57,7 @@ _KEY_SHOWN = 100
 def say(text: str, *, quiet: bool = False) -> None:
     """Write one line to standard error, safe for a terminal."""
     if not quiet:
+        pause()
         click.echo(f"rdbkit: {terminal(text)}", err=True)
 
 
@@ -101,6 +105,7 @@ class Run:
         self.quiet = quiet
         self.statuses: set[int] = set()
         self._late: list[str] = []
+        say_moments(quiet=quiet)
 
     @contextmanager
     def input(self, file: str) -> Iterator[None]:
@@ -138,17 +143,24 @@ class Run:
         for line in self._late:
             say(line)
         if not done:
-            _tell_partial(self.output)
+            say_partial(self.output)
+        elif self.output.other_names:
+            links = f"{self.output.other_names} other name{'s' if self.output.other_names > 1 else ''} (hard links)"
+            say(f"{path_text(self.output.name)} had {links}: they keep the old contents", quiet=self.quiet)
         sys.exit(status)
 
 
 @contextmanager
-def open_output(path: str | None, inputs: Sequence[str] = ()) -> Iterator[Output]:
-    """Open the output, or exit with 4; whoever interrupts is told what there is of it so far."""
-    if path is not None:
-        _spare(path, inputs)
+def open_output(
+    path: str | None, inputs: Sequence[str] = (), *, option: str = "--output", data: bool = False, force: bool = False
+) -> Iterator[Output]:
+    """Open the output, or exit with 4; on an interrupt or an error say what there is of it so far.
+
+    `data` and `force` as for Output. Raises UsageError where the output is an input.
+    """
     try:
-        output = Output(path)
+        refuse_inputs([] if path is None else [path], inputs, option=option)
+        output = Output(path, data=data, force=force)
     except OSError as error:
         say(f"{path_text(path or 'standard output')}: {error.strerror}")
         sys.exit(4)
@@ -157,33 +169,48 @@ def open_output(path: str | None, inputs: Sequence[str] = ()) -> Iterator[Output
             yield output
         except BrokenPipeError:
             raise
-        except (KeyboardInterrupt, OSError):
-            _tell_partial(output)
+        except (Interrupted, KeyboardInterrupt, Terminated, OSError):
+            say_partial(output)
             raise
 
 
-def _spare(path: str, inputs: Sequence[str]) -> None:
-    """Refuse to put the output, or what it is called until it is complete, in the place of an input."""
-    for place in places(path) if path != "-" else ():
-        taken = _status(place)
-        if taken is None or stat.S_ISCHR(taken.st_mode):
-            continue
-        for file in inputs:
-            for read in map(_status, _read_at(file)):
-                if read is not None and os.path.samestat(read, taken):
-                    raise click.UsageError(
-                        f"--output {path_text(path)}: {path_text(str(place))} is an input, and would be overwritten."
-                    )
+def refuse_inputs(paths: Sequence[str], inputs: Sequence[str], *, option: str = "--output") -> None:
+    """Refuse to put an output, or what it is called until it is complete, in the place of an input.
 
-
-def _status(file: str | int | Path) -> os.stat_result | None:
+    Also where standard output is an input: what is read would be what was written. Raises UsageError.
+    """
+    read = [file for one in inputs for file in _read_at(one)]
+    written = [path for path in paths if path != "-"]
+    if len(written) < len(paths) or not paths:
+        _refuse_standard_output(read)
+    planned = [name for path in written for name in output_names(path)]
     try:
-        return os.stat(file)  # noqa: PTH116  0 is standard input
-    except (OSError, ValueError):
-        return None
+        names.compare(planned, read)
+    except names.Clash as clash:
+        raise click.UsageError(f"{option}: {path_text(str(clash))}.") from None
+    refuse_printed(planned, option=option)
 
 
-def _read_at(path: str) -> list[str | int]:
+def refuse_printed(planned: Sequence[names.Name], *, option: str = "--output") -> None:
+    """Refuse to put a file where standard output goes: one of the two would be lost. Raises UsageError."""
+    ours = names.status_of(1)
+    for name in planned:
+        if ours is not None and name.seen is not None and not name.is_special and os.path.samestat(ours, name.seen):
+            raise click.UsageError(f"{option}: standard output goes to {path_text(name.path)} already.")
+
+
+def _refuse_standard_output(read: Sequence[names.Reserved]) -> None:
+    ours = names.status_of(1)
+    if ours is None or not stat.S_ISREG(ours.st_mode):
+        return
+    for file in read:
+        status = names.status_of(file)
+        if status is not None and os.path.samestat(status, ours):
+            shown = "standard input" if file == 0 else path_text(str(file))
+            raise click.UsageError(f"standard output is {shown}, which is an input: write to another file.")
+
+
+def _read_at(path: str) -> list[names.Reserved]:
     """Return the files that a path stands for: itself, what lies in a directory, what a manifest lists."""
     if path == "-":
         return [0]
@@ -200,7 +227,8 @@ def _read_at(path: str) -> list[str | int]:
     return [path, *(file.path for file in single), *listed, *(one.manifest_path or one.directory for one in sets)]
 
 
-def _tell_partial(output: Output) -> None:
+def say_partial(output: Output) -> None:
+    """Give an output up, and name the file that holds what was delivered, if anything was."""
     partial = output.abandon()
     if partial:
         say(f"what was delivered is in {path_text(partial)}")
@@ -341,16 +369,18 @@ def _usage(read: Callable[..., Any], *args: Any, option: str | None = None) -> A
         raise click.BadParameter(f"{error}.", param_hint=option) from None
 
 
-def _now(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
     if value is None:
         return None
-    if re.fullmatch("[0-9]{1,18}", value):
-        return int(value)
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        raise click.BadParameter(f"not a time: {value!r} (ms since epoch, or 2026-11-20T03:10:00Z).") from None
-    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
+    moment: int = _usage(units.parse_time, value)
+    ctx.meta.setdefault(_MOMENTS, {})[param.opts[-1]] = moment
+    return moment
+
+
+def say_moments(*, quiet: bool = False) -> None:
+    """Say which instants the time options of this command were read as."""
+    for option, moment in click.get_current_context().meta.pop(_MOMENTS, {}).items():
+        say(f"{option} is {units.time(moment)}", quiet=quiet)
 
 
 def _settings(config: str | None, pairs: tuple[str, ...]) -> dict[str, str]:
@@ -414,7 +444,7 @@ _TARGET_OPTIONS = (
     click.option("--config", metavar="FILE", type=PATH, help="Take server settings from a redis.conf."),
     click.option("--allocator", type=click.Choice(ALLOCATORS), default="jemalloc", help="The server's allocator."),
     click.option(
-        "--now", metavar="TIME", callback=_now, help="What expiry is measured from (default: the file's time)."
+        "--now", metavar="TIME", callback=_moment, help="What expiry is measured from (default: the file's time)."
     ),
 )
 _SELECTION_OPTIONS = (
@@ -483,8 +513,8 @@ output_option = click.option(
 
 
 def moment_option(name: str, told: str) -> Callable[[Command], Command]:
-    """Add an option that takes a time: ms since the epoch, or ISO 8601."""
-    return click.option(name, metavar="TIME", callback=_now, help=told)
+    """Add an option that takes a time (units.parse_time); the command calls `say_moments`."""
+    return click.option(name, metavar="TIME", callback=_moment, help=told)
 
 
 bytes_option = click.option(

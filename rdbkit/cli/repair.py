@@ -5,15 +5,26 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from rdbkit.cli.options import PATH, Examples, format_option, open_output, path_argument, say, status_of
+from rdbkit.cli.options import (
+    PATH,
+    Examples,
+    format_option,
+    moment_option,
+    open_output,
+    path_argument,
+    refuse_printed,
+    say,
+    say_moments,
+    status_of,
+)
 from rdbkit.errors import RdbkitError
 from rdbkit.repair.account import Dropped, Repaired, RepairedFile
 from rdbkit.repair.run import repair
+from rdbkit.repair.write import planned
 from rdbkit.report.text import encoder, path_text, printable, terminal
 from rdbkit.report.units import count, size
 from rdbkit.target import Target
@@ -29,20 +40,6 @@ _HINTS = {
 }
 #: Keys that a line for people names.
 _SHOWN = 5
-# Seconds since the epoch have fewer digits until the year 5138.
-_SECONDS = 100_000_000_000
-
-
-def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    if value is None:
-        return None
-    if value.isdigit():
-        return int(value) * (1000 if int(value) < _SECONDS else 1)
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        raise click.BadParameter(f"not a time: {value!r} (seconds since epoch, or 2026-11-20T03:10:00Z).") from None
-    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
 
 
 def _server(ctx: click.Context, param: click.Parameter, value: str | None) -> Target | None:
@@ -72,11 +69,9 @@ rdbkit repair appendonly.aof --before FLUSHALL
 )
 @click.option("--as-fix", is_flag=True, help="The same as --policy fix.")
 @click.option("--in-place", is_flag=True, help="Replace the input; the old file stays as NAME.bak-<n>.")
-@click.option("--force", is_flag=True, help="In place even while the file is in use.")
+@click.option("--force", is_flag=True, help="Replace files that exist; with --in-place, also a file in use.")
 @click.option("--dry-run", is_flag=True, help="Write nothing, only tell.")
-@click.option(
-    "--until-time", metavar="TIME", callback=_moment, help="Cut where a timestamp is newer (seconds, or an ISO time)."
-)
+@moment_option("--until-time", "Cut where a timestamp is newer (seconds, ms, or an ISO time).")
 @click.option(
     "--until-offset", metavar="N", type=click.IntRange(0), help="Cut at this offset, before what is cut by it."
 )
@@ -106,11 +101,14 @@ def command(
     words = None if before is None else before.encode("utf-8", "surrogateescape")
     if words is not None and not words.split():
         raise click.UsageError("--before needs the name of a command.")
-    with open_output(None) as out:
+    say_moments(quiet=quiet)
+    output = options["output"]
+    with open_output(None, [path]) as out:
         try:
+            refuse_printed(planned(output) if output and not options["dry_run"] else [])
             account = repair(path, policy=policy or ("fix" if as_fix else "keep-most"), before=words, **options)
         except ValueError as error:
-            raise click.UsageError(f"{error}.") from None
+            raise click.UsageError(f"{path_text(str(error))}.") from None
         except (RdbkitError, OSError) as error:
             say(_explained(path, error))
             sys.exit(status_of(error))

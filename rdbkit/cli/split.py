@@ -7,7 +7,17 @@ import sys
 import click
 
 from rdbkit.aof.reader import has_preamble, skip_preamble
-from rdbkit.cli.options import PATH, Examples, explain, open_output, path_argument, say, status_of
+from rdbkit.cli.options import (
+    PATH,
+    Examples,
+    explain,
+    open_output,
+    path_argument,
+    refuse_inputs,
+    say,
+    say_partial,
+    status_of,
+)
 from rdbkit.errors import RdbkitError, Unsupported
 from rdbkit.report.output import Output
 from rdbkit.report.text import path_text
@@ -28,30 +38,44 @@ rdbkit split appendonly.aof --rdb head.rdb --aof tail.aof
 @path_argument
 @click.option("--rdb", required=True, metavar="FILE", type=PATH, help="Where the RDB part goes.")
 @click.option("--aof", required=True, metavar="FILE", type=PATH, help="Where the commands go.")
+@click.option("--force", is_flag=True, help="Replace files that exist.")
 @click.option("-q", "--quiet", is_flag=True, help="No talk on standard error, errors excepted.")
-def command(path: str, rdb: str, aof: str, quiet: bool) -> None:
+def command(path: str, rdb: str, aof: str, force: bool, quiet: bool) -> None:
     """Write the two parts of an AOF with an RDB preamble to two files, byte by byte.
 
-    The RDB part is verified on the way. Both files appear only when both are complete.
+    The RDB part is verified on the way. Both files appear only when both are complete; files that exist are not
+    replaced without --force.
     """
-    if rdb == aof:
-        raise click.UsageError("--rdb and --aof name the same file.")
-    with open_output(rdb, [path]) as head, open_output(aof, [path, rdb]) as tail:
+    refuse_inputs([rdb, aof], [path], option="--rdb and --aof")
+    with (
+        open_output(rdb, [path], option="--rdb", data=True, force=force) as head,
+        open_output(aof, [path], option="--aof", data=True, force=force) as tail,
+    ):
         try:
             end, rest = split(path, head, tail)
-            head.finish()
-            tail.finish()
+            _finish(head, tail)
         except BrokenPipeError:
             raise
         except (RdbkitError, OSError) as error:
-            say(explain(path, error))
+            named = error.filename if isinstance(error, OSError) and error.filename else path
+            say(explain(named, error))
             for out in (head, tail):
-                partial = out.abandon()
-                if partial:
-                    say(f"what was delivered is in {path_text(partial)}")
+                say_partial(out)
             sys.exit(status_of(error))
     told = f"{size(end)} of RDB to {path_text(rdb)}, {size(rest)} of commands to {path_text(aof)}"
     say(f"{path_text(path)}: {told}", quiet=quiet)
+
+
+def _finish(head: Output, tail: Output) -> None:
+    """Put both files in place, or none."""
+    head.prepare()
+    tail.prepare()
+    head.publish()
+    try:
+        tail.publish()
+    except BaseException:
+        head.withdraw()
+        raise
 
 
 def split(path: str, head: Output, tail: Output) -> tuple[int, int]:

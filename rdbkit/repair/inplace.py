@@ -1,22 +1,21 @@
-"""New files for old ones, so that whoever is interrupted leaves the old file or the new one whole, never a part.
+"""When a file may be replaced in its place: nobody writes to it, there is room, and the old one has a second name.
 
-    check nobody writes ─► room ─► NAME.partial written, fsync ─► NAME.bak-<n> ─► rename over NAME ─► fsync directory
+    check nobody writes ─► room ─► new file written (rdbkit.files) ─► NAME.bak-<n> ─► NAME replaced
 
-The backup is a hard link where the file system has them, else a copy. Owner, mode and extended attributes (access lists
-are among them) go with the name. A link is followed: it goes on pointing to where the new file is.
+The backup is a hard link where the file system has them, else a copy.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from rdbkit.files import new
+from rdbkit.files.names import plan
+from rdbkit.files.new import NewFile
 from rdbkit.repair.file import File
 from rdbkit.source.raw import identity
 
@@ -26,8 +25,6 @@ YOUNG = 2.0
 PAUSE = 0.05
 #: Bytes that are left free on top.
 _SPARE = 1 << 16
-_NO_LINK = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES)
-_NO_XATTR = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODATA)
 
 Range = tuple[int, int]
 
@@ -105,80 +102,7 @@ def _is(path: str, wanted: tuple[int, int]) -> bool:
     return (seen.st_dev, seen.st_ino) == wanted
 
 
-# -- writing -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Written:
-    """A new file that lies ready beside the one that it will replace: `target`, the name behind all links."""
-
-    target: Path
-    partial: Path
-    old: File | None
-    backup: Path | None = None
-
-
-def prepare(
-    target: Path, pieces: Iterable[bytes], like: File | None, system: System, *, replacing: bool = True
-) -> Written:
-    """Write NAME.partial beside a target, and make it durable.
-
-    `like`: the file that it takes its mode and attributes from, and if it is `replacing` that, its owner.
-    """
-    partial = target.with_name(f"{target.name}.partial")
-    partial.unlink(missing_ok=True)
-    system.step("write")
-    try:
-        with open(partial, "xb", buffering=0) as out:
-            for piece in pieces:
-                _write_all(out.fileno(), piece)
-                system.step("piece")
-            if like is not None:
-                dress(out.fileno(), like, owner=replacing)
-            os.fsync(out.fileno())
-    except Exception:
-        partial.unlink(missing_ok=True)
-        raise
-    system.step("written")
-    return Written(target, partial, like)
-
-
-def _write_all(fd: int, piece: bytes) -> None:
-    view = memoryview(piece)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def kept_pieces(file: File, ranges: Sequence[Range]) -> Iterable[bytes]:
-    """Yield the bytes of these ranges of a file."""
-    for start, end in ranges:
-        yield from file.pieces(start, end)
-
-
-def dress(fd: int, like: File, *, owner: bool) -> None:
-    """Give a new file the mode and the extended attributes of another, and its owner."""
-    mine = os.fstat(fd)
-    if owner and (mine.st_uid, mine.st_gid) != (like.seen.st_uid, like.seen.st_gid):
-        os.fchown(fd, like.seen.st_uid, like.seen.st_gid)
-    for name in _attributes(like.fd):
-        try:
-            os.setxattr(fd, name, os.getxattr(like.fd, name))
-        except OSError as error:
-            # The labels of the security module are the system's to give.
-            if error.errno not in _NO_XATTR and not name.startswith("security."):
-                raise
-    os.fchmod(fd, stat.S_IMODE(like.seen.st_mode))
-
-
-def _attributes(fd: int) -> list[str]:
-    if not hasattr(os, "listxattr"):
-        return []
-    try:
-        return os.listxattr(fd)
-    except OSError as error:
-        if error.errno in _NO_XATTR:
-            return []
-        raise
+# -- room and backups --------------------------------------------------------------------------------------------------
 
 
 def need_room(directory: str, size: int, system: System) -> None:
@@ -188,56 +112,34 @@ def need_room(directory: str, size: int, system: System) -> None:
         raise OSError(errno.ENOSPC, f"{size} bytes are needed and {free} are free: nothing was changed", directory)
 
 
-def need_room_for(target: Path, new: int, old: int, system: System) -> None:
+def need_room_for(target: str, new_size: int, old_size: int, system: System) -> None:
     """Raise OSError (ENOSPC) unless a new file fits beside the old one, and a copy of that if it cannot be linked."""
-    probe = free_name(target, ".link")
-    try:
-        os.link(target, probe)
-        probe.unlink()
-    except OSError:
-        new += old
-    need_room(str(target.parent), new, system)
+    if not new.takes_links(target):
+        new_size += old_size
+    need_room(os.path.dirname(target) or os.curdir, new_size, system)  # noqa: PTH120  a Path would normalise it
 
 
-def free_name(path: Path, suffix: str) -> Path:
-    """Return NAME<suffix>-<n> with the least number for which nothing is there."""
-    number = 1
-    while True:
-        candidate = path.with_name(f"{path.name}{suffix}-{number}")
-        if not candidate.is_symlink() and not candidate.exists():
-            return candidate
-        number += 1
-
-
-def back_up(written: Written, system: System) -> None:
-    """Give the old file a second name, or where that cannot be, a copy."""
-    assert written.old is not None
-    backup = free_name(written.target, ".bak")
-    try:
-        os.link(written.target, backup)
-    except OSError as error:
-        if error.errno not in _NO_LINK:
-            raise
-        need_room(str(written.target.parent), written.old.size, system)
-        copy = prepare(backup, kept_pieces(written.old, [(0, written.old.size)]), written.old, system)
-        copy.partial.replace(backup)
-    written.backup = backup
+def back_up(old: File, target: str, system: System) -> str:
+    """Give the old file a second name, or where that cannot be, make a copy of it; return the name."""
+    backup = new.second_name(target, ".bak")
+    if backup is None:
+        need_room(os.path.dirname(target) or os.curdir, old.size, system)  # noqa: PTH120  as above
+        with NewFile(plan(target), like=old, step=system.step) as copy:
+            copy_ranges(copy, old, [(0, old.size)], system)
+            copy.close()
+            backup = copy.keep(".bak", numbered=True)
     system.step("backup")
+    return backup
 
 
-def put(written: Written, system: System) -> None:
-    """Put the new file in place of the old one."""
-    written.partial.replace(written.target)
-    system.step("replaced")
-    sync_directory(written.target.parent)
-    system.step("synced")
+def copy_ranges(out: NewFile, file: File, ranges: Iterable[Range], system: System) -> None:
+    """Write these ranges of a file."""
+    for start, end in ranges:
+        for piece in file.pieces(start, end):
+            out.write(piece)
+            system.step("piece")
 
 
-def sync_directory(path: Path) -> None:
-    """Make new names durable, where the system lets a directory be opened."""
-    with contextlib.suppress(OSError):
-        directory = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+def total(ranges: Sequence[Range]) -> int:
+    """Return how many bytes the ranges hold."""
+    return sum(end - start for start, end in ranges)

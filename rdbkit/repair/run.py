@@ -21,7 +21,7 @@ from rdbkit.repair.file import File
 from rdbkit.repair.inplace import System
 from rdbkit.repair.keep import Lost
 from rdbkit.repair.policies import POLICIES, Judged
-from rdbkit.repair.write import Job, account_of, replace_all, write_file, write_set
+from rdbkit.repair.write import Job, account_of, refuse_output, replace_all, write_file, write_set
 from rdbkit.target import Target
 
 _REAL = System()
@@ -46,14 +46,15 @@ def repair(
 
     path          a file, a manifest, or a directory with a set
     output        where the result goes: a file, for a set a directory; default: beside the input, PATH.repaired,
-                  and then only if something had to be changed
+                  and then only if something had to be changed. Nothing that exists is overwritten without `force`
     policy        "keep-most", "fix" (as redis-check-aof --fix) or "server" (as `target` cuts at start)
     in_place      replace the files, and keep the old ones as NAME.bak-<n>; `force`: even while they are in use
     until_time    ms since epoch · until_offset: bytes · before: a command's name, with `db` in that database
 
     Raises Corrupt where it cannot be repaired (codes "damaged-preamble", "not-last", "missing-file", "server-refuses"),
     NothingThere for a cut at what is not there, Unsupported for what is no AOF, ValueError for arguments that
-    contradict each other, OSError (EBUSY for a file in use). Then nothing was changed.
+    contradict each other and for an output that is an input, OSError (EBUSY for a file in use, EEXIST for an output
+    that exists). Then nothing was changed.
     """
     path = os.fspath(path)
     if policy not in POLICIES:
@@ -62,6 +63,12 @@ def repair(
         raise ValueError("a repair in place has no output")
     cut = Cut(until_time, until_offset, before, db)
     found, members = _members(path)
+    result = os.fspath(output or _beside(members[0].path if found is None else found.directory))
+    if not in_place and not dry_run:
+        # An existing file at the default name is no reason to refuse what needs no repair.
+        refuse_output(
+            result, _reserved(path, found, members), directory=found is not None, force=force or output is None
+        )
     with ExitStack() as stack:
         jobs = [Job(stack.enter_context(_opened(member)), member) for member in members]
         _judge(jobs, policy, cut, target or Target.of_aof(manifest=found is not None))
@@ -73,12 +80,21 @@ def repair(
         if not account.changed and output is None:
             return account
         if found is not None:
-            return write_set(account, jobs, found, os.fspath(output or _beside(found.directory)), system)
-        return write_file(account, jobs[0], os.fspath(output or f"{members[0].path}.repaired"), system)
+            return write_set(account, jobs, found, result, system)
+        return write_file(account, jobs[0], result, force=force, system=system)
 
 
-def _beside(directory: str) -> str:
-    return f"{directory.rstrip(os.sep) or directory}.repaired"
+def _beside(path: str) -> str:
+    return f"{path.rstrip(os.sep) or path}.repaired"
+
+
+def _reserved(path: str, found: AofSet | None, members: list[AofFile]) -> list[str]:
+    """Return the files that no result may be put over: all that belongs to the input."""
+    files = [path, *(member.path for member in members)]
+    if found is not None:
+        files += [file.path for file in (*found.files, *found.history)]
+        files += [one for one in (found.manifest_path, found.directory) if one]
+    return files
 
 
 # -- what lies there ---------------------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
 """Where results go: standard output, or a file that appears only when it is complete.
 
-`-o FILE` is written as FILE.partial beside it and moved into place, after an fsync, by `finish`. If the work stops
-before, FILE is untouched and what was delivered stays as FILE.partial, whose name `abandon` returns. A FILE that is
-no regular file (a pipe, /dev/null) is written directly.
+`-o FILE` is written under a name of its own (rdbkit.files) and gets its name, after an fsync, by `finish`. If the work
+stops before, FILE is unchanged and what was delivered is kept as FILE.partial, whose name `abandon` returns. A FILE
+that is no regular file (a pipe, /dev/null) is written directly, as a shell's ">" does.
 
-Text leaves as UTF-8 whatever the locale says. When the reader of a pipe went away, BrokenPipeError reaches the
+Text is written as UTF-8 whatever the locale says. When the reader of a pipe went away, BrokenPipeError reaches the
 caller, and nothing is left in a buffer that Python would try to flush, and complain about, at exit.
 """
 
@@ -13,10 +13,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
 import sys
-from pathlib import Path
 from typing import Any
+
+from rdbkit.files import names
+from rdbkit.files.names import Name
+from rdbkit.files.new import ANYTHING, NOTHING, SEEN, NewFile
 
 _BUFFER = 1 << 18
 
@@ -24,21 +26,25 @@ _BUFFER = 1 << 18
 class Output:
     """A sink for text and bytes; use it in a `with`, and call `finish` when everything was delivered.
 
-    `path` None or "-" is standard output. Leaving the `with` without `finish` abandons. Raises OSError where a file
-    cannot be written, BrokenPipeError when the reader went away.
+    `path` None or "-" is standard output. Text replaces a regular file; what holds `data` (a part of an input) goes to
+    a new name, unless `force` lets it replace the file that is there. Leaving the `with` without `finish` abandons.
+    Raises OSError where a file cannot be written, BrokenPipeError when the reader went away.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, data: bool = False, force: bool = False) -> None:
         self.partial: str | None = None
-        """Where the unfinished result lies: while it is being written, and once abandoned if it holds anything."""
-        self.name = "standard output" if path is None or os.fspath(path) == "-" else os.fspath(path)
+        """The name of the unfinished result, once it was abandoned and holds anything."""
+        standard = path is None or os.fspath(path) == "-"
+        self.name = "standard output" if path is None or standard else os.fspath(path)
         """What messages call it; errors of writing carry it as their filename."""
         self.bytes_written = 0
+        self.other_names = 0
+        """How many other names (hard links) the replaced file has: they keep the old contents."""
         self._pieces: list[bytes] = []
         self._waiting = 0
-        self._target: Path | None = None
+        self._file: NewFile | None = None
         self._open = True
-        self._raw: Any = _standard_output() if path is None or os.fspath(path) == "-" else self._create(os.fspath(path))
+        self._raw: Any = _standard_output() if standard else self._create(names.plan(self.name), data, force)
 
     def __enter__(self) -> Output:
         return self
@@ -49,7 +55,7 @@ class Output:
     @property
     def is_terminal(self) -> bool:
         """Tell whether a person is looking."""
-        return bool(self._raw.isatty())
+        return self._file is None and bool(self._raw.isatty())
 
     @property
     def color(self) -> bool:
@@ -86,59 +92,60 @@ class Output:
 
     def finish(self) -> None:
         """Flush, and put the file in place; only now does it exist under its own name."""
+        self.prepare()
+        self.publish()
+
+    def prepare(self) -> None:
+        """Flush, and make the content durable: what `publish` then does is only to name it."""
         self.flush()
+        if self._file is not None:
+            self._file.close()
+
+    def publish(self) -> None:
+        """Put the prepared file in place."""
+        if self._file is not None:
+            self._file.publish()
+        elif self._raw is not None and self.name != "standard output":
+            self._raw.close()
         self._open = False
-        if self._target is None:
-            return
-        if self.partial is not None:
-            os.fsync(self._raw.fileno())
-            self._put_in_place(Path(self.partial), self._target)
-            self.partial = None
-        self._raw.close()
+
+    def withdraw(self) -> None:
+        """Take back a file that was put in place under a new name."""
+        if self._file is not None:
+            self._file.withdraw()
 
     def abandon(self) -> str | None:
         """Stop without a result; return the name of the partial file, None if there is none or nothing was delivered.
 
-        Does nothing after `finish`.
+        After `finish` there is nothing to give up.
         """
         if not self._open:
+            if self._file is not None:
+                self._file.discard()
             return self.partial
         self._open = False
         # Whatever went wrong is being reported already; a second error here would hide it.
         with contextlib.suppress(OSError):
             self.flush()
-        if self._target is not None:
-            self._raw.close()
-        if self.partial is not None and self.bytes_written == 0:
-            Path(self.partial).unlink(missing_ok=True)
-            self.partial = None
+        if self._file is None:
+            if self.name != "standard output":
+                self._raw.close()
+        elif self.bytes_written:
+            self.partial = self._file.keep()
+        else:
+            self._file.discard()
         return self.partial
 
-    def _create(self, path: str) -> Any:
-        self._target = target = places(path)[0]
-        try:
-            mode = target.stat().st_mode
-        except FileNotFoundError:
-            return self._create_partial(target, None)
-        if stat.S_ISREG(mode):
-            return self._create_partial(target, stat.S_IMODE(mode))
-        return target.open("wb", buffering=0)
-
-    def _create_partial(self, target: Path, mode: int | None) -> Any:
-        """Create FILE.partial anew (never through a link that lies there), with the mode of the file to be replaced."""
-        partial = places(target)[1]
-        partial.unlink(missing_ok=True)
-        raw = partial.open("xb", buffering=0)
-        if mode is not None:
-            partial.chmod(mode)
-        self.partial = str(partial)
-        return raw
-
-    def _put_in_place(self, partial: Path, target: Path) -> None:
-        if not os.path.samestat(partial.stat(), os.fstat(self._raw.fileno())):
-            raise FileExistsError(errno.EEXIST, "another process writes to the same place", str(partial))
-        partial.replace(target)
-        _sync_directory(target.parent)
+    def _create(self, name: Name, data: bool, force: bool) -> Any:
+        if name.is_special:
+            return open(name.target, "wb", buffering=0)
+        if data:
+            names.refuse_existing(name, force=force)
+        elif name.seen is not None:
+            names.refuse_existing(name, force=True)
+        self.other_names = name.other_names
+        self._file = NewFile(name, replaces=ANYTHING if not data else SEEN if force else NOTHING)
+        return self._file
 
     def _send(self, view: memoryview) -> int:
         try:
@@ -155,12 +162,10 @@ class Output:
         return int(sent)
 
 
-def places(path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Return what writing to a path replaces: the file itself, and FILE.partial beside it."""
-    # Through a link, as a shell's ">" goes; any other name is kept as it was typed, because messages repeat it.
-    target = Path(path)
-    target = target.resolve() if target.is_symlink() else target
-    return target, target.with_name(f"{target.name}.partial")
+def planned(path: str | os.PathLike[str]) -> list[Name]:
+    """Return what writing to a path creates: the file itself, and FILE.partial beside it."""
+    name = names.plan(path)
+    return [name] if name.is_special else [name, name.beside(".partial")]
 
 
 def _standard_output() -> Any:
@@ -170,13 +175,3 @@ def _standard_output() -> Any:
     sys.stdout.flush()
     stream = getattr(sys.stdout, "buffer", sys.stdout)
     return getattr(stream, "raw", stream)
-
-
-def _sync_directory(path: Path) -> None:
-    """Make the new name durable, where the system lets a directory be opened."""
-    with contextlib.suppress(OSError):
-        directory = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

@@ -14,6 +14,9 @@ from typing import Any, Protocol, TextIO
 
 from rdbkit.report import units
 
+#: Those that are under way: a line that is written beside them takes their display away first.
+_active: list[Progress] = []
+
 _REDRAW = 0.1
 _FIRST = 0.3
 _LINE = 10.0
@@ -45,6 +48,7 @@ class Progress:
         self._display: _Display | None = None
 
     def __enter__(self) -> Progress:
+        _active.append(self)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -63,9 +67,15 @@ class Progress:
     def close(self) -> None:
         """Take the line away; later updates do nothing."""
         self._next = float("inf")
-        if self._display is not None:
-            self._display.close()
-            self._display = None
+        if self in _active:
+            _active.remove(self)
+        self.pause()
+
+    def pause(self) -> None:
+        """Take the line away until the next update."""
+        display, self._display = self._display, None
+        if display is not None:
+            display.close()
 
     def _note(self, done: int, seconds: float) -> str:
         rate = done / seconds if seconds > 0 else 0.0
@@ -74,6 +84,12 @@ class Progress:
             f", {units.duration((self._total - done) / rate)} left" if self._total and 0 < done <= self._total else ""
         )
         return f"{of}, {units.size(rate)}/s{left}"
+
+
+def pause() -> None:
+    """Take all progress lines away, until they are updated: something else is about to be written."""
+    for progress in _active:
+        progress.pause()
 
 
 class _Lines:

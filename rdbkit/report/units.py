@@ -21,6 +21,8 @@ _SIZE_UNITS = {
 }
 _LARGER = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800  # their first seconds
+#: Whole numbers below this are seconds since the epoch, others milliseconds: seconds have fewer digits until 5138.
+_SECONDS = 100_000_000_000
 _STEPS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
@@ -58,6 +60,25 @@ def time(ms: int) -> str:
         return f"{ms} ms"
     year, month, day, hour, minute, second, *_ = gmtime(seconds)
     return f"{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}Z"
+
+
+def parse_time(text: str) -> int:
+    """Return the milliseconds since the epoch of a time that a person typed; ValueError says what is understood.
+
+    Seconds (whole numbers below 10^11), milliseconds, or ISO 8601, in UTC where no zone is given.
+    """
+    if re.fullmatch("[0-9]{1,18}", text):
+        number = int(text)
+        return number * 1000 if number < _SECONDS else number
+    from datetime import UTC, datetime, timedelta
+
+    try:
+        moment = datetime.fromisoformat(text)
+        since = moment.replace(tzinfo=moment.tzinfo or UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+        return since // timedelta(milliseconds=1)
+    except (ValueError, OverflowError):
+        message = f"not a time: {text!r} (seconds or milliseconds since the epoch, or 2026-11-20T03:10:00Z)"
+        raise ValueError(message) from None
 
 
 def duration(seconds: float) -> str:

@@ -47,6 +47,7 @@ def test_the_old_file_stays_as_a_backup(torn):
     assert names(torn.parent) == {
         "appendonly.aof", "appendonly.aof.bak-1", "appendonly.aof.bak-2",
         "appendonly.aof.dropped-1", "appendonly.aof.dropped-1.jsonl",
+        "appendonly.aof.dropped-2", "appendonly.aof.dropped-2.jsonl",
     }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ MULTI, EXEC = command(b"MULTI"), command(b"EXEC")
 def repaired(home: Path, data: bytes, **options: object) -> tuple[Repaired, bytes]:
     path, out = home / "a.aof", home / "b.aof"
     path.write_bytes(data)
-    account = rdbkit.repair(path, output=out, **options)  # type: ignore[arg-type]
+    account = rdbkit.repair(path, output=out, force=True, **options)  # type: ignore[arg-type]
     assert path.read_bytes() == data
     return account, out.read_bytes()
 

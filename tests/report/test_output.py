@@ -17,7 +17,8 @@ def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
         output.text("ä\n" * 200_000)
         output.write(b"\xff")
         assert not path.exists()
-        assert Path(f"{path}.partial").exists()
+        [unfinished] = tmp_path.iterdir()
+        assert unfinished.name.startswith("out.jsonl.partial-")
         output.finish()
         assert output.partial is None
         assert output.abandon() is None
@@ -100,15 +101,47 @@ def test_no_regular_file_is_written_directly(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["fifo"]
 
 
-def test_two_writers_of_one_file(tmp_path: Path) -> None:
+def test_of_two_writers_of_text_the_last_one_wins_whole(tmp_path: Path) -> None:
     first, second = Output(tmp_path / "out"), Output(tmp_path / "out")
     first.text("first")
     second.text("second")
-    with pytest.raises(FileExistsError):
-        first.finish()
+    first.finish()
+    assert (tmp_path / "out").read_text() == "first"
     second.finish()
     assert (tmp_path / "out").read_text() == "second"
-    first._raw.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_of_two_writers_of_data_one_fails(tmp_path: Path, force: bool) -> None:
+    if force:
+        (tmp_path / "out").write_text("before")
+    first = Output(tmp_path / "out", data=True, force=force)
+    second = Output(tmp_path / "out", data=True, force=force)
+    for output in (first, second):
+        output.text(f"all of {output is first}")
+    second.finish()
+    with pytest.raises(FileExistsError):
+        first.finish()
+    assert (tmp_path / "out").read_text() == "all of False"
+    assert first.abandon() == str(tmp_path / "out.partial")
+
+
+def test_data_replaces_nothing_unless_forced(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("before")
+    with pytest.raises(FileExistsError, match="--force"):
+        Output(tmp_path / "out", data=True)
+    Output(tmp_path / "out", data=True, force=True).finish()
+    assert (tmp_path / "out").read_bytes() == b""
+
+
+def test_a_partial_file_that_is_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "out.partial").write_text("of yesterday")
+    for number in (2, 3):
+        output = Output(tmp_path / "out")
+        output.text("half")
+        assert output.abandon() == str(tmp_path / f"out.partial-{number}")
+    assert (tmp_path / "out.partial").read_text() == "of yesterday"
 
 
 def test_what_cannot_be_written(tmp_path: Path) -> None:

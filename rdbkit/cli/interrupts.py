@@ -1,0 +1,96 @@
+"""Signals that end a command: Ctrl-C, SIGTERM and SIGHUP leave through the same doors as an error does.
+
+The first one raises an exception, so that `with` blocks name or remove what is unfinished. A second one ends the
+process at once. Signals that were ignored when the process started (nohup, a job in the background) stay ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from types import FrameType
+from typing import NoReturn
+
+_SIGNALS = ("SIGTERM", "SIGHUP")
+
+
+class Interrupted(BaseException):
+    """Ctrl-C. Not a KeyboardInterrupt: of that click would make its own message."""
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def install() -> None:
+    """Let signals raise exceptions from here on."""
+    if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
+        signal.signal(signal.SIGINT, _interrupt)
+    for name in _SIGNALS:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _terminate)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, _end_at_once)
+    raise Interrupted
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, _end_at_once)
+    raise Terminated(number)
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    clean_up()
+    os._exit(128 + number)
+
+
+def clean_up() -> None:
+    """Remove unfinished files, and give the terminal its cursor back."""
+    # Only what the command has imported can have anything to clean up.
+    progress = sys.modules.get("rdbkit.report.progress")
+    files = sys.modules.get("rdbkit.files.new")
+    with suppress(Exception):
+        if progress is not None:
+            progress.pause()
+    with suppress(Exception):
+        if files is not None:
+            files.discard_all()
+
+
+def leave(status: int) -> NoReturn:
+    """Exit at once and silently: whoever reads the output is gone, or wants us to be."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    clean_up()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(status)
+
+
+def leave_interrupted() -> NoReturn:
+    """Exit with 130; a terminal that shows ^C gets the prompt on a line of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    clean_up()
+    with suppress(OSError, ValueError, AttributeError):
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")
+    leave(130)
+
+
+def leave_terminated(number: int) -> NoReturn:
+    """End by the signal itself, as the sender expects."""
+    clean_up()
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    leave(128 + number)
