@@ -8,15 +8,20 @@ What stands in `__all__` is the promised door; modules behind it may move. Each 
 on a small file, a command's start-up is most of its time.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from rdbkit import _face  # first: it decides which face the other modules show
 
 # Not on demand: the packages of the same names would take their places.
 from rdbkit.repair import repair
 
+# As typing has it, which takes longer to import than all of this.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from rdbkit.analysis.checking import check
     from rdbkit.analysis.report import Picture, report
     from rdbkit.entry import Entry, Record

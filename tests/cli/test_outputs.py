@@ -5,7 +5,6 @@ The table below lists each option that names a file to create; a test fails for 
 
 from __future__ import annotations
 
-import fcntl
 import importlib
 import json
 import os
@@ -15,7 +14,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +23,7 @@ import click
 import pytest
 
 from cli.conftest import AOF, made
-from cli.run import COMMAND, PATIENCE, environment, rdbkit, start
+from cli.run import COMMAND, PATIENCE, environment, rdbkit, start, wait_until_read
 from rdbkit.aof.writer import command as encoded
 from rdbkit.cli import COMMANDS
 
@@ -286,19 +284,6 @@ def test_a_signal(name: str, number: signal.Signals, tmp_path: Path) -> None:
     left = names(tmp_path)
     assert not any(name.encode() not in err for name in left), (left, err)
     assert set(left) <= {"out.partial", "out.other.partial"}
-
-
-def wait_until_read(process: subprocess.Popen[bytes]) -> None:
-    """Return when the process waits for more of its standard input than there is."""
-    assert process.stdin
-    handle = process.stdin.fileno()
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        waiting = int.from_bytes(fcntl.ioctl(handle, termios.FIONREAD, bytes(4)), "little")
-        asleep = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
-        if not waiting and asleep:
-            return
-        time.sleep(0.01)
 
 
 def in_child(args: list[object], home: Path) -> int:
