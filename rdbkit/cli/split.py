@@ -70,11 +70,12 @@ def _finish(head: Output, tail: Output) -> None:
     """Put both files in place, or none."""
     head.prepare()
     tail.prepare()
-    head.publish()
     try:
+        head.publish()
         tail.publish()
     except BaseException:
         head.withdraw()
+        tail.withdraw()
         raise
 
 

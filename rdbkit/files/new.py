@@ -229,15 +229,13 @@ class NewDirectory:
 
 def publish_all(files: Sequence[NewFile]) -> None:
     """Publish new names in this order; where one of them fails, take the others back."""
-    done: list[NewFile] = []
     for file in files:
         file.close()
     try:
         for file in files:
             file.publish()
-            done.append(file)
     except BaseException:
-        for file in done:
+        for file in files:
             file.withdraw()
         raise
 

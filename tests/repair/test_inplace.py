@@ -238,3 +238,36 @@ def test_killed_at_any_instant(tmp_path):
 
 def test_home_is_what_is_tested():
     assert Path(rdbkit.__file__).parent.parent == HOME
+
+
+def test_other_names_of_the_file_are_said(torn):
+    os.link(torn, torn.with_name("twin"))
+    account = rdbkit.repair(torn, in_place=True)
+    assert [doubt.code for doubt in account.doubts] == ["hard-links"]
+    assert torn.with_name("twin").read_bytes() == TORN
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_an_input_that_shrinks_leaves_nothing(torn, in_place):
+    def shrink(step: str) -> None:
+        if step == "create":
+            os.truncate(torn, 100)
+
+    with pytest.raises(OSError, match=r"shorter|being written"):
+        rdbkit.repair(torn, in_place=in_place, force=True, system=System(step=shrink))
+    assert names(torn.parent) == {"appendonly.aof"}
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("fault", ["create", "piece", "written", "published"])
+def test_an_error_at_any_step_leaves_nothing(torn, in_place, fault):
+    """As a full disk makes it, at the first step of this kind: what was there is there, and nothing else."""
+
+    def fail(step: str) -> None:
+        if step == fault:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        rdbkit.repair(torn, in_place=in_place, system=System(step=fail))
+    assert torn.read_bytes() == TORN
+    assert names(torn.parent) == {"appendonly.aof"}
