@@ -146,14 +146,22 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         interrupts.install()
-        status = _status(args)
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
+        status = _guarded(args)
     except (Interrupted, KeyboardInterrupt, click.Abort):
         interrupts.leave_interrupted()
     except Terminated as signal:
         interrupts.leave_terminated(signal.number)
+    sys.exit(status)
+
+
+def _guarded(args: Sequence[str] | None) -> int:
+    """Run the command line and return its status; leave at once where nothing is to be written any more."""
+    try:
+        status = _status(args)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
     except (ReaderGone, BrokenPipeError):
         interrupts.leave(141)
     except OSError as error:
@@ -166,7 +174,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         what = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
         _tell(f"rdbkit: a bug of rdbkit, please report it: {what}; RDBKIT_DEBUG=1 shows more")
         interrupts.leave(70)
-    sys.exit(status)
+    return status
 
 
 def _status(args: Sequence[str] | None) -> int:

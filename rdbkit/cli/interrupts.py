@@ -13,6 +13,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
+from rdbkit.report.text import path_text, terminal
+
 _SIGNALS = ("SIGTERM", "SIGHUP")
 
 
@@ -39,13 +41,21 @@ def install() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, _end_at_once)
+    _expect_no_more()
     raise Interrupted
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, _end_at_once)
+    _expect_no_more()
     raise Terminated(number)
+
+
+def _expect_no_more() -> None:
+    """Let whatever signal comes next end the process at once."""
+    for name in ("SIGINT", *_SIGNALS):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) in (_interrupt, _terminate):
+            signal.signal(number, _end_at_once)
 
 
 def _end_at_once(number: int, frame: FrameType | None) -> None:
@@ -66,9 +76,18 @@ def clean_up() -> None:
             files.discard_all()
 
 
+def _say_finished() -> None:
+    """Name what is complete although the command is not: files that were put in place, and backups."""
+    files = sys.modules.get("rdbkit.files.moves")
+    names = ", ".join(files.finished) if files is not None else ""
+    if names:
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(f"rdbkit: interrupted, after these were complete: {terminal(path_text(names))}\n")
+
+
 def leave(status: int) -> NoReturn:
     """Exit at once and silently: whoever reads the output is gone, or wants us to be."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _expect_no_more()
     clean_up()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
@@ -78,8 +97,9 @@ def leave(status: int) -> NoReturn:
 
 def leave_interrupted() -> NoReturn:
     """Exit with 130; a terminal that shows ^C gets the prompt on a line of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _expect_no_more()
     clean_up()
+    _say_finished()
     with suppress(OSError, ValueError, AttributeError):
         if sys.stderr.isatty():
             sys.stderr.write("\n")
@@ -88,9 +108,12 @@ def leave_interrupted() -> NoReturn:
 
 def leave_terminated(number: int) -> NoReturn:
     """End by the signal itself, as the sender expects."""
+    _expect_no_more()
     clean_up()
-    with suppress(OSError, ValueError, AttributeError):
-        sys.stdout.flush()
+    _say_finished()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     leave(128 + number)

@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import time_ns
@@ -58,7 +58,9 @@ def say(text: str, *, quiet: bool = False) -> None:
     """Write one line to standard error, safe for a terminal."""
     if not quiet:
         pause()
-        click.echo(f"rdbkit: {terminal(text)}", err=True)
+        # Nobody hears us: no reason to lose a result.
+        with suppress(OSError):
+            click.echo(f"rdbkit: {terminal(text)}", err=True)
 
 
 def status_of(error: BaseException) -> int:
@@ -139,7 +141,7 @@ class Run:
             raise
         except OSError as error:
             self.fail(f"{path_text(error.filename or 'output')}: {error.strerror}", 4)
-            status = 4
+            status, done = 4, False
         for line in self._late:
             say(line)
         if not done:
@@ -156,11 +158,14 @@ def open_output(
 ) -> Iterator[Output]:
     """Open the output, or exit with 4; on an interrupt or an error say what there is of it so far.
 
-    `data` and `force` as for Output. Raises UsageError where the output is an input.
+    `data` and `force` as for Output; data has the mode of the first input. Raises UsageError where the output is an
+    input.
     """
     try:
         refuse_inputs([] if path is None else [path], inputs, option=option)
-        output = Output(path, data=data, force=force)
+        source = names.status_of(0 if inputs[0] == "-" else inputs[0]) if data else None
+        mode_of = source if source is not None and stat.S_ISREG(source.st_mode) else None
+        output = Output(path, data=data, force=force, mode_of=mode_of)
     except OSError as error:
         say(f"{path_text(path or 'standard output')}: {error.strerror}")
         sys.exit(4)
@@ -168,6 +173,8 @@ def open_output(
         try:
             yield output
         except BrokenPipeError:
+            if output.name != "standard output":
+                say_partial(output)
             raise
         except (Interrupted, KeyboardInterrupt, Terminated, OSError):
             say_partial(output)
@@ -179,11 +186,13 @@ def refuse_inputs(paths: Sequence[str], inputs: Sequence[str], *, option: str = 
 
     Also where standard output is an input: what is read would be what was written. Raises UsageError.
     """
-    read = [file for one in inputs for file in _read_at(one)]
-    written = [path for path in paths if path != "-"]
-    if len(written) < len(paths) or not paths:
+    read = [file for one in (*inputs, *_config()) for file in _read_at(one)]
+    if "-" in paths or not paths:
         _refuse_standard_output(read)
-    planned = [name for path in written for name in output_names(path)]
+    try:
+        planned = [name for path in paths for name in output_names("/dev/stdout" if path == "-" else path)]
+    except ValueError as error:
+        raise click.UsageError(f"{option}: {error}.") from None
     try:
         names.compare(planned, read)
     except names.Clash as clash:
@@ -197,6 +206,13 @@ def refuse_printed(planned: Sequence[names.Name], *, option: str = "--output") -
     for name in planned:
         if ours is not None and name.seen is not None and not name.is_special and os.path.samestat(ours, name.seen):
             raise click.UsageError(f"{option}: standard output goes to {path_text(name.path)} already.")
+
+
+def _config() -> list[str]:
+    """Return the redis.conf that this command reads, if it reads one."""
+    context = click.get_current_context(silent=True)
+    given = context.params.get("config") if context is not None else None
+    return [given] if given else []
 
 
 def _refuse_standard_output(read: Sequence[names.Reserved]) -> None:
@@ -220,11 +236,21 @@ def _read_at(path: str) -> list[names.Reserved]:
     try:
         found = lying_at(path)
     except (OSError, RdbkitError):
-        found = None
+        return [path, *_all_in(path)]
     sets = (found,) if isinstance(found, AofSet) else found.sets if isinstance(found, DataDir) else ()
     single = (*found.rdbs, *found.aofs) if isinstance(found, DataDir) else ()
     listed = [file.path for one in sets for file in (*one.files, *one.history)]
+    # Of a set whose manifest cannot be read, nobody knows which files belong to it.
+    listed += [file for one in sets if one.error is not None for file in _all_in(one.directory)]
     return [path, *(file.path for file in single), *listed, *(one.manifest_path or one.directory for one in sets)]
+
+
+def _all_in(directory: str) -> list[str]:
+    """Return what is in a directory; nothing where that is none, or cannot be read."""
+    try:
+        return [os.path.join(directory, name) for name in os.listdir(directory or os.curdir)]  # noqa: PTH118, PTH208
+    except OSError:
+        return []
 
 
 def say_partial(output: Output) -> None:

@@ -101,11 +101,15 @@ def command(
     words = None if before is None else before.encode("utf-8", "surrogateescape")
     if words is not None and not words.split():
         raise click.UsageError("--before needs the name of a command.")
+    if path == "-":
+        raise click.UsageError("repair reads back and forth in a file: save standard input to one first.")
+    if options["output"] == "-":
+        raise click.UsageError("--output: the result is a file, and does not go to standard output.")
     say_moments(quiet=quiet)
     output = options["output"]
     with open_output(None, [path]) as out:
         try:
-            refuse_printed(planned(output) if output and not options["dry_run"] else [])
+            refuse_printed(planned(output) if output is not None and not options["dry_run"] else [])
             account = repair(path, policy=policy or ("fix" if as_fix else "keep-most"), before=words, **options)
         except ValueError as error:
             raise click.UsageError(f"{path_text(str(error))}.") from None

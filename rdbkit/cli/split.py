@@ -57,7 +57,7 @@ def command(path: str, rdb: str, aof: str, force: bool, quiet: bool) -> None:
         except BrokenPipeError:
             raise
         except (RdbkitError, OSError) as error:
-            named = error.filename if isinstance(error, OSError) and error.filename else path
+            named = path if not isinstance(error, OSError) or error.filename is None else error.filename
             say(explain(named, error))
             for out in (head, tail):
                 say_partial(out)

@@ -1,14 +1,21 @@
-"""Owner, mode and extended attributes of a new file: those of the file that it stands for."""
+"""Owner, mode and extended attributes of a new file: those of the file that it is made from or replaces.
+
+A new file must not be open to anyone who could not read the old one, and must not carry a privilege: set-id bits and
+capabilities stay behind.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Protocol
 
 _NO_XATTR = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODATA)
+_ACL = "system.posix_acl_access"
+_PERMISSIONS = 0o777
+_GROUP = 0o070
 
 
 class Like(Protocol):
@@ -19,35 +26,61 @@ class Like(Protocol):
 
 
 def dress(fd: int, like: Like, *, owner: bool) -> None:
-    """Give a new file the mode and the extended attributes (access lists are among them) of another, and its owner."""
-    mine = os.fstat(fd)
-    if owner and (mine.st_uid, mine.st_gid) != (like.seen.st_uid, like.seen.st_gid):
+    """Give a new file the mode and the extended attributes of another, and with `owner` its owner.
+
+    Raises OSError where the owner or an attribute cannot be set.
+    """
+    if owner and not _is_owned_alike(fd, like.seen):
         os.fchown(fd, like.seen.st_uid, like.seen.st_gid)
-    for name in _attributes(like.fd):
-        try:
-            os.setxattr(fd, name, os.getxattr(like.fd, name))
-        except OSError as error:
-            # The labels of the security module are the system's to give.
-            if error.errno not in _NO_XATTR and not name.startswith("security."):
-                raise
-    os.fchmod(fd, stat.S_IMODE(like.seen.st_mode))
+    _copy_attributes(fd, like.fd, strict=True)
+    _set_mode(fd, like.seen)
 
 
-def dress_lightly(fd: int, seen: os.stat_result) -> None:
-    """Give a new file the mode of the file that it will replace, and its owner where we may."""
-    mine = os.fstat(fd)
-    if (mine.st_uid, mine.st_gid) != (seen.st_uid, seen.st_gid):
+def dress_lightly(fd: int, seen: os.stat_result, old: str | None = None) -> None:
+    """Give a new file the mode of another (`old` is its path), and its owner and attributes where we may."""
+    if not _is_owned_alike(fd, seen) and hasattr(os, "fchown"):
         with suppress(OSError):
             os.fchown(fd, seen.st_uid, seen.st_gid)
-    os.fchmod(fd, stat.S_IMODE(seen.st_mode))
+    if old is not None:
+        _copy_attributes(fd, old, strict=False)
+    _set_mode(fd, seen)
 
 
-def _attributes(fd: int) -> list[str]:
+def _is_owned_alike(fd: int, seen: os.stat_result) -> bool:
+    mine = os.fstat(fd)
+    return (mine.st_uid, mine.st_gid) == (seen.st_uid, seen.st_gid)
+
+
+def _set_mode(fd: int, seen: os.stat_result) -> None:
+    """Set the permissions; those of a group that is not the old one's are left out."""
+    if not hasattr(os, "fchmod"):
+        return
+    mode = seen.st_mode & _PERMISSIONS
+    if os.fstat(fd).st_gid != seen.st_gid:
+        with suppress(OSError):
+            os.fchown(fd, -1, seen.st_gid)
+        if os.fstat(fd).st_gid != seen.st_gid:
+            mode &= ~_GROUP
+    os.fchmod(fd, mode)
+
+
+def _copy_attributes(fd: int, source: int | str, *, strict: bool) -> None:
+    """Copy what users set, and the access list; other attributes are the system's to give."""
+    for name in _attributes(source):
+        try:
+            os.setxattr(fd, name, os.getxattr(source, name))
+        except OSError as error:
+            if strict and error.errno not in _NO_XATTR:
+                raise
+
+
+def _attributes(source: int | str) -> Iterator[str]:
     if not hasattr(os, "listxattr"):
-        return []
+        return
     try:
-        return os.listxattr(fd)
+        names = os.listxattr(source)
     except OSError as error:
         if error.errno in _NO_XATTR:
-            return []
+            return
         raise
+    yield from (name for name in names if name.startswith("user.") or name == _ACL)

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+#: Paths that stand for an open descriptor.
+_DESCRIPTOR = re.compile(r"/dev/(?:std(?P<name>in|out|err)|fd/(?P<fd>[0-9]{1,9}))|/proc/self/fd/(?P<proc>[0-9]{1,9})")
+_STANDARD = {"in": 0, "out": 1, "err": 2}
 #: An input or another file that must not be overwritten: a path, or a file descriptor.
 Reserved = str | int
 
@@ -34,14 +38,23 @@ class Name:
         return os.path.dirname(self.target) or os.curdir  # noqa: PTH120  a Path would normalise what the caller gave
 
     @property
+    def descriptor(self) -> int | None:
+        """The open descriptor that the path stands for, as /dev/fd/3; None: it stands for a file."""
+        return descriptor_of(self.path)
+
+    @property
     def is_special(self) -> bool:
-        """Whether the target is there and is neither a regular file nor a directory: a device, a FIFO, a socket."""
-        return self.seen is not None and not (stat.S_ISREG(self.seen.st_mode) or stat.S_ISDIR(self.seen.st_mode))
+        """Whether the target is there and is written directly: a device, a FIFO, a socket, an open descriptor."""
+        if self.seen is None:
+            return False
+        mode = self.seen.st_mode
+        return self.descriptor is not None or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
     @property
     def other_names(self) -> int:
         """How many other names (hard links) the regular file has that this name stands for now."""
-        return self.seen.st_nlink - 1 if self.seen is not None and stat.S_ISREG(self.seen.st_mode) else 0
+        regular = self.seen is not None and stat.S_ISREG(self.seen.st_mode) and not self.is_special
+        return self.seen.st_nlink - 1 if self.seen is not None and regular else 0
 
     def beside(self, suffix: str) -> Name:
         """Return the plan for NAME<suffix> in the same directory."""
@@ -50,16 +63,42 @@ class Name:
 
 
 def plan(path: str | os.PathLike[str]) -> Name:
-    """Return the plan for a path: a link is followed, as a shell's ">" does. Raises OSError where it cannot be seen."""
+    """Return the plan for a path: a link is followed, as a shell's ">" does.
+
+    Raises ValueError for an empty path, OSError where it cannot be seen.
+    """
     shown = os.fspath(path)
+    if not shown:
+        raise ValueError("an empty name is no file")
     try:
         seen = os.stat(shown)  # noqa: PTH116  a Path would normalise what the caller gave
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError as error:
+        # A name that is too long is the name of no file; with a suffix of ours it may become so.
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            raise
         seen = None
     # The links to open files in /dev/fd lead to no path; any other name is kept as given, because messages repeat it.
-    followed = os.path.islink(shown) and (seen is None or stat.S_ISREG(seen.st_mode))  # noqa: PTH114  as above
+    special = seen is not None and not (stat.S_ISREG(seen.st_mode) or stat.S_ISDIR(seen.st_mode))
+    followed = os.path.islink(shown) and not special and descriptor_of(shown) is None  # noqa: PTH114  as above
     target = os.path.realpath(shown) if followed else shown
     return Name(shown, target, seen)
+
+
+def descriptor_of(path: str) -> int | None:
+    """Return the descriptor that a path such as /dev/stdout or /dev/fd/3 stands for, else None."""
+    found = _DESCRIPTOR.fullmatch(path)
+    if found is None:
+        return None
+    return _STANDARD[found["name"]] if found["name"] else int(found["fd"] or found["proc"])
+
+
+def plan_directory(path: str | os.PathLike[str]) -> Name:
+    """Return the plan for a new directory, or for an empty one that is there: named by any path to it."""
+    shown = os.fspath(path)
+    name = plan(shown.rstrip(os.sep) or shown)
+    if name.seen is not None and stat.S_ISDIR(name.seen.st_mode):
+        return Name(shown, os.path.realpath(shown), name.seen)
+    return Name(shown, name.target, name.seen)
 
 
 def compare(names: Sequence[Name], reserved: Iterable[Reserved]) -> None:
@@ -73,15 +112,21 @@ def compare(names: Sequence[Name], reserved: Iterable[Reserved]) -> None:
         for other in names[:number]:
             if _is_same(name, other):
                 raise Clash(f"{other.path} and {name.path} are the same file")
+            if name.seen is None and other.seen is None and _is_alike(name, other):
+                raise Clash(f"{other.path} and {name.path} differ in case only: one file on some file systems")
 
 
 def _is_same(one: Name, other: Name) -> bool:
+    if one.descriptor is not None and one.descriptor == other.descriptor:
+        return True
     if one.seen is not None and other.seen is not None:
         return os.path.samestat(one.seen, other.seen) and not stat.S_ISCHR(one.seen.st_mode)
-    if (one.seen is None) != (other.seen is None):
-        return False
-    # Neither is there yet. Names that differ in case only are one file on some file systems, and nobody means that.
-    return _folded(one) == _folded(other) and _is_same_directory(one.directory, other.directory)
+    base, others = os.path.basename(one.target), os.path.basename(other.target)  # noqa: PTH119  as above
+    return base == others and one.seen is None and other.seen is None and _is_beside(one, other)
+
+
+def _is_alike(one: Name, other: Name) -> bool:
+    return _folded(one) == _folded(other) and _is_beside(one, other)
 
 
 def _folded(name: Name) -> str:
@@ -93,9 +138,10 @@ def _folded(name: Name) -> str:
     return unicodedata.normalize("NFC", base.casefold())
 
 
-def _is_same_directory(one: str, other: str) -> bool:
-    seen, others = status_of(one), status_of(other)
-    return one == other or (seen is not None and others is not None and os.path.samestat(seen, others))
+def _is_beside(one: Name, other: Name) -> bool:
+    seen, others = status_of(one.directory), status_of(other.directory)
+    same = seen is not None and others is not None and os.path.samestat(seen, others)
+    return same or one.directory == other.directory
 
 
 def status_of(file: Reserved) -> os.stat_result | None:
@@ -108,6 +154,8 @@ def status_of(file: Reserved) -> os.stat_result | None:
 
 def refuse_existing(name: Name, *, force: bool) -> None:
     """Raise FileExistsError, IsADirectoryError or OSError where a result that holds data must not be put."""
+    if name.path.endswith(os.sep):
+        raise IsADirectoryError(errno.EISDIR, "is the name of a directory: name a file", name.path)
     if name.seen is None:
         return
     if stat.S_ISDIR(name.seen.st_mode):

@@ -12,27 +12,21 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import count
 from types import TracebackType
 from typing import Self
 
 from rdbkit.files.attributes import Like, dress, dress_lightly
+from rdbkit.files.moves import finished, locked, move_new, named, signals_held, sync, sync_directory
 from rdbkit.files.names import Name
-
-try:
-    import fcntl
-except ImportError:  # Windows: there is no lock, and names are still created exclusively
-    fcntl = None  # type: ignore[assignment]
 
 #: What publishing may replace: whatever regular file is there, nothing, or only what was there at planning.
 ANYTHING, NOTHING, SEEN = "anything", "nothing", "seen"
 
 #: Bytes of a file name that leave room for a suffix of ours; file systems take 255.
 _LONGEST = 200
-_NO_LINK = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES)
-_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 #: Temporary names of this process that are neither published nor kept. Random names: what is there is ours.
 _pending: dict[str, None] = {}
@@ -47,8 +41,9 @@ def _no_step(_: str) -> None:
 class NewFile:
     """A file being written. Use it in a `with`: what is not published or kept when it is left is removed.
 
-    `like` is the file whose owner, mode and attributes it takes; None: those of the file that it replaces, else the
-    usual ones of a new file. `replaces`: ANYTHING, NOTHING or SEEN. Raises OSError with the target's name.
+    `like` is the file whose owner, mode and attributes it takes, `mode_of` one whose mode it takes; None: those of the
+    file that it replaces, else the usual ones of a new file. `replaces`: ANYTHING, NOTHING or SEEN. Raises OSError
+    with the target's name.
     """
 
     def __init__(
@@ -58,6 +53,7 @@ class NewFile:
         replaces: str = NOTHING,
         like: Like | None = None,
         owner: bool = True,
+        mode_of: os.stat_result | None = None,
         step: Step = _no_step,
     ) -> None:
         self.name = name
@@ -66,20 +62,26 @@ class NewFile:
         self._step = step
         self._open = True
         self._old: str | None = None
-        self.published = False
-        """Whether the file has its name."""
         step("create")
-        as_usual = like is None and name.seen is None
+        as_usual = like is None and mode_of is None and name.seen is None
         self.temporary, self.fd = _create(name, 0o666 if as_usual else 0o600)
         try:
             self._made = os.fstat(self.fd)
-            if like is not None:
-                dress(self.fd, like, owner=owner)
-            elif name.seen is not None:
-                dress_lightly(self.fd, name.seen)
+            with named(name):
+                if like is not None:
+                    dress(self.fd, like, owner=owner)
+                elif mode_of is not None:
+                    dress_lightly(self.fd, mode_of)
+                elif name.seen is not None:
+                    dress_lightly(self.fd, name.seen, name.target)
         except BaseException:
             self.discard()
             raise
+
+    @property
+    def published(self) -> bool:
+        """Whether the file has its name."""
+        return _is_at(self.name.target, self._made)
 
     def __enter__(self) -> Self:
         return self
@@ -90,18 +92,20 @@ class NewFile:
     def write(self, data: bytes | memoryview) -> int:
         """Write all of it; return how many bytes that are."""
         view = memoryview(data)
-        while view:
-            sent = os.write(self.fd, view)
-            self.size += sent
-            view = view[sent:]
+        with named(self.name):
+            while view:
+                sent = os.write(self.fd, view)
+                self.size += sent
+                view = view[sent:]
         return len(data)
 
     def close(self) -> None:
         """Make the content durable; nothing can be written any more."""
         if self._open:
-            _sync(self.fd)
-            self._open = False
-            os.close(self.fd)
+            with named(self.name):
+                sync(self.fd)
+                self._open = False
+                os.close(self.fd)
             self._step("written")
 
     def publish(self) -> None:
@@ -110,18 +114,21 @@ class NewFile:
         Raises FileExistsError where something is at the name that must not be replaced.
         """
         self.close()
-        with named(self.name), _locked(self.name.directory):
-            if not _is_at(self.temporary, self._made):
-                raise FileExistsError(errno.EEXIST, "another process replaced the file being written", self.name.path)
-            if self.replaces == NOTHING or (self.replaces == SEEN and self.name.seen is None):
-                self._take()
-            else:
-                self._replace()
-        self.published = True
-        _pending.pop(self.temporary, None)
-        self._step("published")
-        sync_directory(self.name.directory)
-        self._step("synced")
+        with signals_held():
+            with named(self.name), locked(self.name.directory):
+                if not _is_at(self.temporary, self._made):
+                    problem = "the unfinished file was removed or replaced meanwhile"
+                    raise FileExistsError(errno.EEXIST, problem, self.name.path)
+                if self.replaces == NOTHING or (self.replaces == SEEN and self.name.seen is None):
+                    self._take()
+                else:
+                    self._replace()
+            _pending.pop(self.temporary, None)
+            if self.replaces != ANYTHING:
+                finished.append(self.name.path)
+            self._step("published")
+            sync_directory(self.name.directory)
+            self._step("synced")
 
     def _take(self) -> None:
         try:
@@ -144,14 +151,22 @@ class NewFile:
         os.replace(self.temporary, target)  # noqa: PTH105  as above
 
     def withdraw(self) -> None:
-        """Take a published file back: what was at its name before is there again."""
-        if self.published and _is_at(self.name.target, self._made):
-            with suppress(OSError):
-                if self._old is None:
-                    os.unlink(self.name.target)  # noqa: PTH108  as above
-                else:
-                    os.replace(self._old, self.name.target)  # noqa: PTH105  as above
-                    _pending.pop(self._old, None)
+        """Take a published file back: what was at its name before is there again.
+
+        Where the old file could not be given a second name, the new one is left.
+        """
+        with signals_held(), suppress(OSError):
+            if not self.published:
+                return
+            if self._old is not None:
+                os.replace(self._old, self.name.target)  # noqa: PTH105  as above
+                _pending.pop(self._old, None)
+            elif self.replaces == NOTHING or (self.replaces == SEEN and self.name.seen is None):
+                os.unlink(self.name.target)  # noqa: PTH108  as above
+            else:
+                return
+            if self.name.path in finished:
+                finished.remove(self.name.path)
 
     def keep(self, suffix: str = ".partial", *, numbered: bool = False) -> str:
         """Keep what was written as NAME<suffix>, or the first NAME<suffix>-<n> that is free; return that name.
@@ -161,18 +176,20 @@ class NewFile:
         if self._open:
             self._open = False
             os.close(self.fd)
-        for number in count(1):
-            tail = suffix if number == 1 and not numbered else f"{suffix}-{number}"
-            try:
-                move_new(self.temporary, self.name.target + tail)
-            except FileExistsError:
-                continue
-            except OSError:
-                # Too long a name, most likely. What was written stays under the name that it has.
+        if self.published:
+            return self.name.path
+        with signals_held():
+            for number in count(1):
+                tail = suffix if number == 1 and not numbered else f"{suffix}-{number}"
+                try:
+                    move_new(self.temporary, self.name.target + tail)
+                except FileExistsError:
+                    continue
+                except OSError:
+                    # Too long a name, most likely. What was written stays under the name that it has.
+                    tail = self.temporary[len(self.name.target) :]
                 _pending.pop(self.temporary, None)
-                return self.temporary
-            _pending.pop(self.temporary, None)
-            return self.name.path + tail if self.name.path == self.name.target else self.name.target + tail
+                return self.name.path + tail if self.name.path == self.name.target else self.name.target + tail
         raise AssertionError
 
     def discard(self) -> None:
@@ -214,7 +231,7 @@ class NewDirectory:
         if self._mode is not None:
             os.chmod(self.path, self._mode)  # noqa: PTH101  see names.py
         sync_directory(self.path)
-        with named(self.name), _locked(self.name.directory):
+        with signals_held(), named(self.name), locked(self.name.directory):
             try:
                 os.rename(self.path, self.name.target)  # noqa: PTH104  as above
             except OSError as error:
@@ -222,22 +239,24 @@ class NewDirectory:
                     problem = "exists and is not an empty directory"
                     raise FileExistsError(errno.EEXIST, problem, self.name.path) from None
                 raise
-        _pending.pop(self.path, None)
-        self._step("published")
-        sync_directory(self.name.directory)
+            _pending.pop(self.path, None)
+            finished.append(self.name.path)
+            self._step("published")
+            sync_directory(self.name.directory)
 
 
 def publish_all(files: Sequence[NewFile]) -> None:
     """Publish new names in this order; where one of them fails, take the others back."""
     for file in files:
         file.close()
-    try:
-        for file in files:
-            file.publish()
-    except BaseException:
-        for file in files:
-            file.withdraw()
-        raise
+    with signals_held():
+        try:
+            for file in files:
+                file.publish()
+        except BaseException:
+            for file in files:
+                file.withdraw()
+            raise
 
 
 def discard_all() -> None:
@@ -306,45 +325,6 @@ def _is_at(path: str, made: os.stat_result) -> bool:
         return False
 
 
-def move_new(source: str, target: str) -> None:
-    """Rename a file to a name at which nothing may be. Raises FileExistsError where something is."""
-    try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno not in _NO_LINK:
-            raise
-        # No hard links here: the name is taken by an empty file, which is then replaced.
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        os.replace(source, target)  # noqa: PTH105  see names.py
-        return
-    os.unlink(source)  # noqa: PTH108  as above
-
-
-def second_name(target: str, suffix: str) -> str | None:
-    """Give a file the first free name NAME<suffix>-<n> as well, by a hard link; None where there are no such links."""
-    for number in count(1):
-        found = f"{target}{suffix}-{number}"
-        try:
-            os.link(target, found)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            if error.errno not in _NO_LINK:
-                raise
-            return None
-        return found
-    raise AssertionError
-
-
-def move_aside(target: str, suffix: str) -> str:
-    """Rename a file to the first free name NAME<suffix>-<n>; return that name."""
-    for number in count(1):
-        with suppress(FileExistsError):
-            move_new(target, f"{target}{suffix}-{number}")
-            return f"{target}{suffix}-{number}"
-    raise AssertionError
-
-
 def takes_links(target: str) -> bool:
     """Return whether the file can be given a second name (hard link)."""
     probe = _second_temporary(Name(target, target, None))
@@ -363,46 +343,3 @@ def _second_temporary(name: Name) -> str | None:
         del _pending[path]
         return None
     return path
-
-
-@contextmanager
-def named(name: Name) -> Iterator[None]:
-    """Let an OSError name the file that the caller asked for, not the temporary one."""
-    try:
-        yield
-    except OSError as error:
-        error.filename, error.filename2 = name.path, None
-        raise
-
-
-@contextmanager
-def _locked(directory: str) -> Iterator[None]:
-    """Keep other runs from publishing in a directory, between the look at a name and its replacement."""
-    handle = -1
-    if fcntl is not None:
-        with suppress(OSError):
-            handle = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        if handle >= 0:
-            os.close(handle)
-
-
-def _sync(fd: int) -> None:
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno not in _NO_SYNC:
-            raise
-
-
-def sync_directory(path: str | os.PathLike[str]) -> None:
-    """Make new names durable, where the system lets a directory be opened."""
-    with suppress(OSError):
-        directory = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from rdbkit.files import new
+from rdbkit.files import moves, new
 from rdbkit.files.names import plan
 from rdbkit.files.new import NewFile
 from rdbkit.repair.file import File
@@ -121,7 +121,7 @@ def need_room_for(target: str, new_size: int, old_size: int, system: System) -> 
 
 def back_up(old: File, target: str, system: System) -> str:
     """Give the old file a second name, or where that cannot be, make a copy of it; return the name."""
-    backup = new.second_name(target, ".bak")
+    backup = moves.second_name(target, ".bak")
     if backup is None:
         need_room(os.path.dirname(target) or os.curdir, old.size, system)  # noqa: PTH120  as above
         with NewFile(plan(target), like=old, step=system.step) as copy:

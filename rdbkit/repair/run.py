@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from rdbkit.aof.layout import find, would_load
 from rdbkit.aof.sets import AofFile, AofSet
 from rdbkit.errors import Corrupt, RdbkitError, Unsupported
+from rdbkit.files.names import descriptor_of
 from rdbkit.repair import policies
 from rdbkit.repair.account import Repaired, RepairedFile, describe
 from rdbkit.repair.cuts import Cut, NothingThere, find_cut
@@ -63,7 +64,12 @@ def repair(
         raise ValueError("a repair in place has no output")
     cut = Cut(until_time, until_offset, before, db)
     found, members = _members(path)
-    result = os.fspath(output or _beside(members[0].path if found is None else found.directory))
+    if output is None and not in_place and descriptor_of(path) is not None:
+        raise ValueError(f"{path} has no place beside it: name an output")
+    if output is None:
+        result = _beside(members[0].path) if found is None else _beside_directory(found.directory)
+    else:
+        result = os.fspath(output)
     if not in_place and not dry_run:
         # An existing file at the default name is no reason to refuse what needs no repair.
         refuse_output(
@@ -86,6 +92,12 @@ def repair(
 
 def _beside(path: str) -> str:
     return f"{path.rstrip(os.sep) or path}.repaired"
+
+
+def _beside_directory(path: str) -> str:
+    """Return the default output for a set; of a directory that is named by dots or not at all, by its real name."""
+    base = os.path.basename(path.rstrip(os.sep))  # noqa: PTH119  the path is what the caller gave
+    return _beside(os.path.realpath(path or os.curdir) if base in ("", ".", "..") else path)
 
 
 def _reserved(path: str, found: AofSet | None, members: list[AofFile]) -> list[str]:

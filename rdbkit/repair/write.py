@@ -20,8 +20,15 @@ from pathlib import Path
 from rdbkit.aof.manifest import Manifest, ManifestEntry, encode
 from rdbkit.aof.sets import AofFile, AofSet
 from rdbkit.files import names
+from rdbkit.files.moves import move_aside, signals_held, sync_directory
 from rdbkit.files.names import Name, plan
-from rdbkit.files.new import NOTHING, SEEN, NewDirectory, NewFile, move_aside, publish_all, sync_directory
+from rdbkit.files.new import (
+    NOTHING,
+    SEEN,
+    NewDirectory,
+    NewFile,
+    publish_all,
+)
 from rdbkit.repair.account import Doubt, Repaired, RepairedFile
 from rdbkit.repair.file import File
 from rdbkit.repair.inplace import (
@@ -94,10 +101,12 @@ def planned(output: str) -> list[Name]:
 
 def refuse_output(output: str, reserved: Sequence[names.Reserved], *, directory: bool, force: bool) -> None:
     """Raise Clash, FileExistsError or OSError for an output that must not be written."""
+    if directory:
+        names.compare([names.plan_directory(output)], reserved)
+        return
     found = planned(output)
     names.compare(found, reserved)
-    if not directory:
-        names.refuse_existing(found[0], force=force)
+    names.refuse_existing(found[0], force=force)
 
 
 # -- writing beside ----------------------------------------------------------------------------------------------------
@@ -119,7 +128,15 @@ def write_file(account: Repaired, job: Job, output: str, *, force: bool, system:
         # The result comes last: where it is, all that belongs to it is.
         publish_all(files)
     job.account = replace(job.told, output=output, side=sides[0].path if sides else None)
-    return replace(account_of(account.path, account.policy, [job], False), output=output, doubts=_growing([job]))
+    doubts = (*_growing([job]), *(() if sides else _stale(name)))
+    return replace(account_of(account.path, account.policy, [job], False), output=output, doubts=doubts)
+
+
+def _stale(name: Name) -> Iterator[Doubt]:
+    """Yield a doubt for what an earlier repair put beside a result that nothing was dropped from."""
+    for side in (name.beside(DROPPED), name.beside(INDEX)):
+        if side.seen is not None:
+            yield Doubt("stale-dropped", f"{side.path} is of an earlier repair: nothing was dropped from this result")
 
 
 def _growing(jobs: list[Job]) -> tuple[Doubt, ...]:
@@ -145,20 +162,25 @@ def _dropped(job: Job, sides: Sequence[Name], replaces: str, stack: ExitStack, s
     at = 0
     for one in job.dropped:
         size = one.end - one.start
-        row = {"file": job.file.path, "offset": one.start, "size": size, "reason": one.reason, "at": at}
+        row = {"file": _shown(job.file.path), "offset": one.start, "size": size, "reason": one.reason, "at": at}
         index.write(json.dumps({**row, "commands": commands.get(one.start)}).encode() + b"\n")
         at += size
     return [data, index]
 
 
+def _shown(path: str) -> str:
+    """Return a path as text: bytes that are none are written as hexadecimal digits."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def write_set(account: Repaired, jobs: list[Job], found: AofSet, output: str, system: System) -> Repaired:
     """Write all files and the manifest into a new directory, which appears when it is complete."""
-    name = plan(output)
+    name = names.plan_directory(output)
     need_room(name.directory, sum(total(job.ranges) for job in jobs), system)
     assert found.manifest_path is not None
     mode = os.stat(found.directory or os.curdir).st_mode & 0o7777  # noqa: PTH116  the path is what the caller gave
     with NewDirectory(name, mode=mode, step=system.step) as directory, ExitStack() as stack:
-        target = Path(name.path)
+        target = Path(output)
         for job in jobs:
             if not job.absent:
                 side = _write_member(job, Path(directory.path), stack, system)
@@ -250,10 +272,12 @@ def replace_all(account: Repaired, jobs: list[Job], found: AofSet | None, force:
         if not force:
             for job in jobs:
                 unchanged(job.file)
-        _put_in_place(ready, sides, system)
-        for job in changed:
-            if job.absent:
-                _put_aside(job)
+        with signals_held():
+            _put_in_place(ready, sides, system)
+            for job in changed:
+                if job.absent:
+                    _put_aside(job)
+        doubts += tuple(_written_meanwhile(job) for job in changed if os.fstat(job.file.fd).st_size != job.file.size)
     for job in changed:
         put = next((one for one in ready if one.old is job.file), None)
         if put is not None:
@@ -267,6 +291,11 @@ def _other_names(jobs: list[Job]) -> Iterator[Doubt]:
             others = job.file.seen.st_nlink - 1
             message = f"{job.file.path} has {others} other name{'s' if others > 1 else ''} (hard links): "
             yield Doubt("hard-links", message + "the repaired file is at this name only, the others keep the old one")
+
+
+def _written_meanwhile(job: Job) -> Doubt:
+    message = f"{job.file.path} was written to while it was replaced: what was added is in the backup only"
+    return Doubt("being-written", message)
 
 
 def _replacing(old: File, stack: ExitStack, system: System) -> NewFile:
@@ -323,8 +352,14 @@ def _take_back(ready: list[_Replacement], sides: list[NewFile]) -> None:
         with suppress(OSError):
             if one.new.published:
                 os.replace(one.backup, one.new.name.target)  # noqa: PTH105  as in files.new
-            else:
+            elif _is_there(one.old):
                 os.unlink(one.backup)  # noqa: PTH108  as above
+
+
+def _is_there(old: File) -> bool:
+    """Return whether the old file is still at its name: only then can its second name go."""
+    found = names.status_of(os.path.realpath(old.path))
+    return found is not None and os.path.samestat(found, old.seen)
 
 
 def _put_aside(job: Job) -> None:

@@ -27,11 +27,19 @@ class Output:
     """A sink for text and bytes; use it in a `with`, and call `finish` when everything was delivered.
 
     `path` None or "-" is standard output. Text replaces a regular file; what holds `data` (a part of an input) goes to
-    a new name, unless `force` lets it replace the file that is there. Leaving the `with` without `finish` abandons.
-    Raises OSError where a file cannot be written, BrokenPipeError when the reader went away.
+    a new name, with the mode of the file with this status, unless `force` lets it replace the file that is there.
+    Leaving the `with` without `finish` abandons. Raises ValueError for an empty path, OSError where a file cannot be
+    written, BrokenPipeError when the reader went away.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None, *, data: bool = False, force: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        data: bool = False,
+        force: bool = False,
+        mode_of: os.stat_result | None = None,
+    ) -> None:
         self.partial: str | None = None
         """The name of the unfinished result, once it was abandoned and holds anything."""
         standard = path is None or os.fspath(path) == "-"
@@ -44,7 +52,7 @@ class Output:
         self._waiting = 0
         self._file: NewFile | None = None
         self._open = True
-        self._raw: Any = _standard_output() if standard else self._create(names.plan(self.name), data, force)
+        self._raw: Any = _standard_output() if standard else self._create(names.plan(self.name), data, force, mode_of)
 
     def __enter__(self) -> Output:
         return self
@@ -130,21 +138,23 @@ class Output:
         if self._file is None:
             if self.name != "standard output":
                 self._raw.close()
-        elif self.bytes_written:
+        elif self._file.size:
             self.partial = self._file.keep()
         else:
             self._file.discard()
         return self.partial
 
-    def _create(self, name: Name, data: bool, force: bool) -> Any:
+    def _create(self, name: Name, data: bool, force: bool, mode_of: os.stat_result | None) -> Any:
+        if name.descriptor is not None:
+            return open(os.dup(name.descriptor), "wb", buffering=0)
         if name.is_special:
             return open(name.target, "wb", buffering=0)
-        if data:
-            names.refuse_existing(name, force=force)
-        elif name.seen is not None:
-            names.refuse_existing(name, force=True)
+        names.refuse_existing(name, force=force or not data)
+        if not data and name.seen is not None and not os.access(name.target, os.W_OK):
+            raise PermissionError(errno.EACCES, "is read-only", name.path)
         self.other_names = name.other_names
-        self._file = NewFile(name, replaces=ANYTHING if not data else SEEN if force else NOTHING)
+        replaces = ANYTHING if not data else SEEN if force else NOTHING
+        self._file = NewFile(name, replaces=replaces, mode_of=mode_of if data else None)
         return self._file
 
     def _send(self, view: memoryview) -> int:

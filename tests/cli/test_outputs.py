@@ -5,6 +5,7 @@ The table below lists each option that names a file to create; a test fails for 
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import json
 import os
@@ -427,3 +428,124 @@ def test_repair_of_a_set_creates_a_whole_directory(tmp_path: Path) -> None:
         ran = rdbkit("repair", home, "-o", path)
         assert (ran.status, "is an input" in ran.err) == (2, True), ran
     assert json.loads(rdbkit("repair", home, "-f", "json", "--dry-run").out)["changed"]
+
+
+# -- what is an input, and what is no name -----------------------------------------------------------------------------
+
+
+def test_a_configuration_is_an_input(tmp_path: Path) -> None:
+    (tmp_path / "input").write_bytes(RDB)
+    conf = tmp_path / "redis.conf"
+    conf.write_text("maxmemory-policy noeviction\n")
+    ran = rdbkit("keys", tmp_path / "input", "--config", conf, "-o", conf)
+    assert (ran.status, conf.read_text()) == (2, "maxmemory-policy noeviction\n")
+    assert "is an input" in ran.err
+
+
+@pytest.mark.parametrize("manifest", ["garbage\n", "file a.aof.2.incr.aof seq 2 type i\n"])
+def test_all_files_of_a_set_are_inputs_also_where_its_manifest_is_damaged(tmp_path: Path, manifest: str) -> None:
+    home = tmp_path / "set"
+    home.mkdir()
+    (home / "a.aof.manifest").write_text(manifest)
+    (home / "a.aof.2.incr.aof").write_bytes(MANY)
+    for path in home.iterdir():
+        before = path.read_bytes()
+        ran = rdbkit("check", home, "-o", path)
+        assert (ran.status, path.read_bytes()) == (2, before)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("keys", "input", "-o", ""), "an empty name"),
+        (("split", "mixed", "--rdb", "", "--aof", "a"), "an empty name"),
+        (("split", "mixed", "--rdb", "-", "--aof", "-"), "the same file"),
+        (("split", "mixed", "--rdb", "a", "--aof", "A"), "differ in case only"),
+        (("repair", "torn", "-o", ""), "an empty name"),
+        (("repair", "torn", "-o", "-"), "does not go to standard output"),
+        (("repair", "-", "-o", "x"), "save standard input"),
+        (("repair", "/dev/stdin"), "name an output"),
+    ],
+)
+def test_names_that_are_none(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    for name, content in (("input", RDB), ("mixed", MIXED), ("torn", TORN)):
+        (tmp_path / name).write_bytes(content)
+    ran = rdbkit(*words, cwd=tmp_path)
+    assert (ran.status, ran.out, len(ran.err.splitlines())) == (2, "", 1), ran
+    assert said in ran.err
+    assert names(tmp_path) == ["input", "mixed", "torn"]
+
+
+def test_an_open_descriptor_is_written_through(tmp_path: Path) -> None:
+    """As a shell does it: what is there stays in front, and a file without a name gets none."""
+    (tmp_path / "input").write_bytes(RDB)
+    line = _command(["get", "input", "key:7", "-q", "-o", "/dev/fd/7"])
+    for before, after in (("7>>log", "log"), ("7>gone", "gone")):
+        (tmp_path / after).write_text("earlier\n" if after == "log" else "")
+        remove = "" if after == "log" else "rm gone; "
+        ran = subprocess.run(
+            ["bash", "-c", f"exec {before}; {remove}{line}"], cwd=tmp_path, env=environment(), capture_output=True,
+            timeout=PATIENCE, check=False,
+        )  # fmt: skip
+        assert (ran.returncode, ran.stderr) == (0, b"")
+    assert (tmp_path / "log").read_text() == 'earlier\n"' + "x" * 40 + '"\n'
+    assert names(tmp_path) == ["input", "log"]
+
+
+def test_no_privilege_goes_with_the_mode(tmp_path: Path) -> None:
+    for name, content, words in (
+        ("torn", TORN, ("repair", "torn")),
+        ("mixed", MIXED, ("split", "mixed", "--rdb", "r", "--aof", "a")),
+    ):
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o6750)
+        rdbkit(*words, cwd=tmp_path)
+    made = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    del made["torn"], made["mixed"]
+    assert made == dict.fromkeys(
+        ("torn.repaired", "torn.repaired.dropped", "torn.repaired.dropped.jsonl", "r", "a"), 0o750
+    )
+
+
+def test_a_lock_that_another_holds_does_not_stop_the_work(tmp_path: Path) -> None:
+    (tmp_path / "input").write_bytes(RDB)
+    handle = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        assert rdbkit("keys", tmp_path / "input", "-o", tmp_path / "out").status == 0
+    finally:
+        os.close(handle)
+
+
+@pytest.mark.parametrize("name", ["a directory", "a directory/", "link", "."])
+def test_an_empty_directory_takes_a_set(tmp_path: Path, name: str) -> None:
+    home = tmp_path / "set"
+    home.mkdir()
+    (home / "a.aof.manifest").write_text("file a.aof.2.incr.aof seq 2 type i\n")
+    (home / "a.aof.2.incr.aof").write_bytes(TORN)
+    place = tmp_path / "a directory"
+    place.mkdir()
+    (tmp_path / "link").symlink_to(place)
+    ran = rdbkit("repair", home, "-o", name, cwd=place if name == "." else tmp_path)
+    assert ran.status == 5, ran
+    assert "a.aof.manifest" in names(place)
+    ran = rdbkit("repair", ".", cwd=home)
+    assert (ran.status, names(home)) == (5, ["a.aof.2.incr.aof", "a.aof.manifest"])
+    assert (tmp_path / "set.repaired").is_dir()
+
+
+def test_the_result_does_not_depend_on_whether_anybody_hears(tmp_path: Path) -> None:
+    (tmp_path / "input").write_bytes(RDB)
+    with Path("/dev/full").open("wb") as full:
+        process = start("keys", "input", "-o", "out", cwd=tmp_path, stderr=full, stdout=subprocess.DEVNULL)
+        assert process.wait(PATIENCE) == 0
+    assert (tmp_path / "out").stat().st_size
+
+
+def test_an_earlier_repair_s_dropped_bytes_are_not_taken_for_this_one_s(tmp_path: Path) -> None:
+    (tmp_path / "input").write_bytes(MANY)
+    for name in ("out", "out.dropped", "out.dropped.jsonl"):
+        (tmp_path / name).write_text("of yesterday")
+    ran = rdbkit("repair", tmp_path / "input", "-o", tmp_path / "out", "--force")
+    assert ran.status == 0
+    assert ran.out.count("is of an earlier repair") == 2

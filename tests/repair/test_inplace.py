@@ -271,3 +271,75 @@ def test_an_error_at_any_step_leaves_nothing(torn, in_place, fault):
         rdbkit.repair(torn, in_place=in_place, system=System(step=fail))
     assert torn.read_bytes() == TORN
     assert names(torn.parent) == {"appendonly.aof"}
+
+
+# -- a fault at each call that changes a name --------------------------------------------------------------------------
+
+CALLS = ("link", "replace", "rename", "unlink", "fsync")
+
+
+class At:
+    """Lets the n-th of the calls that change names fail, before it or after it was made."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int, after: bool, links: bool = True) -> None:
+        self.left = number
+        self.error: OSError | None = None
+        for name in CALLS:
+            real = getattr(os, name)
+
+            def faulty(*args, _real=real, _name=name, **options):
+                self.left -= 1
+                if self.left == 0 and not after:
+                    self.fail()
+                if _name == "link" and not links:
+                    self.error = self.error or (OSError() if self.left == 0 else None)
+                    raise OSError(errno.EPERM, "no links here")
+                done = _real(*args, **options)
+                if self.left == 0 and after:
+                    self.fail()
+                return done
+
+            monkeypatch.setattr(os, name, faulty)
+
+    def fail(self) -> None:
+        self.error = OSError(errno.EIO, "Input/output error")
+        raise self.error
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no-links"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("how", ["in-place", "new", "force"])
+def test_a_fault_at_each_call_loses_nothing(torn, how, after, links, monkeypatch):
+    """What the file and an older result held is somewhere; the file is the old one or the repaired one."""
+    home = torn.parent
+    options = {"in_place": True} if how == "in-place" else {"output": home / "out", "force": how == "force"}
+    older = {"out": b"older result", "out.dropped": b"older bytes", "out.dropped.jsonl": b"older index"}
+    number, faults = 0, 0
+    while True:
+        number += 1
+        monkeypatch.undo()
+        for path in home.iterdir():
+            path.unlink()
+        torn.write_bytes(TORN)
+        if how == "force":
+            for name, content in older.items():
+                (home / name).write_bytes(content)
+        fault = At(monkeypatch, number, after, links)
+        try:
+            rdbkit.repair(torn, **options)
+        except OSError:
+            faults += 1
+        monkeypatch.undo()
+        if fault.error is None:
+            break
+        left = {path.name: path.read_bytes() for path in home.iterdir()}
+        assert left[torn.name] in (TORN, GOOD)
+        if left[torn.name] == GOOD:
+            assert TORN in left.values(), left.keys()
+        if how != "in-place":
+            assert left[torn.name] == TORN
+        if how == "force" and left["out"] == older["out"]:
+            missing = [name for name, content in older.items() if left.get(name) != content]
+            assert not missing or not links
+        assert not any(content == b"" for name, content in left.items() if not name.endswith(".jsonl"))
+    assert faults >= 2

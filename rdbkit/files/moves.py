@@ -1,0 +1,169 @@
+"""Renaming without replacing, locks, and waiting signals: what creating files asks of the system."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+
+from rdbkit.files.names import Name
+
+try:
+    import fcntl
+except ImportError:  # Windows: there is no lock, and names are still created exclusively
+    fcntl = None  # type: ignore[assignment]
+
+#: Names that this process has given to files that hold data, for the last word of one that is interrupted.
+finished: list[str] = []
+
+#: Seconds for which the lock of a directory is waited for.
+_PATIENCE = 2.0
+_NO_LINK = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES)
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+
+def move_new(source: str, target: str) -> None:
+    """Rename a file to a name at which nothing may be. Raises FileExistsError where something is."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+    else:
+        os.unlink(source)  # noqa: PTH108  see names.py
+        return
+    if _rename_new(source, target):
+        return
+    # The name is taken by an empty file, which is then replaced: all that is left without links and such a rename.
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        os.replace(source, target)  # noqa: PTH105  as above
+    except BaseException:
+        os.unlink(target)  # noqa: PTH108  as above
+        raise
+
+
+def _rename_new(source: str, target: str) -> bool:
+    """Rename by Linux' renameat2, which replaces nothing; False where there is no such call."""
+    # Imported here: only file systems without hard links need it.
+    import ctypes
+
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if os.name == "posix" else None
+    if call is None:
+        return False
+    here, no_replace = -100, 1
+    if call(here, os.fsencode(source), here, os.fsencode(target), no_replace) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS):
+        return False
+    raise OSError(number, os.strerror(number), target)
+
+
+def second_name(target: str, suffix: str) -> str | None:
+    """Give a file the first free name NAME<suffix>-<n> as well, by a hard link; None where there are no such links."""
+    for number in count(1):
+        found = f"{target}{suffix}-{number}"
+        try:
+            os.link(target, found)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            return None
+        finished.append(found)
+        return found
+    raise AssertionError
+
+
+def move_aside(target: str, suffix: str) -> str:
+    """Rename a file to the first free name NAME<suffix>-<n>; return that name."""
+    for number in count(1):
+        with suppress(FileExistsError):
+            move_new(target, f"{target}{suffix}-{number}")
+            return f"{target}{suffix}-{number}"
+    raise AssertionError
+
+
+# -- around a change ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def named(name: Name) -> Iterator[None]:
+    """Let an OSError name the file that the caller asked for, not the temporary one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename2 is not None:
+            raise OSError(error.errno, error.strerror, name.path) from error
+        error.filename = name.path
+        raise
+
+
+@contextmanager
+def locked(directory: str) -> Iterator[None]:
+    """Keep other runs from publishing in a directory, between the look at a name and its replacement."""
+    handle = -1
+    try:
+        if fcntl is not None:
+            with suppress(OSError):
+                handle = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+                _wait_for_lock(handle)
+        yield
+    finally:
+        if handle >= 0:
+            os.close(handle)
+
+
+def _wait_for_lock(handle: int) -> None:
+    """Lock a directory; after a while go on without: anybody who may read it can hold such a lock."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.01)
+        else:
+            return
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Let signals that would interrupt this thread wait: what is begun here must not stop in the middle."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def sync(fd: int) -> None:
+    """Make a file's content durable, where the file system can."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+
+
+def sync_directory(path: str | os.PathLike[str]) -> None:
+    """Make new names durable, where the system lets a directory be opened."""
+    with suppress(OSError):
+        directory = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
