@@ -8,7 +8,7 @@ from rdbkit.wire cimport listpack, lzf
 cdef int _NOTHING, _SET, _ZSET, _HASH, _VALUE, _MEMBERS, _RANKED, _SPREAD, _FIELDS, _VALUES, _FIELDS_TTL, _NODES
 cdef int _DETAIL, _STRING, _PLAIN, _PACKED, _HASH_2
 cdef dict _WHAT, _PER
-cdef long long _UNKNOWN, _BATCH, _LEAST, _GAIN, _REMEMBERED, _NO_LIMIT, _DISTANT
+cdef long long _UNKNOWN, _BATCH, _LEAST, _GAIN, _REMEMBERED, _NO_LIMIT, _DISTANT, _DIGITS
 
 cdef class Weigher(Body):
     cdef public object terms, above
@@ -63,9 +63,10 @@ cdef class Weigher(Body):
     cpdef _weigh_items(self, list items, int per)
     @cython.locals(head=bytes, count="long long", width=int, inside=Cursor, start="long long")
     cpdef _intset(self)
+    @cython.locals(size="long long")
     cpdef _zipped(self, list items)
     cpdef _early(self, int kind)
-    @cython.locals(items=list, item=bytes, node="long long", held="long long")
+    @cython.locals(items=list, size="long long", node="long long", held="long long")
     cpdef _pushed_ziplist(self)
     @cython.locals(
         cursor=Cursor, nodes="long long", count="long long", start="long long", size="long long",
