@@ -33,6 +33,7 @@ class Run(NamedTuple):
     size: int
 
     def pieces(self) -> Iterator[bytes]:
+        """Yield them, a megabyte at a time."""
         full = b"a" * min(PIECE, self.size)
         for at in range(0, self.size, PIECE):
             yield full[: min(PIECE, self.size - at)]
@@ -150,16 +151,18 @@ def text(word: bytes) -> Rope:
     return [length(len(word)) + word]
 
 
-def stream(
-    put: Encode,
-    inside: Rope,
-    key: Rope = [b"\x10" + _ID],
-    group: Rope = text(b"g"),
-    consumer: Rope = text(b"c"),
-    producer: Rope = text(b"p"),
-    iid: Rope = text(b"i"),
-) -> Rope:
+_STREAM = {
+    "key": [b"\x10" + _ID],
+    "group": text(b"g"),
+    "consumer": text(b"c"),
+    "producer": text(b"p"),
+    "iid": text(b"i"),
+}
+
+
+def stream(put: Encode, inside: Rope, **given: Rope) -> Rope:
     """A stream (RDB 13) with a node, a group with a consumer that has an entry pending, and a producer."""
+    key, group, consumer, producer, iid = {**_STREAM, **given}.values()
     out: Rope = [b"\x01", *key, *put(inside)]
     out += [b"\x01\x05\x01\x05\x01\x00\x00\x01", b"\x01", *group, b"\x05\x01\x01", b"\x01" + _ID + bytes(8) + b"\x01"]
     out += [b"\x01", *consumer, bytes(16), b"\x01" + _ID]
@@ -186,8 +189,8 @@ def array(value: Rope) -> Rope:
     return [b"\x01\x00\x03", b"\x00", *value]
 
 
-#: A hash with field "a…a" needs the other field to sort before it: names are ordered by length.
 def template(put: Encode, run: Run) -> Rope:
+    """Return a template of two fields, in the order of servers: by length."""
     return [b"\xf2\x07\x02", *text(b"b"), *put([run])]
 
 
@@ -285,9 +288,9 @@ def records(name: str, form: str, size: int) -> Rope:
 
 FORMS = ("raw", "lzf", "gz", "xz", "bz2")
 _OPENERS: dict[str, Callable[[Path], object]] = {
-    "gz": lambda path: gzip.open(path, "wb", 1),
-    "xz": lambda path: lzma.open(path, "wb", preset=0),
-    "bz2": lambda path: bz2.open(path, "wb", 1),
+    "gz": lambda path: gzip.GzipFile(path, "wb", 1),
+    "xz": lambda path: lzma.LZMAFile(path, "wb", preset=0),  # noqa: SIM115  closed by who calls it
+    "bz2": lambda path: bz2.BZ2File(path, "wb", compresslevel=1),
 }
 
 
@@ -320,6 +323,8 @@ COMMANDS = {
 
 
 class Measured(NamedTuple):
+    """What a run of rdbkit came to: peak in bytes of resident memory, seconds of CPU."""
+
     status: int
     peak: int
     seconds: float

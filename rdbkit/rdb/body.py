@@ -324,7 +324,7 @@ class Body:
             if size > 20:
                 cursor.skip(packed)
             else:
-                self._number(lzf.decompress(cursor.take(packed), size, start))
+                self._number(cursor.unpack(packed, size, start))
                 return size
         else:
             size = cursor.claim()

@@ -37,8 +37,7 @@ HINTS = {
     "bad-manifest": "put a sound copy of the manifest back",
     "missing-file": "put the file back; a server does not start without it",
     "history-is-live": "do not start a server with it: list the file once",
-    "limit-exceeded": "--max-item says how long a key may be; servers take a string of more than 512 MiB only if"
-    " proto-max-bulk-len was raised",
+    "limit-exceeded": "for a key, give a larger --max-item",
     "not-checked": "check again with room in the directory for temporary files (TMPDIR)",
     "partial": "make it again with `rdbkit report --partial`",
     "not-partial": "`rdbkit report --partial` makes what --merge reads",

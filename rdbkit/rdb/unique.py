@@ -2,8 +2,9 @@
 
 Each name leaves a 64-bit fingerprint. Python's own hash of bytes is one: SipHash with a key drawn anew for each
 process, so no file can be made to collide; names too long to be held have digests with such a key. Fingerprints
-gather in small sorted runs that are dealt out by their top bits; above `BUDGET` what each share holds goes to a temporary file. In the end every share is looked at by itself.
-Equal fingerprints are candidates, not verdicts: who asks confirms them by reading again.
+gather in small sorted runs that are dealt out by their top bits; above `BUDGET` what each share holds goes to
+a temporary file. In the end every share is looked at by itself. Equal fingerprints are candidates, not verdicts: who
+asks confirms them by reading again.
 """
 
 from __future__ import annotations

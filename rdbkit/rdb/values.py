@@ -23,7 +23,7 @@ from rdbkit.errors import Corrupt
 from rdbkit.rdb import spec
 from rdbkit.rdb.modules import Module, module_name, read_parts
 from rdbkit.rdb.streams import Stream, StreamReader
-from rdbkit.wire import intset, listpack, lzf, ziplist, zipmap
+from rdbkit.wire import intset, listpack, ziplist, zipmap
 from rdbkit.wire.cursor import Cursor
 from rdbkit.wire.spool import LongItem, Spool
 
@@ -96,7 +96,7 @@ def _items(decoder: Decoder, codec: Any, width: int, what: str) -> Parts:
     start = cursor.tell()
     size, packed = cursor.head()
     if size <= _WHOLE:
-        data = cursor.take(size) if packed < 0 else lzf.decompress(cursor.take(packed), size, start)
+        data = cursor.take(size) if packed < 0 else cursor.unpack(packed, size, start)
         items = codec.items(data, start)
         if width > 1 and len(items) % width:
             raise decoder.bad(f"{len(items)} items in a {what}, no multiple of {width}", start, f"bad-{what}")

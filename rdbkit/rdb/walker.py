@@ -39,8 +39,8 @@ _STRING = spec.STRING
 LONG_KEY: Final = -1
 #: Bytes of a key that are held, unless the plan says otherwise.
 MAX_ITEM: Final = 1 << 22
-#: Bytes of a longer key that its error shows.
-_SHOWN = 40
+#: No plan makes it longer than this: the longest string that is ever held whole.
+_LONGEST = 1 << 29
 _AUX, _CRON, _EXPIRETIME_MS = spec.AUX, spec.CRON, spec.EXPIRETIME_MS
 
 #: Positions in an entry. `size` counts from `offset` (the first attribute, else the type byte) to the end of the body;
@@ -150,7 +150,7 @@ class Walker:
         self.level = plan.level
         self.retain = plan.retain
         self.body.watches = plan.watches
-        self.max_item = plan.max_item
+        self.max_item = min(plan.max_item, _LONGEST)
         self.dbs, self.types, self.pattern, self.ttl = plan.dbs, plan.types, plan.pattern, plan.ttl
         self.selects = not (plan.dbs is None and plan.types is None and plan.pattern is None and not plan.ttl)
 

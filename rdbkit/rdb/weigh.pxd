@@ -3,7 +3,7 @@ from rdbkit.rdb.body cimport Body
 from rdbkit.rdb.slices cimport Slices
 from rdbkit.rdb.stream_scale cimport StreamScale
 from rdbkit.wire.cursor cimport Cursor, digits
-from rdbkit.wire cimport listpack, lzf
+from rdbkit.wire cimport listpack
 
 cdef int _NOTHING, _SET, _ZSET, _HASH, _VALUE, _MEMBERS, _RANKED, _SPREAD, _FIELDS, _VALUES, _FIELDS_TTL, _NODES
 cdef int _DETAIL, _STRING, _PLAIN, _PACKED, _HASH_2
@@ -40,7 +40,7 @@ cdef class Weigher(Body):
         spread="const long long[::1]", variance="long long", spreads=bint, plain_tail=bint,
     )
     cpdef int _items(self, long long count, int strings, int tail, long long limit) except -1
-    @cython.locals(cursor=Cursor, start="long long", first=int, number="long long", size="long long", packed="long long", stored="long long", text=bytes)
+    @cython.locals(cursor=Cursor, start="long long", first=int, number="long long", size="long long", packed="long long", stored="long long")
     cpdef long long _packed_item(self) except -1
     @cython.locals(cursor=Cursor, size=int)
     cpdef bint _tail(self, int tail, bint packing) except -1

@@ -24,7 +24,7 @@ from rdbkit.rdb.shape import DETAIL, Shape
 from rdbkit.rdb.slices import Slices
 from rdbkit.rdb.stream_scale import StreamScale
 from rdbkit.rdb.terms import Terms
-from rdbkit.wire import listpack, lzf, ziplist
+from rdbkit.wire import listpack, ziplist
 from rdbkit.wire.cursor import Cursor, digits
 
 _NOTHING, _SET, _ZSET, _HASH, _VALUE = range(5)
@@ -319,8 +319,7 @@ class Weigher(Body):
             cursor.skip(stored)
             self._pack_string(size)
         else:
-            text = cursor.take(stored)
-            self._pack_text(text if packed < 0 else lzf.decompress(text, size, start))
+            self._pack_text(cursor.take(size) if packed < 0 else cursor.unpack(packed, size, start))
         return size
 
     def _tail(self, tail: int, packing: bool) -> bool:

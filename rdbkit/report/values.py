@@ -148,7 +148,9 @@ class Expiries:
             self._spool = SpooledTemporaryFile(_SPOOL, "w+", encoding="utf-8", newline="")  # noqa: SIM115
             before = "{"
         self._spool.write(before)
-        self._spool.writelines(member)
+        # One by one: only a write looks at whether memory is to be left.
+        for piece in member:
+            self._spool.write(piece)
 
 
 class ValueWriter:

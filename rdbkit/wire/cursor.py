@@ -273,7 +273,7 @@ class Cursor:
         if size > _WHOLE:
             self.skip(packed)
             self._too_long(size, start)
-        return lzf.decompress(self.take(packed), size, start)
+        return self.unpack(packed, size, start)
 
     def item(self) -> Any:
         """Read a string as `string` does, but one too long to be held as a LongItem, where there is a spool for it."""
@@ -286,7 +286,7 @@ class Cursor:
         start = self.tell()
         size, packed = self.head()
         if size <= _LONG:
-            return self.take(size) if packed < 0 else lzf.decompress(self.take(packed), size, start)
+            return self.take(size) if packed < 0 else self.unpack(packed, size, start)
         self._promised(size if packed < 0 else packed)
         if packed < 0:
             return self.spool.take(self, size)
@@ -308,7 +308,7 @@ class Cursor:
         start = self.tell()
         size, packed = self.head()
         if size <= most:
-            return self.take(size) if packed < 0 else lzf.decompress(self.take(packed), size, start)
+            return self.take(size) if packed < 0 else self.unpack(packed, size, start)
         self.skip(size if packed < 0 else packed)
         self.passed = size
         return None
@@ -346,6 +346,14 @@ class Cursor:
         if size // lzf.RATIO > packed:
             raise Corrupt(f"{packed} packed bytes cannot hold the {size} claimed", offset=start, code="bad-lzf")
         return packed, size
+
+    def unpack(self, packed: int, size: int, start: int) -> bytes:
+        """Read the rest of an LZF string whose head was just read; `start` is its offset, for errors."""
+        # No instruction yields less than half of its own bytes: more of them need not be held to be refused.
+        if packed > 2 * size:
+            self.skip(packed)
+            raise Corrupt(f"{packed} packed bytes where {size} are claimed", offset=start, code="bad-lzf")
+        return lzf.decompress(self.take(packed), size, start)
 
     def strings(self, count: int, width: int = 1) -> list[Any]:
         """Read `count` strings as `item` does.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LONG: Final = 1 << 19
 MEASURED, SUMMED, KEPT = range(3)
 #: Bytes of an item that stay in memory, for messages.
-HEAD: Final = 128
+HEAD: Final = 1024
 #: Bytes read of an item at a time.
 PIECE: Final = 1 << 16
 #: A file takes no further items from this size on.
@@ -85,10 +85,15 @@ class LongItem:
             at += len(piece)
             yield piece
 
-    def __hash__(self) -> int:
+    @property
+    def digest(self) -> bytes:
+        """Sixteen bytes that depend on the content and on this process; b"" for MEASURED items."""
         if self._digest is None:
-            self._digest = _size_only(self._size) if self._file is None else self._summed()
-        return int.from_bytes(self._digest[:8], "little", signed=True)
+            self._digest = b"" if self._file is None else self._summed()
+        return self._digest
+
+    def __hash__(self) -> int:
+        return int.from_bytes(self.digest[:8], "little", signed=True)
 
     def _summed(self) -> bytes:
         running = _digest()
@@ -105,7 +110,8 @@ class LongItem:
         if len(other) != self._size or other[:HEAD] != self.head:
             return False
         if isinstance(other, LongItem) and (self._file is None or other._file is None):
-            return self._digest is not None and self._digest == other._digest
+            # Of one that was only measured nobody knows.
+            return self.digest == other.digest != b""
         return self._compare(other) == 0
 
     def __lt__(self, other: LongItem | bytes) -> bool:
@@ -151,10 +157,6 @@ def _digest() -> Any:
     from hashlib import blake2b
 
     return blake2b(digest_size=16, key=_KEY)
-
-
-def _size_only(size: int) -> bytes:
-    return size.to_bytes(16, "little")
 
 
 #: A byte string in either form.
