@@ -12,6 +12,7 @@ from rdbkit.rdb import spec, walker
 from rdbkit.rdb.shape import COST, ELEMENTS
 from rdbkit.rdb.values import DECODERS, Decoder, Parts, value
 from rdbkit.wire.cursor import Cursor
+from rdbkit.wire.spool import Spool
 
 if TYPE_CHECKING:
     from rdbkit.snapshot import Snapshot
@@ -47,8 +48,8 @@ class Record:
 class _Live(Decoder):
     """Reads an open body from the file itself. Its damage hides all that follows: nothing else knows where it ends."""
 
-    def __init__(self, kind: int, snapshot: Snapshot) -> None:
-        super().__init__(kind, snapshot.cursor, snapshot.templates)
+    def __init__(self, kind: int, snapshot: Snapshot, spool: Spool | None) -> None:
+        super().__init__(kind, snapshot.cursor, snapshot.templates, spool)
         self._snapshot = snapshot
 
     def parts(self) -> Parts:
@@ -197,16 +198,23 @@ class Entry:
         found: tuple[int, ...] = extra.get("meta", ()) if extra else ()
         return found
 
+    @property
+    def names_are_long(self) -> bool:
+        """Whether the file has hash templates with field names that are too long to be held."""
+        spool = self._snapshot.walker.spool
+        return spool is not None and spool.count > 0
+
     def members(self) -> dict[bytes, int]:
         """Return the expiries that KeyDB's records give of the value's members."""
         extra = self._row[walker.EXTRA]
         found: dict[bytes, int] = extra.get("members", {}) if extra else {}
         return found
 
-    def decoder(self) -> Decoder:
+    def decoder(self, spool: Spool | None = None) -> Decoder:
         """Return a reader of the body: its `parts()` in batches, and afterwards what else the body told.
 
-        Raises Passed where the body is behind us on a pipe.
+        With a spool, what is too long to be held comes as LongItems. Raises Passed where the body is behind us on a
+        pipe.
         """
         row = self._row
         start = row[walker.BODY_OFFSET]
@@ -215,18 +223,18 @@ class Entry:
             cursor = Cursor(body, base=start)
         elif self._snapshot.is_open(self) and not self._passed:
             self._passed = True
-            self._live = _Live(row[walker.TYPE], self._snapshot)
+            self._live = _Live(row[walker.TYPE], self._snapshot, spool)
             return self._live
         else:
             cursor = self._again()
-        return Decoder(row[walker.TYPE], cursor, self._snapshot.templates)
+        return Decoder(row[walker.TYPE], cursor, self._snapshot.templates, spool)
 
-    def reread(self) -> Decoder:
+    def reread(self, spool: Spool | None = None) -> Decoder:
         """Return a reader of the body from a further reading of the file: damage in it leaves the walk alone.
 
         Raises Passed where there is no such reading, as from a pipe.
         """
-        return Decoder(self._row[walker.TYPE], self._again(), self._snapshot.templates)
+        return Decoder(self._row[walker.TYPE], self._again(), self._snapshot.templates, spool)
 
     def parts(self) -> Iterator[Any]:
         """Yield the value one part at a time, in file order, for values that do not fit in memory.

@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import Any, BinaryIO, Protocol, Self
 
 from rdbkit.entry import Entry, Record
-from rdbkit.errors import Corrupt, RdbkitError, Unsupported
+from rdbkit.errors import Corrupt, LimitExceeded, RdbkitError, Unsupported
 from rdbkit.rdb import ahead, encoding, limits, spec, walker
 from rdbkit.rdb.body import Body
 from rdbkit.rdb.compressed import Evidence
@@ -37,8 +37,13 @@ from rdbkit.wire.cursor import Cursor
 _REMEMBERED = 1 << 26
 #: Further readings of the file that may be open at a time, for values that were not kept.
 _READINGS = 8
+#: Entries whose keys are too long to be held are named up to this many.
+_LONG_KEYS = 20
 #: Bytes by which what follows an RDB is recognised.
 _TAIL_SEEN = 64
+
+#: What is read of a snapshot, unless the caller says otherwise.
+DEFAULT_PLAN = Plan(level=walker.SHAPE, retain=True)
 
 Openable = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
@@ -92,8 +97,9 @@ class Snapshot:
     `kind` is "rdb"; `product` is "redis", "valkey", "keydb" or "dragonfly"; `version` the RDB version; `producer` the
     text of the server version that wrote it, None where the file does not say; `target` the server that encodings are
     told for. `aux`, `functions`, `databases` and `checksum` fill up while the file is read; `unkept` counts what was
-    too much to be remembered: "function" (libraries over 16 MiB, or 64 MiB of them in all), "aux field", and "member
-    expiry" (KeyDB: of sets over 1 MiB).
+    too much to be remembered: "function" (libraries over 16 MiB, or 64 MiB of them in all), "aux field", "member
+    expiry" (KeyDB: of sets over 1 MiB), and "key" (entries whose keys are longer than the plan's `max_item`: they are
+    counted in `databases` and nowhere else; `long_keys` has an error for each of the first twenty).
     """
 
     def __init__(
@@ -113,6 +119,7 @@ class Snapshot:
         self.aux: dict[str, bytes] = {}
         self.functions: list[bytes] = []
         self.unkept: Counter[str] = Counter()
+        self.long_keys: list[LimitExceeded] = []
         self.templates: dict[int, tuple[bytes, ...]] = {}
         self.databases: dict[int, Database] = {}
         self.modules_aux: list[tuple[int, int]] = []
@@ -132,7 +139,7 @@ class Snapshot:
         self._failure: RdbkitError | None = None
         update = crc64.update() if verify else None
         self.cursor = Cursor(source=source, base=source.start, update=update)
-        self.walker = Walker(self.cursor, plan or Plan(level=walker.SHAPE, retain=True), verify=verify)
+        self.walker = Walker(self.cursor, plan or DEFAULT_PLAN, verify=verify)
         self.templates = self.walker.body.templates
         self.version = self.walker.version
         self.walker.prologue()
@@ -293,7 +300,9 @@ class Snapshot:
 
     def _note(self, record: walker.Record) -> None:
         _, kind, payload = record
-        if kind == spec.AUX:
+        if kind == walker.LONG_KEY:
+            self._note_long_key(*payload)
+        elif kind == spec.AUX:
             self._note_aux(payload)
         elif kind == spec.SELECTDB:
             self.databases.setdefault(payload, Database())
@@ -310,6 +319,15 @@ class Snapshot:
             self.modules_aux.append(payload)
         elif kind == spec.SLOT_IMPORT and self._remember(128 * len(payload[1])):
             self.slot_imports.append(payload)
+
+    def _note_long_key(self, error: LimitExceeded, expires: bool) -> None:
+        """Take note of an entry whose key was too long to be held: it counts, and is left out."""
+        database = self.databases.setdefault(error.db or 0, Database())
+        database.keys += 1
+        database.expires += expires
+        self.unkept["key"] += 1
+        if len(self.long_keys) < _LONG_KEYS:
+            self.long_keys.append(error)
 
     def _note_aux(self, payload: tuple[bytes, bytes, int]) -> None:
         name, text, _ = payload
@@ -434,6 +452,7 @@ def open(  # noqa: A001  rdbkit.open is to be called by that name
     now: int | None = None,
     plan: Plan | None = None,
     verify: bool = True,
+    max_item: int | None = None,
 ) -> Snapshot:
     """Open a snapshot: a path, "-" for standard input, bytes, or a binary file object; packed or not.
 
@@ -446,6 +465,8 @@ def open(  # noqa: A001  rdbkit.open is to be called by that name
     try:
         refuse_aof(source)
         goal = Target.parse(target) if isinstance(target, str) else target
+        if max_item is not None:
+            plan = changed(plan or DEFAULT_PLAN, max_item=max_item)
         return Snapshot(source, target=goal, settings=settings, allocator=allocator, now=now, plan=plan, verify=verify)
     except BaseException:
         source.close()

@@ -15,12 +15,13 @@ from rdbkit import snapshot as snapshots
 from rdbkit.entry import Entry
 from rdbkit.errors import LimitExceeded, Passed, RdbkitError, Truncated
 from rdbkit.rdb import spec, walker
-from rdbkit.rdb.check import Finding, function_problems, problems
+from rdbkit.rdb.check import Finding, function_problems, level_of, problems
 from rdbkit.rdb.modules import module_name
 from rdbkit.rdb.unique import Unique, fingerprint
 from rdbkit.rdb.values import Decoder
 from rdbkit.rdb.walker import Plan
 from rdbkit.snapshot import Snapshot
+from rdbkit.wire.spool import Spool, SpoolError
 
 #: The greatest database number that a server can be configured to have.
 _MAX_DB = (1 << 31) - 1
@@ -60,9 +61,11 @@ class Check:
         require_checksum: bool = False,
         verify: bool = True,
         progress: Callable[[Snapshot], Any] | None = None,
+        max_item: int = walker.MAX_ITEM,
         **options: Any,
     ) -> None:
         self.what = what
+        self.plan = Plan(retain=True, max_item=max_item)
         self.options = {"settings": settings, "verify": verify, **options}
         self.settings = settings or {}
         self.require_checksum = require_checksum
@@ -111,7 +114,7 @@ class Check:
             yield from self._changes(self.snapshot)
 
     def _open(self) -> Snapshot:
-        return snapshots.open(self.what, plan=Plan(retain=True), **self.options)
+        return snapshots.open(self.what, plan=self.plan, **self.options)
 
     def _behind(self, snapshot: Snapshot) -> Iterator[Finding]:
         """Yield what is wrong behind the RDB: nothing of it is looked at here."""
@@ -171,11 +174,20 @@ class Check:
         # A retained body is framed: its damage is its own. So is that of a long one, if the file can be read beside the
         # walk, which steps over it. In one that streams by, what follows damage cannot be found.
         twice = row[walker.BODY] is None and snapshot.source.seekable and not snapshot.source.packing
-        again = entry.reread if twice else entry.decoder
+        read = entry.reread if twice else entry.decoder
+
+        def again() -> Decoder:
+            return read(Spool(level_of(entry.type_id)))
+
         decoder = again()
         try:
             for severity, code, message in problems(decoder, again):
                 yield Finding(severity, code, message, *where)
+        except SpoolError as error:
+            if row[walker.BODY] is None and not (twice and self._steps_over(snapshot)):
+                raise
+            yield Finding("warning", "not-checked", f"the value was not checked: {error.strerror}", *where)
+            return
         except RdbkitError as error:
             error.locate(entry.db, entry.key)
             if row[walker.BODY] is None and not (twice and self._steps_over(snapshot)):
@@ -221,6 +233,11 @@ class Check:
     def _pending_records(self) -> Iterator[Finding]:
         assert self.snapshot is not None
         for offset, kind, payload in self.snapshot.take_records():
+            if kind == walker.LONG_KEY:
+                error, expires = payload
+                self.keys += 1
+                self.expires += expires
+                yield replace(Finding.of(error), severity="warning")
             handler = _RECORDS.get(kind)
             if handler is not None:
                 for severity, code, message in handler(self, payload):
@@ -297,7 +314,7 @@ class Check:
         """Walk the file once more, as far as it was read."""
         assert self.snapshot is not None
         source = self.snapshot.source.reopen(self.snapshot.source.start)
-        with Snapshot(source, plan=Plan(), verify=False) as again:
+        with Snapshot(source, plan=replace(self.plan, retain=False), verify=False) as again:
             try:
                 for batch in again.batches():
                     yield from batch

@@ -28,7 +28,7 @@ from rdbkit.aof.reader import has_preamble
 from rdbkit.aof.sets import Remark, text
 from rdbkit.errors import RdbkitError, Unsupported
 from rdbkit.rdb.check import Finding
-from rdbkit.rdb.walker import Plan
+from rdbkit.rdb.walker import MAX_ITEM
 from rdbkit.snapshot import Snapshot
 from rdbkit.source import Source, open_source
 from rdbkit.target import Target
@@ -160,7 +160,7 @@ class Part(Check):
 
     def _open(self) -> Snapshot:
         assert self.source is not None
-        return open_preamble(self.source, in_set=self.in_set, plan=Plan(retain=True), **self.options)
+        return open_preamble(self.source, in_set=self.in_set, plan=self.plan, **self.options)
 
     def _plain(self, source: Source) -> Iterator[Finding]:
         """Check a file of commands alone."""
@@ -338,18 +338,20 @@ def check(
     settings: dict[str, str] | None = None,
     require_checksum: bool = False,
     strict: bool = False,
+    max_item: int = MAX_ITEM,
 ) -> Checked:
     """Check a file, an AOF set or a data directory as `rdbkit check` does; `strict` counts warnings as errors.
 
-    `target` is the server whose ways with damage are told. Damage is a finding, not an exception; raises OSError where
-    something cannot be read.
+    Keys of more than `max_item` bytes are stepped over, with a warning. `target` is the server whose ways with damage
+    are told. Damage is a finding, not an exception; raises OSError where something cannot be read.
     """
     goal = Target.parse(target) if isinstance(target, str) else target
     findings: list[Finding] = []
     parts: list[Part] = []
     counts: Counter[str] = Counter()
     try:
-        for part in Checking(what, target=goal, settings=settings, require_checksum=require_checksum).parts():
+        checking = Checking(what, target=goal, settings=settings, require_checksum=require_checksum, max_item=max_item)
+        for part in checking.parts():
             several = isinstance(part, Listing) or bool(findings and findings[0].file) or part.role != "single"
             findings += (replace(f, file=f.file or part.name) if several else f for f in part.findings())
             counts.update(part.counts)

@@ -302,6 +302,7 @@ def report(
     depth: int | None = None,
     heap: bool = False,
     verify: bool = True,
+    max_item: int = walker.MAX_ITEM,
 ) -> Picture:
     """Read files and return the whole picture; options as for `rdbkit.open`.
 
@@ -311,7 +312,7 @@ def report(
     """
     found = Report(limit, fold, separators, depth, heap)
     for one in what:
-        plan = Plan(level=walker.SHAPE)
+        plan = Plan(level=walker.SHAPE, max_item=max_item)
         with open_snapshot(
             one, target=target, settings=settings, allocator=allocator, now=now, plan=plan, verify=verify
         ) as snapshot:

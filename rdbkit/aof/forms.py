@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from rdbkit.rdb.values import Decoder
 from rdbkit.target import Target
+from rdbkit.wire.spool import Spool
 
 #: Items of a command: AOF_REWRITE_ITEMS_PER_CMD of the servers.
 ITEMS = 64
@@ -59,7 +60,7 @@ class Entry(Protocol):
     def body(self) -> bytes | None:
         """The body's bytes, where they are at hand."""
 
-    def decoder(self) -> Decoder:
+    def decoder(self, spool: Spool | None = None, /) -> Decoder:
         """Return a reader of the body; Passed where it cannot be read (again)."""
 
     def copy_to(self, out: Any, /) -> int:

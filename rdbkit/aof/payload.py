@@ -20,6 +20,7 @@ from rdbkit.rdb.values import Decoder
 from rdbkit.rdb.writer import Product, dump_payload, encode, writable
 from rdbkit.target import Target
 from rdbkit.wire import crc64, listpack
+from rdbkit.wire.spool import MEASURED, Item, Spool
 
 #: Types that refer to a template of their file, and those that bring its names along: what Redis 8.10 rewrites them as.
 TEMPLATES = {spec.HASH_TMPL_LP_REF: spec.HASH_TMPL_LP, spec.HASH_TMPL_ARRAY_REF: spec.HASH_TMPL_ARRAY}
@@ -110,17 +111,17 @@ def template_payload(type_id: int, fields: Sequence[tuple[bytes, bytes, None]], 
 
 def _divided(entry: Entry) -> bool:
     """Tell whether a body holds an item that the two generations write differently."""
-    batches: Iterator[Sequence[bytes]]
+    batches: Iterator[Sequence[Item]]
     if entry.type == "stream":
-        batches = _stream_items(entry.decoder())
+        batches = _stream_items(entry.decoder(Spool(MEASURED)))
     elif entry.type_id in _PACKED:
-        batches = map(_texts, entry.decoder().parts())
+        batches = map(_texts, entry.decoder(Spool(MEASURED)).parts())
     else:
         return False
     return any(not _DIVIDED.isdisjoint(map(len, batch)) for batch in batches)
 
 
-def _stream_items(decoder: Decoder) -> Iterator[Sequence[bytes]]:
+def _stream_items(decoder: Decoder) -> Iterator[Sequence[Item]]:
     """Yield all that stands in a stream's nodes, what was deleted included."""
     cursor = decoder.cursor
     for _ in range(cursor.claim()):
@@ -131,8 +132,8 @@ def _stream_items(decoder: Decoder) -> Iterator[Sequence[bytes]]:
             yield items
 
 
-def _texts(batch: list[Any]) -> list[bytes]:
+def _texts(batch: list[Any]) -> list[Item]:
     """Return the strings among the parts of a list, set, zset or hash."""
     if batch and isinstance(batch[0], tuple):
-        return [item for part in batch for item in part if isinstance(item, bytes)]
+        return [item for part in batch for item in part if isinstance(item, Item)]
     return batch

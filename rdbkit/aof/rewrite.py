@@ -23,15 +23,16 @@ from typing import Any
 from rdbkit.aof import forms, payload
 from rdbkit.aof.forms import ITEMS, Entry, chunks
 from rdbkit.aof.stream_rewrite import StreamRewriter
-from rdbkit.aof.writer import CRLF, array_head, bulk, bulk_head, command, double_text
+from rdbkit.aof.writer import CRLF, array_head, bulk, bulk_head, command, command_pieces, double_text
 from rdbkit.errors import Passed, RdbkitError
 from rdbkit.rdb import spec
 from rdbkit.rdb.values import Parts
 from rdbkit.target import Target
+from rdbkit.wire.spool import LongItem, Spool
 
 #: Pairs of index and value in one ARMSET.
 ARRAY_ITEMS = 32
-#: Strings up to this many bytes are put together before they are written.
+#: Strings, and arguments of a command, up to this many bytes are put together before they are written.
 WHOLE = 1 << 16
 
 _WORD = (1 << 64) - 1
@@ -122,8 +123,12 @@ class Rewriter:
         else:
             self._put(b"EXPIREAT", key, b"%d" % (at // 1000))
 
-    def _put(self, *args: bytes) -> None:
-        self._write(command(*args))
+    def _put(self, *args: Any) -> None:
+        if sum(map(len, args)) <= WHOLE:
+            self._write(command(*args))
+            return
+        for piece in command_pieces(args):
+            self._write(piece)
 
     def lose(self, reason: str, count: int = 1) -> None:
         """Count what is left out."""
@@ -146,20 +151,20 @@ class Rewriter:
         self._write(CRLF)
 
     def _list(self, entry: Entry) -> None:
-        for items in chunks(entry.decoder().parts(), self._items):
+        for items in chunks(entry.decoder(Spool()).parts(), self._items):
             self._put(b"RPUSH", entry.key, *items)
 
     def _set(self, entry: Entry) -> None:
-        for items in chunks(entry.decoder().parts(), self._items):
+        for items in chunks(entry.decoder(Spool()).parts(), self._items):
             self._put(b"SADD", entry.key, *items)
 
     def _zset(self, entry: Entry) -> None:
         short = "short scores" in self._known
-        for pairs in chunks(entry.decoder().parts(), self._items):
+        for pairs in chunks(entry.decoder(Spool()).parts(), self._items):
             self._put(b"ZADD", entry.key, *[x for member, score in pairs for x in (double_text(score, short), member)])
 
     def _array(self, entry: Entry) -> None:
-        decoder = entry.decoder()
+        decoder = entry.decoder(Spool())
         for pairs in chunks(decoder.parts(), ARRAY_ITEMS):
             self._put(b"ARMSET", entry.key, *[x for index, value in pairs for x in (b"%d" % index, _element(value))])
         if decoder.insert_index is not None:
@@ -172,9 +177,15 @@ class Rewriter:
     # -- hashes ----------------------------------------------------------------------------------------------------
 
     def _hash(self, entry: Entry) -> None:
-        key, batches = entry.key, entry.decoder().parts()
+        key, spool = entry.key, Spool()
+        batches = entry.decoder(spool).parts()
         if entry.type_id in payload.TEMPLATES and "templates" in self._known:
-            self._template(entry, [part for batch in batches for part in batch])
+            fields = [part for batch in batches for part in batch]
+            if spool.count:
+                # A payload is made whole; commands are not.
+                self._fields(key, [fields])
+            else:
+                self._template(entry, fields)
         elif entry.type_id not in _EXPIRING:
             self._fields(key, batches)
         elif "HPEXPIREAT" in self._known:
@@ -225,6 +236,6 @@ _FORMS: dict[str, Callable[[Rewriter, Entry], None]] = {
 }
 
 
-def _element(value: bytes | int | float) -> bytes:
+def _element(value: Any) -> Any:
     """Return an array's element as text; servers keep as a number only what is written in just this way."""
-    return value if isinstance(value, bytes) else repr(value).encode()
+    return value if isinstance(value, bytes | LongItem) else repr(value).encode()

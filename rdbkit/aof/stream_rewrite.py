@@ -27,6 +27,7 @@ from rdbkit.rdb import spec
 from rdbkit.rdb.stream_encoder import NO_IDMP
 from rdbkit.rdb.stream_nodes import Fields, StreamID
 from rdbkit.rdb.streams import Group, Idmp, Stream
+from rdbkit.wire.spool import MEASURED, Spool
 
 
 class StreamRewriter:
@@ -39,7 +40,7 @@ class StreamRewriter:
 
     def entry(self, entry: Entry) -> None:
         """Put one stream."""
-        key, decoder = entry.key, entry.decoder()
+        key, decoder = entry.key, entry.decoder(Spool())
         empty = True
         for stream_id, fields in chain.from_iterable(decoder.parts()):
             empty = False
@@ -113,7 +114,7 @@ def _orphans(entry: Entry, stream: Stream) -> int:
     """
     lines = [line for line in map(_Line, stream.groups) if line.next is not None]
     try:
-        for batch in entry.decoder().parts() if lines else ():
+        for batch in entry.decoder(Spool(MEASURED)).parts() if lines else ():
             for line in lines:
                 line.pass_by(batch)
     except Passed:

@@ -11,7 +11,11 @@ Source: files that servers wrote, also for how a score is printed.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from typing import Any
+
+from rdbkit.wire.spool import pieces_of
 
 CRLF = b"\r\n"
 
@@ -19,6 +23,15 @@ CRLF = b"\r\n"
 def command(*args: bytes) -> bytes:
     """Return one command: a RESP array of bulk strings."""
     return b"*%d\r\n%b" % (len(args), b"".join([b"$%d\r\n%b\r\n" % (len(arg), arg) for arg in args]))
+
+
+def command_pieces(args: Sequence[Any]) -> Iterator[bytes]:
+    """Yield a command whose arguments are many bytes, or too long to be held, in pieces."""
+    yield array_head(len(args))
+    for arg in args:
+        yield bulk_head(len(arg))
+        yield from pieces_of(arg)
+        yield CRLF
 
 
 def array_head(count: int) -> bytes:

@@ -137,6 +137,7 @@ def _check(reading: Reading, path: str, run: Run, writer: RowWriter, strict: boo
         require_checksum=require_checksum,
         verify=reading.verify,
         progress=reading.progress_of,
+        max_item=reading.max_item,
     )
     whole = _Whole(strict)
     for part in checking.parts():

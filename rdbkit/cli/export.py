@@ -75,7 +75,8 @@ def _rows(reading: Reading, paths: tuple[str, ...], run: Run, out: Output, outpu
         with run.input(path), reading.open(path, Plan(retain=True)) as snapshot:
             if len(paths) > 1:
                 writer.file = path
-            exporter.run(_watched(reading, snapshot))
+            with run.account(snapshot):
+                exporter.run(_watched(reading, snapshot))
             _tell_lost(run, path, snapshot.unkept["member expiry"], "expiries of members of sets over 1 MiB")
             count += sum(database.keys for database in snapshot.databases.values())
     if not run.statuses - {5}:
@@ -108,10 +109,11 @@ def _resp(reading: Reading, paths: tuple[str, ...], run: Run, out: Output, resto
             reading.tell_target(snapshot)
             rewriter = Rewriter(out.write, snapshot.target, restore=restore, modules=reading.target is not None)
             written = 0
-            for entry in _watched(reading, snapshot):
-                written = _functions(rewriter, snapshot, written)
-                with entry.located():
-                    rewriter.entry(entry)
+            with run.account(snapshot):
+                for entry in _watched(reading, snapshot):
+                    written = _functions(rewriter, snapshot, written)
+                    with entry.located():
+                        rewriter.entry(entry)
             _functions(rewriter, snapshot, written)
             _tell_lost(run, path, snapshot.unkept["function"], "function libraries, for their size")
             rewriter.lose("member expiry", snapshot.unkept["member expiry"])

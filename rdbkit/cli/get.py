@@ -25,6 +25,7 @@ from rdbkit.report.export import export_writer
 from rdbkit.report.output import Output
 from rdbkit.report.text import json_safe, path_text, undo
 from rdbkit.report.values import ValueWriter
+from rdbkit.wire.spool import Spool
 
 
 @click.command(
@@ -118,5 +119,5 @@ def _show(entry: Entry, out: Output, raw: bool, output_format: str, form: str) -
         writer.finish()
         return
     write = out.text if width is None else lambda text: out.text(json_safe(text))
-    write_value(ValueWriter(write, form), entry.decoder())
+    write_value(ValueWriter(write, form), entry.decoder(Spool()))
     out.text("\n")

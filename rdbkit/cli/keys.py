@@ -52,7 +52,8 @@ class _Inputs:
             self.unread.remove(path)
             with self.run.input(path), self.reading.open(path, Plan(level=walker.SHAPE)) as self.snapshot:
                 self.reading.tell_target(self.snapshot)
-                yield from self._watched(path, self.snapshot)
+                with self.run.account(self.snapshot):
+                    yield from self._watched(path, self.snapshot)
             self.snapshot = None
 
     def _watched(self, path: str, snapshot: Snapshot) -> Iterator[list[Row]]:

@@ -21,7 +21,7 @@ from rdbkit.errors import LimitExceeded, Passed, RdbkitError, Unsupported
 from rdbkit.files import names
 from rdbkit.rdb.hints import HINTS
 from rdbkit.rdb.spec import TYPES
-from rdbkit.rdb.walker import Plan
+from rdbkit.rdb.walker import MAX_ITEM, Plan
 from rdbkit.report import units
 from rdbkit.report.output import Output
 from rdbkit.report.output import planned as output_names
@@ -130,6 +130,19 @@ class Run:
             self._late.append(line)
         else:
             say(line)
+
+    @contextmanager
+    def account(self, snapshot: Snapshot) -> Iterator[None]:
+        """Read a snapshot; then say which of its entries were left out because their keys are too long to be held."""
+        try:
+            yield
+        finally:
+            name = snapshot.name
+            for error in snapshot.long_keys:
+                self.fail(explain(name, error), 5)
+            more = snapshot.unkept["key"] - len(snapshot.long_keys)
+            if more:
+                self.fail(f"{path_text(name)}: {more} more entries were left out for the length of their keys", 5)
 
     def end(self, *, complete: bool = False) -> None:
         """Put the output in place, or (unless it is `complete` all the same) name what is left of it; exit."""
@@ -279,10 +292,12 @@ class Reading:
     quiet: bool = False
     selection: Selection = ALL
     min_memory: int | None = None
+    max_item: int = MAX_ITEM
 
     def open(self, file: str, plan: Plan) -> Snapshot:
         """Open an input with this plan and selection; raises Unsupported for an AOF, whose state needs replay."""
         file = self._rdb_in(file)
+        plan = replace(plan, max_item=self.max_item)
         # The time that expiries are measured from may stand in the file itself, so the plan is completed afterwards.
         snapshot = open_snapshot(
             file,
@@ -338,7 +353,7 @@ class Reading:
             settings=self.settings,
             allocator=self.allocator,
             now=self.now,
-            plan=Plan(),
+            plan=Plan(max_item=self.max_item),
             verify=self.verify,
         )
 
@@ -453,7 +468,7 @@ def _selection(**texts: Any) -> Selection:
     return chosen
 
 
-def _min_memory(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
     return None if value is None else _usage(units.parse_size, value)
 
 
@@ -482,10 +497,18 @@ _SELECTION_OPTIONS = (
     click.option("--regex", metavar="RE", multiple=True, help="Or keys in which this expression is found; repeatable."),
     click.option("--exclude", metavar="GLOB", multiple=True, help="Not the keys that this glob matches; repeatable."),
     click.option("--ttl", metavar="TTL", multiple=True, help="none, any, expired, under:7d or over:30d; repeatable."),
-    click.option("--min-memory", metavar="SIZE", callback=_min_memory, help="Only keys that take so much memory: 1MB."),
+    click.option("--min-memory", metavar="SIZE", callback=_size, help="Only keys that take so much memory: 1MB."),
 )
 _READING_OPTIONS = (
     click.option("--no-checksum", is_flag=True, help="Do not verify the checksum."),
+    click.option(
+        "--max-item",
+        metavar="SIZE",
+        callback=_size,
+        default="4MB",
+        show_default=True,
+        help="Longer keys are left out, and said.",
+    ),
     click.option("--progress/--no-progress", default=None, help="Show progress (default: on a terminal)."),
     click.option("-q", "--quiet", is_flag=True, help="No talk on standard error, errors excepted."),
 )
@@ -522,6 +545,7 @@ def _gather(options: dict[str, Any], select: bool, target: bool) -> Reading:
         aimed["settings"] = settings
     return Reading(
         verify=not options.pop("no_checksum"),
+        max_item=options.pop("max_item"),
         progress=options.pop("progress"),
         quiet=options.pop("quiet"),
         selection=selection,

@@ -88,7 +88,7 @@ def command(
         fold = Prefixes(Naming(not no_fold, separators_of(separator), depth), by=sort)
         for path in paths:
             with run.input(path):
-                _read(reading, path, fold, heap)
+                _read(run, reading, path, fold, heap)
         rows = fold.result(limit)
         columns, lines = _shown(rows, form) if output_format == "table" else (_COLUMNS, list(_rows(rows)))
         writer = row_writer(
@@ -112,8 +112,8 @@ def separators_of(texts: Sequence[str]) -> tuple[bytes, ...]:
     return tuple(text.encode("utf-8", "surrogateescape") for text in texts) or SEPARATORS
 
 
-def _read(reading: Reading, path: str, fold: Prefixes, heap: bool) -> None:
-    with reading.open(path, Plan(level=walker.SHAPE)) as snapshot:
+def _read(run: Run, reading: Reading, path: str, fold: Prefixes, heap: bool) -> None:
+    with reading.open(path, Plan(level=walker.SHAPE)) as snapshot, run.account(snapshot):
         reading.tell_target(snapshot)
         with reading.progress_of(snapshot) as progress:
             snapshot.model(heap)

@@ -130,7 +130,7 @@ def _read(run: Run, path: str, found: Report, reading: Reading) -> None:
     with run.input(path):
         known = len(found.files)
         try:
-            with reading.open(path, Plan(level=walker.SHAPE)) as snapshot:
+            with reading.open(path, Plan(level=walker.SHAPE)) as snapshot, run.account(snapshot):
                 found.read(
                     snapshot,
                     filtered=bool(reading.selection),

@@ -11,11 +11,21 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from rdbkit.rdb.unique import Unique, fingerprint
+from rdbkit.wire.spool import Item, LongItem
 
 #: Names held: some 30 MB.
 KEPT = 1 << 18
 _SHORT = 32
 _BATCH = 1 << 12
+#: A longer name does not wait for others.
+_LONG = 1 << 12
+
+
+def _form(name: Item) -> bytes:
+    """Return what stands for a name: digests of either kind have a length of their own."""
+    if isinstance(name, LongItem):
+        return name.digest.ljust(_SHORT + 2)
+    return name if len(name) <= _SHORT else blake2b(name, digest_size=_SHORT + 1).digest()
 
 
 class Names:
@@ -26,16 +36,16 @@ class Names:
         self._kept = kept
         self._held: set[bytes] = set()
         self._unique: Unique | None = None
-        self._waiting: list[bytes] = []
+        self._waiting: list[Item] = []
 
     def clear(self) -> None:
         """Start another list of names, within the same value: suspects stay suspects."""
         self._held.clear()
 
-    def add(self, name: bytes) -> bool:
+    def add(self, name: Item) -> bool:
         """Take a name; True if it is certain that it was there."""
         held = self._held
-        form = name if len(name) <= _SHORT else blake2b(name, digest_size=_SHORT + 1).digest()
+        form = _form(name)
         if self._suspects is not None:
             if fingerprint(name) not in self._suspects:
                 return False
@@ -43,7 +53,7 @@ class Names:
             if form in held:
                 return True
             self._waiting.append(name)
-            if len(self._waiting) >= _BATCH:
+            if len(self._waiting) >= _BATCH or len(name) > _LONG:
                 self._pour()
             return False
         before = len(held)

@@ -284,6 +284,6 @@ def _pass(items: Iterator[bytes], count: int) -> None:
 
 def _number(items: Iterator[bytes]) -> int:
     item = next(items, None)
-    if item is None or not listpack.is_integer(item):
+    if item is None or len(item) > 20 or not listpack.is_integer(item):
         _bad()
     return int(item)

@@ -110,7 +110,7 @@ def load_template_listpack(values: Values, kind: int) -> None:
         for batch in batches(listpack, inside, size, values.tool):
             first = first or batch[:1]
             total += len(batch)
-        known = first and listpack.is_integer(first[0]) and values.templates.get(int(first[0]))
+        known = first and len(first[0]) <= 20 and listpack.is_integer(first[0]) and values.templates.get(int(first[0]))
         if not known or len(known) != total - 1:
             raise Corrupt("no such template", code="bad-template")
         return total

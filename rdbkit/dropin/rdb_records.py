@@ -17,15 +17,16 @@ from rdbkit.dropin.reader import Ended, Failure, Reader, Refused, Reported
 from rdbkit.dropin.tools import Tool
 from rdbkit.rdb import spec
 from rdbkit.rdb.modules import module_name
+from rdbkit.wire.spool import Item
 
 #: RDB versions that Valkey leaves to others, and the types and opcodes that mean something else there.
 _FOREIGN = range(12, 80)
 _FOREIGN_TYPES = range(22, 244)
 
 
-def shown(text: bytes) -> bytes:
-    """Return what `%s` prints of it."""
-    return text.split(b"\0", 1)[0]
+def shown(text: Item) -> bytes:
+    """Return what `%s` prints of it; of what is too long to be held, at most as much as a line has."""
+    return (text if isinstance(text, bytes) else text.head).split(b"\0", 1)[0]
 
 
 def _atoi(text: bytes) -> int:
@@ -47,7 +48,7 @@ class Records:
         self.say = say
         self.complain = complain
         self.doing = "start"
-        self.key: bytes | None = None
+        self.key: Item | None = None
         self.type = -1 if tool.foreign else 0
         self.version = 0
         #: What the tool counts.

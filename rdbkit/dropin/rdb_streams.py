@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from rdbkit.dropin.packed import stream_node
 from rdbkit.dropin.reader import Ended, Reader, Reported, times
 from rdbkit.rdb import spec
+from rdbkit.wire.spool import HEAD, Item
 
 if TYPE_CHECKING:
     from rdbkit.dropin.rdb_values import Values
@@ -48,7 +49,7 @@ def load(values: Values, kind: int) -> None:
         raise Reported("Stream length inconsistent with rax entries")
     with _or("Stream cgroup count loading failed."):
         groups = reader.length()
-    names: set[bytes] = set()
+    names: set[Item] = set()
     while groups > 0:
         groups -= 1
         _group(values, kind, names)
@@ -77,7 +78,7 @@ def _nodes(values: Values, count: int) -> int:
     return live
 
 
-def _group(values: Values, kind: int, names: set[bytes]) -> None:
+def _group(values: Values, kind: int, names: set[Item]) -> None:
     reader = values.reader
     with _or("Error reading the consumer group name from Stream"):
         name = reader.string()
@@ -88,12 +89,12 @@ def _group(values: Values, kind: int, names: set[bytes]) -> None:
         with _or("Stream cgroup offset loading failed."):
             reader.number()
     if name in names:
-        raise Reported("Duplicated consumer group name " + name.split(b"\0", 1)[0].decode("latin-1"))
+        raise Reported("Duplicated consumer group name " + name[:HEAD].split(b"\0", 1)[0].decode("latin-1"))
     names.add(name)
     pending = _pending(reader)
     with _or("Stream consumers num loading failed."):
         consumers = reader.length()
-    known: dict[bytes, set[bytes]] = {}
+    known: dict[Item, set[bytes]] = {}
     while consumers > 0:
         consumers -= 1
         _consumer(values, kind, pending, known)
@@ -121,7 +122,7 @@ def _pending(reader: Reader) -> dict[bytes, bool]:
     return pending
 
 
-def _consumer(values: Values, kind: int, pending: dict[bytes, bool], known: dict[bytes, set[bytes]]) -> None:
+def _consumer(values: Values, kind: int, pending: dict[bytes, bool], known: dict[Item, set[bytes]]) -> None:
     reader = values.reader
     with _or("Error reading the consumer name from Stream group."):
         name = reader.string()

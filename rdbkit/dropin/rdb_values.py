@@ -27,6 +27,7 @@ from rdbkit.rdb.modules import module_name
 from rdbkit.rdb.values import Decoder
 from rdbkit.wire import intset, listpack, ziplist
 from rdbkit.wire.cursor import Cursor
+from rdbkit.wire.spool import MEASURED, Spool
 
 #: From here on a set or sorted set is given its table at once.
 _INTSET = 512
@@ -267,7 +268,7 @@ class Values:
 
     def decoded(self, kind: int) -> None:
         """Everything else: as rdbkit itself reads it."""
-        decoder = Decoder(kind, self.reader.cursor, self.templates)
+        decoder = Decoder(kind, self.reader.cursor, self.templates, Spool(MEASURED))
         try:
             for _ in decoder.parts():
                 pass

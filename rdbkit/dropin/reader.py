@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rdbkit.dropin.packed import WHOLE
 from rdbkit.dropin.tools import Tool
@@ -26,6 +26,7 @@ from rdbkit.errors import Corrupt, Truncated
 from rdbkit.wire import lzf
 from rdbkit.wire.crc64 import update
 from rdbkit.wire.cursor import WINDOW, Cursor
+from rdbkit.wire.spool import LONG, SUMMED, Spool
 
 #: The tools ask for memory first, and get as much as there are addresses: 47 bits of them.
 ALLOCATABLE = 1 << 47
@@ -165,8 +166,8 @@ class Reader:
 
     # -- strings ---------------------------------------------------------------------------------------------------
 
-    def string(self) -> bytes:
-        """Read a string in any form."""
+    def string(self) -> Any:
+        """Read a string in any form; one too long to be held as a LongItem that knows its digest."""
         cursor = self.cursor
         at = cursor.pos
         if at < cursor.end:
@@ -175,12 +176,15 @@ class Reader:
                 cursor.pos = at + 1 + size
                 return cursor.data[at + 1 : at + 1 + size]
         size, marked = self._coded()
-        if not marked:
-            return self.take(_allowed(self._sane(size)))
-        if size < 3:
+        if marked and size < 3:
             return b"%d" % self.signed(1 << size)
-        packed, size = self._packed(size)
-        return self._unpack(self.take(packed), size)
+        packed, size = self._packed(size) if marked else (-1, _allowed(self._sane(size)))
+        if size == 0 and packed > 0 and self.tool.words64:
+            self.skip(packed)
+            return b""
+        if size > LONG or packed > LONG:
+            return self._long(_summed, size, packed)
+        return self.take(size) if packed < 0 else self._unpack(self.take(packed), size)
 
     def skip_string(self) -> int:
         """Step over a string, holding no more than WHOLE bytes of it; return its size."""
@@ -218,6 +222,7 @@ class Reader:
         start = cursor.tell()
         end = start + (size if packed < 0 else packed)
         inside = cursor.inner(size, packed, start)
+        inside.spool = Spool(SUMMED)
         found = None
         broken = ""
         try:
@@ -281,6 +286,12 @@ def _allowed(size: int) -> int:
     if size >= ALLOCATABLE:
         raise Ended
     return size
+
+
+def _summed(inside: bytes | Cursor, size: int) -> Any:
+    """Return a string that is too long to be held, and bytes of one that only its packed bytes are too many for."""
+    assert isinstance(inside, Cursor)
+    return Spool(SUMMED).take(inside, size) if size > LONG else inside.take(size)
 
 
 def _unseen(inside: bytes | Cursor, size: int) -> None:

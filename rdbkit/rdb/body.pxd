@@ -3,7 +3,7 @@ from rdbkit.wire.cursor cimport Cursor, digits
 from rdbkit.wire cimport lzf
 
 cdef int _STRING, _LIST, _SET, _ZSET, _HASH, _ZSET_2, _MODULE_2, _HASH_ZIPMAP, _SET_INTSET, _LIST_QUICKLIST, _LIST_QUICKLIST_2, _HASH_2, _HASH_METADATA, _HASH_METADATA_PRE_GA, _HASH_LISTPACK_EX, _ARRAY, _HASH_TMPL_ARRAY_REF, _HASH_TMPL_ARRAY, _HASH_TMPL_LP, _HASH_TMPL_LP_REF, _CRON, _STREAM_LISTPACKS, _STREAM_LISTPACKS_3, _STREAM_LISTPACKS_4, _STREAM_LISTPACKS_5, _MODULE_EOF, _MODULE_SINT, _MODULE_UINT, _MODULE_FLOAT, _MODULE_DOUBLE, _MODULE_STRING, _PLAIN, _PACKED, _ARRAY_STRING, _ARRAY_INT, _ARRAY_FLOAT, _ARRAY_SMALL_STRING
-cdef long long _UNKNOWN, _HEAD, _BATCH, _TELLING
+cdef long long _UNKNOWN, _HEAD, _BATCH, _TELLING, _DIGITS
 cdef set _ONE_STRING, _STREAMS
 cdef dict _ZIPLISTS, _LISTPACKS
 
@@ -42,17 +42,17 @@ cdef class Body:
     cpdef int _items(self, long long count, int strings, int tail, long long limit) except -1
     @cython.locals(cursor=Cursor, first=int, count="long long", member=bytes, number="long long", size="long long")
     cpdef int _set(self) except -1
-    @cython.locals(size="long long")
-    cpdef _measure(self, bytes item, long long limit)
+    cpdef _measure(self, long long size, long long limit)
     @cython.locals(cursor=Cursor, count="long long", node="long long", held="long long", entry="long long", start="long long")
     cpdef int _list(self) except -1
-    @cython.locals(size="long long", entry="long long", head="long long")
+    @cython.locals(item=bytes)
     cpdef long long _pushed(self) except -1
     @cython.locals(
         cursor=Cursor, start="long long", first=int, size="long long", packed="long long", ahead=Py_ssize_t, head=bytes,
     )
     cpdef bytes _open(self, long long least, str what)
     cpdef int _pass(self) except -1
+    @cython.locals(inside=Cursor)
     cpdef Cursor _inside(self)
     @cython.locals(head=bytes, view="const unsigned char*", total="long long", count="long long")
     cpdef long long _listpack(self) except -1

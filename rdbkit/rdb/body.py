@@ -18,6 +18,7 @@ from rdbkit.rdb import spec
 from rdbkit.rdb.shape import Shape
 from rdbkit.wire import listpack, lzf, ziplist, zipmap
 from rdbkit.wire.cursor import Cursor, digits
+from rdbkit.wire.spool import MEASURED, Spool
 
 # The numbers that the walk compares with, as machine words where it is compiled (the .pxd types them).
 _STRING = spec.STRING
@@ -97,6 +98,10 @@ _UNKNOWN = 0xFFFF
 _BATCH = 1024
 #: Only blobs this long can hold an entry of 16383 bytes or more, whose back-length tells the generation of its writer.
 _TELLING = 1 << 14
+#: Longer texts are no integers.
+_DIGITS = 20
+#: For items that are too long to be held: only their lengths matter here.
+_MEASURE = Spool(MEASURED)
 
 
 class Body:
@@ -319,7 +324,7 @@ class Body:
             if size > 20:
                 cursor.skip(packed)
             else:
-                self._number(lzf.decompress(cursor.take(packed), size, start))
+                self._number(cursor.unpack(packed, size, start))
                 return size
         else:
             size = cursor.claim()
@@ -424,9 +429,9 @@ class Body:
                 if size > self.longest:
                     self.longest = size
             else:
-                member = cursor.string()
-                self._measure(member, self.set_limit)
-                if not listpack.is_integer(member):
+                member = cursor.string_up_to(_DIGITS)
+                self._measure(cursor.passed if member is None else len(member), self.set_limit)
+                if member is None or not listpack.is_integer(member):
                     self.text = self.elements - 1
                     break
                 number = int(member)
@@ -436,8 +441,7 @@ class Body:
                 self.high = number
         return self._items(count - self.elements, 1, 0, self.set_limit)
 
-    def _measure(self, item: bytes, limit: int) -> None:
-        size = len(item)
+    def _measure(self, size: int, limit: int) -> None:
         self.length += size
         if size > self.longest:
             self.longest = size
@@ -474,19 +478,10 @@ class Body:
 
     def _pushed(self) -> int:
         """Step over one element of an old list; return what it takes as a listpack entry."""
-        size, inside = self.cursor.open_string()
-        self.size = size
-        if size <= 20:
-            item = inside.take(size)
-            self._measure(item, self.list_limit)
-            return listpack.measure([item]) - 7
-        inside.skip(size)
-        self.length += size
-        self.longest = max(self.longest, size)
-        if size > self.list_limit and self.over < 0:
-            self.over = self.elements
-        self.elements += 1
-        return listpack.string_entry(size)
+        item = self.cursor.string_up_to(_DIGITS)
+        self.size = self.cursor.passed if item is None else len(item)
+        self._measure(self.size, self.list_limit)
+        return listpack.string_entry(self.size) if item is None else listpack.measure([item]) - 7
 
     # -- blobs -----------------------------------------------------------------------------------------------------
 
@@ -521,7 +516,9 @@ class Body:
         return self.cursor.skip(self.size if self.packed < 0 else self.packed)
 
     def _inside(self) -> Cursor:
-        return self.cursor.inner(self.size, self.packed, self.start)
+        inside = self.cursor.inner(self.size, self.packed, self.start)
+        inside.spool = _MEASURE
+        return inside
 
     def _listpack(self) -> int:
         """Step over a listpack; return how many items it holds."""
@@ -613,13 +610,13 @@ class Body:
             self._zipped(items)
         self.nodes = 1
 
-    def _zipped(self, items: list[bytes]) -> None:
+    def _zipped(self, items: list[Any]) -> None:
         """Measure some pairs of a zipmap."""
         limit = self.hash_limit
         for index in range(0, len(items), 2):
-            self._measure(items[index], limit)
+            self._measure(len(items[index]), limit)
             self.elements -= 1
-            self._measure(items[index + 1], limit)
+            self._measure(len(items[index + 1]), limit)
         self.listpack += listpack.measure(items) - 7
 
     def _quicklist(self, containers: bool) -> int:

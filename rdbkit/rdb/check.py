@@ -21,6 +21,7 @@ from rdbkit.rdb.pending import PendingEntries
 from rdbkit.rdb.streams import ZERO, Stream
 from rdbkit.rdb.unique import Unique, fingerprint
 from rdbkit.rdb.values import Decoder
+from rdbkit.wire.spool import KEPT, MEASURED, SUMMED, LongItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,27 @@ def problems(decoder: Decoder, again: Again) -> Iterator[Problem]:
     yield from _CHECKS.get(decoder.type, _check_items)(decoder, again)
 
 
+#: Types of which only the framing of their items matters.
+_PLAIN = ("string", "list", "array", "module")
+_ORDERED = (spec.ZSET_ZIPLIST, spec.ZSET_LISTPACK)
+
+
+def level_of(kind: int) -> int:
+    """Return how much of an item that is too long to be held a check of this type wants (a Spool's level)."""
+    if kind in _ORDERED:
+        return KEPT
+    return MEASURED if spec.BY_ID[kind].type in _PLAIN else SUMMED
+
+
 class Names:
     """Tells whether a name occurs twice in one value, whatever its size; without temporary space it says so."""
 
     def __init__(self) -> None:
-        self.first: list[bytes] | None = None
+        self.first: list[Any] | None = None
         self.more: Unique | None = None
         self.failure: OSError | None = None
 
-    def add(self, names: list[bytes]) -> None:
+    def add(self, names: list[Any]) -> None:
         """Take the names of a batch."""
         if self.first is None:
             self.first = names
@@ -104,10 +117,10 @@ class Names:
 
 
 def _confirmed(what: str, suspects: set[int], again: Again) -> Iterator[Problem]:
-    seen: set[bytes] = set()
+    seen: set[Any] = set()
     try:
         for part in chain.from_iterable(again().parts()):
-            name = part if isinstance(part, bytes) else part[0]
+            name = part if isinstance(part, bytes | LongItem) else part[0]
             if name in seen:
                 yield "error", f"duplicate-{what}", f"{what} {name[:40]!r} twice"
                 return
@@ -144,7 +157,7 @@ def _check_zset(decoder: Decoder, again: Again) -> Iterator[Problem]:
     names = Names()
     count = 0
     last: tuple[float, bytes] = (-math.inf, b"")
-    ordered = decoder.kind in (spec.ZSET_ZIPLIST, spec.ZSET_LISTPACK)
+    ordered = decoder.kind in _ORDERED
     sorted_so_far = True
     for batch in decoder.parts():
         count += len(batch)

@@ -55,7 +55,7 @@ def _part(cursor: Cursor) -> Part | None:
     if kind == spec.MODULE_EOF:
         return None
     if kind == spec.MODULE_STRING:
-        return "string", cursor.string()
+        return "string", cursor.item()
     if kind == spec.MODULE_UINT:
         return "uint", cursor.length()
     if kind == spec.MODULE_SINT:

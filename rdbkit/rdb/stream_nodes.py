@@ -9,11 +9,12 @@ are read some at a time, so a node of any size is held in part only.
 
 from __future__ import annotations
 
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from rdbkit.errors import Corrupt
 from rdbkit.wire import listpack
-from rdbkit.wire.cursor import Cursor
+from rdbkit.wire.cursor import HELD, Cursor
+from rdbkit.wire.spool import MEASURED, Spool
 
 _DELETED, _SAMEFIELDS = 1, 2
 _MASK = (1 << 64) - 1
@@ -49,6 +50,9 @@ class Node:
         self.ms, self.seq = master >> 64, master & _MASK
         self.start = cursor.tell()
         size, inside = cursor.open_string()
+        if bare and inside.spool is not None:
+            # Nobody will look at what is too long to be held.
+            inside.spool = Spool(MEASURED)
         self.reader = listpack.Reader(inside, size)
         self.items: list[bytes] = []
         self.at = 0
@@ -75,7 +79,8 @@ class Node:
         Raises Corrupt at the offset of the node.
         """
         out: list[tuple[StreamID, Fields]] = []
-        while self.left > 0 and len(out) < _BATCH:
+        enough = self.reader.left - HELD
+        while self.left > 0 and len(out) < _BATCH and self.reader.left >= enough:
             self.left -= 1
             self._entry(out)
         self.live += len(out)
@@ -142,7 +147,7 @@ class Node:
             self.at = 0
         return 0
 
-    def _number(self, item: bytes) -> int:
+    def _number(self, item: Any) -> int:
         known = _SMALL.get(item)
         if known is not None:
             return known

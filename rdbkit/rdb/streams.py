@@ -93,9 +93,10 @@ class StreamReader:
         master = -1
         for _ in range(self.cursor.claim()):
             start = self.cursor.tell()
-            key = self.cursor.string()
-            if len(key) != 16 or int.from_bytes(key) <= master:
-                problem = "out of order" if len(key) == 16 else f"of {len(key)} bytes instead of 16"
+            key = self.cursor.string_up_to(16)
+            size = self.cursor.passed if key is None else len(key)
+            if key is None or size != 16 or int.from_bytes(key) <= master:
+                problem = "out of order" if size == 16 else f"of {size} bytes instead of 16"
                 raise Corrupt(f"a stream node's key {problem}", offset=start, code="bad-stream")
             master = int.from_bytes(key)
             node = Node(self.cursor, master, self.bare)
@@ -143,7 +144,7 @@ class StreamReader:
 
     def _group(self) -> Group:
         cursor = self.cursor
-        group = Group(cursor.string(), self._id(), None)
+        group = Group(cursor.item(), self._id(), None)
         if self.kind != spec.STREAM_LISTPACKS:
             read = cursor.length()
             group.entries_read = None if read == _UNKNOWN else read
@@ -166,7 +167,7 @@ class StreamReader:
 
     def _consumer(self, pending: PendingEntries) -> Consumer:
         cursor = self.cursor
-        consumer = Consumer(cursor.string(), cursor.fixed_signed(8), None)
+        consumer = Consumer(cursor.item(), cursor.fixed_signed(8), None)
         if self.kind >= spec.STREAM_LISTPACKS_3:
             consumer.active_at = cursor.fixed_signed(8)
         owner = pending.owner(consumer.name)
@@ -195,11 +196,11 @@ class StreamReader:
         names: set[bytes] = set()
         for _ in range(cursor.claim()):
             start = cursor.tell()
-            producer = cursor.string()
+            producer = cursor.item()
             if producer in names:
                 raise Corrupt("two producers of one name", offset=start, code="bad-stream")
             names.add(producer)
-            idmp.producers.append((producer, [(cursor.string(), self._id()) for _ in range(cursor.claim())]))
+            idmp.producers.append((producer, [(cursor.item(), self._id()) for _ in range(cursor.claim())]))
         idmp.added = cursor.length()
         idmp.duplicates = cursor.length()
         return idmp

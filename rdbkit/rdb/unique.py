@@ -1,9 +1,10 @@
 """Is there anything twice among hundreds of millions of names? In bounded memory, and never a false "no".
 
 Each name leaves a 64-bit fingerprint. Python's own hash of bytes is one: SipHash with a key drawn anew for each
-process, so no file can be made to collide. Fingerprints gather in small sorted runs that are dealt out by their top
-bits; above `BUDGET` what each share holds goes to a temporary file. In the end every share is looked at by itself.
-Equal fingerprints are candidates, not verdicts: who asks confirms them by reading again.
+process, so no file can be made to collide; names too long to be held have digests with such a key. Fingerprints
+gather in small sorted runs that are dealt out by their top bits; above `BUDGET` what each share holds goes to
+a temporary file. In the end every share is looked at by itself. Equal fingerprints are candidates, not verdicts: who
+asks confirms them by reading again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from itertools import pairwise
 from typing import BinaryIO, Self
+
+from rdbkit.wire.spool import Item
 
 #: Bytes of fingerprints held in memory before a share goes to disk.
 BUDGET = 1 << 24
@@ -28,7 +31,7 @@ _SPREAD = 0x9E3779B97F4A7C15
 _MOST = 1 << 14
 
 
-def fingerprint(name: bytes, salt: int = 0) -> int:
+def fingerprint(name: Item, salt: int = 0) -> int:
     """Return 64 bits, signed, that depend on the name, the salt and this process."""
     mixed = hash(name) ^ salt * _SPREAD & 0xFFFFFFFFFFFFFFFF
     mixed &= 0xFFFFFFFFFFFFFFFF
@@ -57,7 +60,7 @@ class Unique:
         self._held = 0
         self._spilled = 0
 
-    def add(self, names: Iterable[bytes], salt: int = 0) -> None:
+    def add(self, names: Iterable[Item], salt: int = 0) -> None:
         """Take names; the same name under another salt is another name."""
         if salt:
             self._run.extend(fingerprint(name, salt) for name in names)

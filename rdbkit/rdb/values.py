@@ -6,6 +6,9 @@ of byte strings are the common currency: a listpack, a ziplist and a run of plai
 them up is left to zip, which is as quick interpreted as compiled.
 
 Decoders believe nothing: arity, numbers and framing are checked on the way, and raise Corrupt.
+
+With a spool, byte strings too long to be held come as LongItems (wire/spool.py), wherever a part has bytes; without
+one a value comes whole.
 """
 
 from __future__ import annotations
@@ -20,8 +23,9 @@ from rdbkit.errors import Corrupt
 from rdbkit.rdb import spec
 from rdbkit.rdb.modules import Module, module_name, read_parts
 from rdbkit.rdb.streams import Stream, StreamReader
-from rdbkit.wire import intset, listpack, lzf, ziplist, zipmap
+from rdbkit.wire import intset, listpack, ziplist, zipmap
 from rdbkit.wire.cursor import Cursor
+from rdbkit.wire.spool import LongItem, Spool
 
 #: Elements in a batch; a multiple of 2 and 3, so that pairs and triples are never split.
 BATCH = 1536
@@ -50,9 +54,10 @@ class Array:
 class Decoder:
     """One body being read: `parts()` to their end; then what else the body told stands in the attributes."""
 
-    def __init__(self, kind: int, cursor: Cursor, templates: Templates) -> None:
+    def __init__(self, kind: int, cursor: Cursor, templates: Templates, spool: Spool | None = None) -> None:
         self.kind = kind
         self.cursor = cursor
+        self.spool = cursor.spool = spool
         self.templates = templates
         self.type = spec.BY_ID[kind].type
         #: Stream: everything but its entries.
@@ -91,7 +96,7 @@ def _items(decoder: Decoder, codec: Any, width: int, what: str) -> Parts:
     start = cursor.tell()
     size, packed = cursor.head()
     if size <= _WHOLE:
-        data = cursor.take(size) if packed < 0 else lzf.decompress(cursor.take(packed), size, start)
+        data = cursor.take(size) if packed < 0 else cursor.unpack(packed, size, start)
         items = codec.items(data, start)
         if width > 1 and len(items) % width:
             raise decoder.bad(f"{len(items)} items in a {what}, no multiple of {width}", start, f"bad-{what}")
@@ -174,7 +179,7 @@ def decode_list_quicklist_2(decoder: Decoder) -> Parts:
         start = cursor.tell()
         container = cursor.length()
         if container == spec.PLAIN:
-            yield [cursor.string()]
+            yield [cursor.item()]
         elif container == spec.PACKED:
             yield from _items(decoder, listpack, 1, "listpack")
         else:
@@ -189,7 +194,7 @@ def decode_zset(decoder: Decoder) -> Parts:
     cursor = decoder.cursor
 
     def read(count: int) -> list[Any]:
-        return [(cursor.string(), _text_double(decoder)) for _ in range(count)]
+        return [(cursor.item(), _text_double(decoder)) for _ in range(count)]
 
     return _paced(cursor, cursor.claim(), read)
 
@@ -203,11 +208,11 @@ def _text_double(decoder: Decoder) -> float:
     return score(cursor.take(size), start)
 
 
-def score(text: bytes, start: int) -> float:
+def score(text: bytes | LongItem, start: int) -> float:
     """Read a score; Corrupt for text that is no number."""
     try:
         # float() also takes what C's strtod does not.
-        if b"_" in text or text != text.strip() or not text:
+        if isinstance(text, LongItem) or b"_" in text or text != text.strip() or not text:
             raise ValueError
         return float(text)
     except ValueError:
@@ -223,7 +228,7 @@ def decode_zset_2(decoder: Decoder) -> Parts:
     cursor = decoder.cursor
 
     def read(count: int) -> list[Any]:
-        return [(cursor.string(), cursor.f64()) for _ in range(count)]
+        return [(cursor.item(), cursor.f64()) for _ in range(count)]
 
     return _paced(cursor, cursor.claim(), read)
 
@@ -245,7 +250,8 @@ def _scored(decoder: Decoder, codec: Any, what: str) -> Parts:
             if b"".join(items[1::2]).translate(None, _IN_SCORES):
                 raise ValueError
             yield list(zip(items[::2], map(float, items[1::2])))
-        except ValueError:
+        except (ValueError, TypeError):
+            # A TypeError: a LongItem, which is no score.
             yield [(member, score(text, start)) for member, text in zip(items[::2], items[1::2])]
 
 
@@ -384,6 +390,11 @@ def _fields(decoder: Decoder, template: int, start: int) -> tuple[bytes, ...]:
     fields = decoder.templates.get(template)
     if fields is None:
         raise decoder.bad(f"no hash template {template} in this file", start, "bad-template")
+    long = sum(isinstance(name, LongItem) for name in fields)
+    if decoder.spool is None:
+        return tuple(map(bytes, fields)) if long else fields
+    # They are in the spool of the walk, and yet among this decoder's parts.
+    decoder.spool.count += long
     return fields
 
 
@@ -444,12 +455,12 @@ def decode_array(decoder: Decoder) -> Parts:
     return _paced(cursor, left, read)
 
 
-def _element(decoder: Decoder) -> bytes | int | float:
+def _element(decoder: Decoder) -> Any:
     cursor = decoder.cursor
     start = cursor.tell()
     tag = cursor.length()
     if tag == spec.ARRAY_STRING or tag == spec.ARRAY_SMALL_STRING:
-        text = cursor.string()
+        text: Any = cursor.item()
         if tag == spec.ARRAY_SMALL_STRING and len(text) > 7:
             raise decoder.bad(f"a small string of {len(text)} bytes in an array", start, "bad-array")
         return text
@@ -470,7 +481,7 @@ def decode_cron(decoder: Decoder) -> Parts:
     """KeyDB's CRON, read as documented: script, start, interval, keys, arguments, as parts of a module of that name."""
     cursor = decoder.cursor
     decoder.module = ("CRON", 0)
-    yield [("string", cursor.string()), ("sint", cursor.fixed_signed(8)), ("sint", cursor.fixed_signed(8))]
+    yield [("string", cursor.item()), ("sint", cursor.fixed_signed(8)), ("sint", cursor.fixed_signed(8))]
     for _ in range(2):
         for names in decode_strings(decoder):
             yield [("string", name) for name in names]

@@ -8,7 +8,7 @@ cdef Py_ssize_t _BATCH, _BATCH_BYTES, _BATCH_WALKED
 cdef class Walker:
     cdef public Cursor cursor
     cdef public Body body, beside
-    cdef public object plan, dbs, types, pattern, error, key, expires_at, idle, freq, extra
+    cdef public object plan, dbs, types, pattern, error, key, expires_at, idle, freq, extra, spool
     cdef public str product, checksum
     cdef public int version, level, open_kind
     cdef public bint verify, retain, selects, done, is_open, delivered, settled
@@ -17,7 +17,7 @@ cdef class Walker:
     cdef public unsigned long long stored, computed
     cdef public object db
     cdef public bytes member
-    cdef public long long begun, held, templates_held, first
+    cdef public long long begun, held, templates_held, first, max_item
 
     cpdef _forget(self)
     @cython.locals(out=list)
@@ -31,6 +31,7 @@ cdef class Walker:
     cpdef _walk_twice(self, int kind)
     @cython.locals(cursor=Cursor, beside=Body)
     cpdef _both(self, int kind)
+    cpdef _pass_by(self, int kind)
     cpdef bint _selected(self, int kind, bytes key) except -1
     @cython.locals(cursor=Cursor)
     cpdef _time(self)

@@ -8,7 +8,8 @@
 Readers treat every opcode as legal anywhere, as servers do: attributes are remembered until the next key, AUX fields
 do not disturb them. Entries leave in batches of tuples (ENTRY names the positions), so that the border of the compiled
 core is crossed once for hundreds of keys; what is not a key is left in `records`, to be collected between batches.
-What a caller does not select is walked over and never built.
+What a caller does not select is walked over and never built. A key that is longer than the plan's `max_item` is not
+held: its entry is stepped over, and leaves a record in place of a tuple.
 
 How deep a body is walked is the plan's `level`: HEAD finds its end, SHAPE also sums it up. With `retain` the body's
 bytes come along. An entry too long for that is handed over *open*, the last of its batch, with the cursor standing at
@@ -29,10 +30,17 @@ from rdbkit.rdb import spec
 from rdbkit.rdb.body import Body
 from rdbkit.wire.cursor import Cursor, Overflow
 from rdbkit.wire.listpack import is_integer
+from rdbkit.wire.spool import Spool
 
 HEAD, SHAPE = 0, 1
 _SHAPE = SHAPE
 _STRING = spec.STRING
+#: Kind of the record of an entry whose key is too long to be held: (LimitExceeded, whether it expires).
+LONG_KEY: Final = -1
+#: Bytes of a key that are held, unless the plan says otherwise.
+MAX_ITEM: Final = 1 << 22
+#: No plan makes it longer than this: the longest string that is ever held whole.
+_LONGEST = 1 << 29
 _AUX, _CRON, _EXPIRETIME_MS = spec.AUX, spec.CRON, spec.EXPIRETIME_MS
 
 #: Positions in an entry. `size` counts from `offset` (the first attribute, else the type byte) to the end of the body;
@@ -65,9 +73,9 @@ _PROLOGUE_RECORDS = 1 << 14
 _PROLOGUE_BYTES = 1 << 23
 #: AUX values are kept whole up to this size; of longer ones (Active-Active backlogs) the beginning.
 _AUX_KEPT = 1 << 16
-#: A function library is kept whole up to this size.
+#: A function library is kept whole up to this size, and of a longer one its first line.
 _FUNCTION_KEPT = 1 << 24
-_TEMPLATES_KEPT = 1 << 26
+_TEMPLATES_KEPT = 1 << 25
 #: Members' expiries of one entry (KeyDB) come along up to so many bytes, and what a dict takes for each of them.
 _MEMBERS_KEPT = 1 << 24
 _MEMBER = 200
@@ -81,7 +89,7 @@ class Plan:
 
     `ttl`: pairs (low, high) of expiry times in ms, both inclusive, of which an entry must meet one; None in it admits
     entries without expiry; an empty tuple admits all. `pattern` is a function of the key, such as a compiled regex'
-    search. `watches` is for Body: it looks into long listpacks.
+    search. `watches` is for Body: it looks into long listpacks. `max_item`: bytes of the longest key that is held.
     """
 
     level: int = HEAD
@@ -91,6 +99,7 @@ class Plan:
     types: Container[str] | None = None
     pattern: Callable[[bytes], object] | None = None
     ttl: tuple[tuple[int, int] | None, ...] = ()
+    max_item: int = MAX_ITEM
 
 
 class Walker:
@@ -121,6 +130,7 @@ class Walker:
         self.held = 0
         self.begun = 0
         self.templates_held = 0
+        self.spool: Spool | None = None
         self.member: bytes | None = None
         self.delivered = False
         self.settled = True
@@ -140,6 +150,7 @@ class Walker:
         self.level = plan.level
         self.retain = plan.retain
         self.body.watches = plan.watches
+        self.max_item = min(plan.max_item, _LONGEST)
         self.dbs, self.types, self.pattern, self.ttl = plan.dbs, plan.types, plan.pattern, plan.ttl
         self.selects = not (plan.dbs is None and plan.types is None and plan.pattern is None and not plan.ttl)
 
@@ -225,7 +236,15 @@ class Walker:
         cursor = self.cursor
         if self.first < 0:
             self.first = at
-        key = cursor.string()
+        # Lengths of less than 16 KiB are told by the first byte.
+        if cursor.pos < cursor.end and cursor.view[cursor.pos] < 0x80:
+            key = cursor.string()
+        else:
+            bounded = cursor.string_up_to(self.max_item)
+            if bounded is None:
+                self._pass_by(kind)
+                return 0
+            key = bounded
         self.key = key
         self.held += len(key)
         start = cursor.base + cursor.pos
@@ -276,6 +295,20 @@ class Walker:
         self.expires_at = self.idle = self.freq = self.extra = None
         return 0
 
+    def _pass_by(self, kind: int) -> None:
+        """Step over the body of an entry whose key was too long to be held, and leave a record."""
+        size, first = self.cursor.passed, self.first
+        if not self.selects or self._selected(kind, None):
+            error = LimitExceeded(
+                f"a key of {size} bytes is longer than {self.max_item}: it and its value were left out",
+                offset=first,
+                db=self.db,
+            )
+            self.records.append((first, LONG_KEY, (error, self.expires_at is not None)))
+        self.delivered = False
+        self._forget()
+        self.body.skip(kind)
+
     def _walk(self, kind: int) -> Any:
         if self.level == _SHAPE:
             if self.beside is not None and kind != _STRING:
@@ -317,14 +350,15 @@ class Walker:
         )
         self._forget()
 
-    def _selected(self, kind: int, key: bytes) -> bool:
+    def _selected(self, kind: int, key: bytes | None) -> bool:
+        """Tell whether the plan asks for an entry; for one whose key is not held, whether it might."""
         if self.dbs is not None and self.db not in self.dbs:
             return False
         if self.types is not None and spec.BY_ID[kind].type not in self.types:
             return False
         if self.ttl and not self._due():
             return False
-        return self.pattern is None or bool(self.pattern(key))
+        return self.pattern is None or key is None or bool(self.pattern(key))
 
     def _due(self) -> bool:
         for window in self.ttl:
@@ -403,9 +437,9 @@ class Walker:
         return name, value, size
 
     def _text(self, kept: int) -> tuple[bytes, int]:
-        """Read a string of which at most `kept` bytes are wanted; return them and its size."""
+        """Read a string of which at most `kept` bytes are wanted, of a longer one some; return them and its size."""
         size, inside = self.cursor.open_string()
-        text = inside.take(min(size, kept))
+        text = inside.take(size if size <= kept else min(kept, _AUX_KEPT))
         inside.skip(size - len(text))
         self.held += len(text)
         return text, size
@@ -481,13 +515,15 @@ class Walker:
         start = cursor.tell()
         template = cursor.length()
         count = cursor.claim()
-        fields: list[bytes] = []
+        fields: list[Any] = []
+        self.spool = cursor.spool = self.spool or Spool()
         while len(fields) < count:
             batch = cursor.strings(min(count - len(fields), _BATCH))
-            self.templates_held += sum(map(len, batch)) + 64 * len(batch)
+            self.templates_held += sum(len(name) for name in batch if isinstance(name, bytes)) + 64 * len(batch)
             if self.templates_held > _TEMPLATES_KEPT:
-                raise LimitExceeded("hash templates of more than 64 MiB", offset=start)
+                raise LimitExceeded("hash templates of more than 32 MiB", offset=start)
             fields += batch
+        cursor.spool = None
         if not fields or template in self.body.templates:
             problem = "twice" if fields else "without fields"
             raise Corrupt(f"hash template {template} {problem}", offset=start, code="bad-template")

@@ -3,12 +3,12 @@ from rdbkit.rdb.body cimport Body
 from rdbkit.rdb.slices cimport Slices
 from rdbkit.rdb.stream_scale cimport StreamScale
 from rdbkit.wire.cursor cimport Cursor, digits
-from rdbkit.wire cimport listpack, lzf
+from rdbkit.wire cimport listpack
 
 cdef int _NOTHING, _SET, _ZSET, _HASH, _VALUE, _MEMBERS, _RANKED, _SPREAD, _FIELDS, _VALUES, _FIELDS_TTL, _NODES
 cdef int _DETAIL, _STRING, _PLAIN, _PACKED, _HASH_2
 cdef dict _WHAT, _PER
-cdef long long _UNKNOWN, _BATCH, _LEAST, _GAIN, _REMEMBERED, _NO_LIMIT, _DISTANT
+cdef long long _UNKNOWN, _BATCH, _LEAST, _GAIN, _REMEMBERED, _NO_LIMIT, _DISTANT, _DIGITS
 
 cdef class Weigher(Body):
     cdef public object terms, above
@@ -40,7 +40,7 @@ cdef class Weigher(Body):
         spread="const long long[::1]", variance="long long", spreads=bint, plain_tail=bint,
     )
     cpdef int _items(self, long long count, int strings, int tail, long long limit) except -1
-    @cython.locals(cursor=Cursor, start="long long", first=int, number="long long", size="long long", packed="long long", stored="long long", text=bytes)
+    @cython.locals(cursor=Cursor, start="long long", first=int, number="long long", size="long long", packed="long long", stored="long long")
     cpdef long long _packed_item(self) except -1
     @cython.locals(cursor=Cursor, size=int)
     cpdef bint _tail(self, int tail, bint packing) except -1
@@ -63,9 +63,10 @@ cdef class Weigher(Body):
     cpdef _weigh_items(self, list items, int per)
     @cython.locals(head=bytes, count="long long", width=int, inside=Cursor, start="long long")
     cpdef _intset(self)
+    @cython.locals(size="long long")
     cpdef _zipped(self, list items)
     cpdef _early(self, int kind)
-    @cython.locals(items=list, item=bytes, node="long long", held="long long")
+    @cython.locals(items=list, size="long long", node="long long", held="long long")
     cpdef _pushed_ziplist(self)
     @cython.locals(
         cursor=Cursor, nodes="long long", count="long long", start="long long", size="long long",

@@ -24,7 +24,7 @@ from rdbkit.rdb.shape import DETAIL, Shape
 from rdbkit.rdb.slices import Slices
 from rdbkit.rdb.stream_scale import StreamScale
 from rdbkit.rdb.terms import Terms
-from rdbkit.wire import listpack, lzf, ziplist
+from rdbkit.wire import listpack, ziplist
 from rdbkit.wire.cursor import Cursor, digits
 
 _NOTHING, _SET, _ZSET, _HASH, _VALUE = range(5)
@@ -68,6 +68,8 @@ _PER = {
     spec.HASH_LISTPACK_EX_PRE_GA: 3,
 }
 _UNKNOWN = 0xFFFF
+#: Longer texts are no integers.
+_DIGITS = 20
 #: Items looked at in one go inside a blob: whole elements, whether of one, two or three.
 _BATCH = 1020
 #: Nodes shorter than this are never compressed, and others only if it saves more than _GAIN bytes (quicklist.c).
@@ -317,8 +319,7 @@ class Weigher(Body):
             cursor.skip(stored)
             self._pack_string(size)
         else:
-            text = cursor.take(stored)
-            self._pack_text(text if packed < 0 else lzf.decompress(text, size, start))
+            self._pack_text(cursor.take(size) if packed < 0 else cursor.unpack(packed, size, start))
         return size
 
     def _tail(self, tail: int, packing: bool) -> bool:
@@ -364,10 +365,10 @@ class Weigher(Body):
                 if size > self.longest:
                     self.longest = size
             else:
-                member = cursor.string()
-                size = len(member)
-                self._measure(member, self.set_limit)
-                if not listpack.is_integer(member):
+                member = cursor.string_up_to(_DIGITS)
+                size = cursor.passed if member is None else len(member)
+                self._measure(size, self.set_limit)
+                if member is None or not listpack.is_integer(member):
                     self.text = self.elements - 1
                     self._member(size)
                     if packing:
@@ -391,23 +392,18 @@ class Weigher(Body):
         while count > 0:
             count -= 1
             start = cursor.tell()
-            size, inside = cursor.open_string()
-            text = b""
-            if size <= 20:
-                text = inside.take(size)
-            else:
-                inside.skip(size)
+            text = cursor.string_up_to(_DIGITS)
+            size = cursor.passed if text is None else len(text)
             self.stored += cursor.tell() - start
-            self.length += size
-            self.longest = max(self.longest, size)
-            if size > self.list_limit and self.over < 0:
-                self.over = self.elements
-            self.elements += 1
+            self._measure(size, self.list_limit)
             node, held = self._push(text, size, node, held)
         return self._close_node(node)
 
-    def _push(self, text: bytes, size: int, node: int, held: int) -> tuple[int, int]:
-        """Add an element to the last node, of `node` bytes (0: there is none) and `held` elements, or to a new one."""
+    def _push(self, text: bytes | None, size: int, node: int, held: int) -> tuple[int, int]:
+        """Add an element to the last node, of `node` bytes (0: there is none) and `held` elements, or to a new one.
+
+        `text` may be None for one that is too long to be an integer.
+        """
         if size > self.push_alone:
             self._close_node(node)
             self.plain += 1
@@ -422,7 +418,7 @@ class Weigher(Body):
             held = 0
             self.previous = 0
         self.pack = 0
-        if size <= 20:
+        if text is not None and size <= _DIGITS:
             self._pack_text(text)
         else:
             self._pack_string(size)
@@ -476,7 +472,7 @@ class Weigher(Body):
             count += len(items)
             self._weigh_items(items, per)
 
-    def _weigh_items(self, items: list[bytes], per: int) -> None:
+    def _weigh_items(self, items: list[Any], per: int) -> None:
         index = 0
         while index + per <= len(items):
             first = len(items[index])
@@ -498,11 +494,15 @@ class Weigher(Body):
         for _ in range(count):
             self._member(len(b"%d" % inside.fixed_signed(width)))
 
-    def _zipped(self, items: list[bytes]) -> None:
+    def _zipped(self, items: list[Any]) -> None:
         Body._zipped(self, items)
         self._weigh_items(items, 2)
         for item in items:
-            self._pack_text(item)
+            size = len(item)
+            if size <= _DIGITS:
+                self._pack_text(item)
+            else:
+                self._pack_string(size)
 
     def _early(self, kind: int) -> None:
         if kind == spec.LIST_ZIPLIST:
@@ -521,7 +521,8 @@ class Weigher(Body):
                 break
             self.elements += len(items)
             for item in items:
-                node, held = self._push(item, len(item), node, held)
+                size = len(item)
+                node, held = self._push(item if size <= _DIGITS else None, size, node, held)
         self._close_node(node)
 
     # -- quicklists ------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from rdbkit.rdb.values import Decoder, value
 from rdbkit.report.export import ExportWriter
 from rdbkit.report.values import Expiries, ValueWriter, stream_rest
 from rdbkit.wire import lzf
+from rdbkit.wire.spool import Spool
 
 #: A body that may come to so many bytes is decoded whole; a longer one passes part by part.
 _WHOLE = 1 << 19
@@ -55,7 +56,7 @@ class Exporter:
             self._add((entry.db, entry.key, "string", entry.expires_at, text, {}), len(text))
             return
         weight = 0 if body is None else _unpacked(body)
-        if body is None or weight > _WHOLE:
+        if body is None or weight > _WHOLE or (entry.type_id in _TEMPLATED and entry.names_are_long):
             self._flush()
             self._parts(entry)
             return
@@ -73,7 +74,7 @@ class Exporter:
 
     def _parts(self, entry: Entry) -> None:
         with entry.located():
-            decoder = entry.decoder()
+            decoder = entry.decoder(Spool())
             # The first batch may already tell that the value cannot be read: then no row was begun.
             batches = decoder.parts()
             first = next(batches, [])
@@ -89,6 +90,7 @@ def _unpacked(body: bytes) -> int:
 
 def write_value(cell: ValueWriter, decoder: Decoder, parts: Iterator[list[Any]] | None = None) -> Expiries | None:
     """Write what a decoder reads; return the expiries of a hash's fields, None if there are none."""
+    cell.spool = decoder.spool
     batches = decoder.parts() if parts is None else parts
     if decoder.type == "string":
         cell.string(chain.from_iterable(batches))

@@ -11,7 +11,8 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from rdbkit.report.text import json_joined, json_number, json_quote, json_string, json_woven
+from rdbkit.report.text import TextStream, json_joined, json_number, json_quote, json_string, json_woven
+from rdbkit.wire.spool import Item, LongItem
 
 if TYPE_CHECKING:
     from rdbkit.rdb.pending import Pending
@@ -81,14 +82,17 @@ def _pending(entries: Iterable[Pending], form: str) -> Iterator[str]:
     names: dict[bytes | None, str] = {None: "null"}
     before = "["
     for entry in entries:
-        name = names.get(entry.consumer)
-        if name is None:
-            name = names[entry.consumer] = json_string(entry.consumer or b"", form)
         ms, seq = entry.id
-        yield (
-            f'{before}{{"id":"{ms}-{seq}","consumer":{name},"delivered_at":{entry.delivered_at},'
-            f'"deliveries":{entry.deliveries}}}'
-        )
+        consumer: Any = entry.consumer
+        start = f'{before}{{"id":"{ms}-{seq}","consumer":'
+        end = f',"delivered_at":{entry.delivered_at},"deliveries":{entry.deliveries}}}'
+        if isinstance(consumer, LongItem):
+            yield from chain((start,), quoted(consumer, form), (end,))
+        else:
+            name = names.get(consumer)
+            if name is None:
+                name = names[consumer] = json_string(consumer or b"", form)
+            yield start + name + end
         before = ","
     yield "[]" if before == "[" else "]"
 
@@ -106,6 +110,17 @@ def _idmp(idmp: Idmp) -> dict[str, Any]:
     }
 
 
+def quoted(item: Item, form: str) -> Iterator[str]:
+    """Yield the JSON string of bytes, or of an item that is too long to be held."""
+    if isinstance(item, bytes):
+        yield json_string(item, form)
+        return
+    yield '"'
+    for text in TextStream(form).texts(item.pieces()):
+        yield json_quote(text)[1:-1]
+    yield '"'
+
+
 def pieces(value: Any, form: str = "escape") -> Iterator[str]:
     """Yield the JSON of plain nested data; bytes become strings, any iterable a list that is never held whole.
 
@@ -117,6 +132,8 @@ def pieces(value: Any, form: str = "escape") -> Iterator[str]:
         yield from _nested(value.items(), "{}", lambda pair: chain((f"{json_quote(pair[0])}:",), pieces(pair[1], form)))
     elif isinstance(value, bytes):
         yield json_string(value, form)
+    elif isinstance(value, LongItem):
+        yield from quoted(value, form)
     elif callable(value):
         yield from value(form)
     elif isinstance(value, str):

@@ -16,6 +16,8 @@ from itertools import chain, islice
 from sys import getsizeof, maxsize
 from typing import Any
 
+from rdbkit.wire.spool import LongItem
+
 Row = tuple[Any, ...]
 Key = Callable[[Any], Any]
 
@@ -48,8 +50,16 @@ class _Run:
 
         self._file = TemporaryFile()  # noqa: SIM115 - lives as long as the run
         self._load: Callable[[], list[Row]] = lambda: pickle.load(self._file)
+        self._long: list[LongItem] = []
+        """Items that lie in temporary space anyway: rows refer to them."""
         for chunk in chunks(rows):
-            pickle.dump(chunk, self._file, pickle.HIGHEST_PROTOCOL)
+            pickler = pickle.Pickler(self._file, pickle.HIGHEST_PROTOCOL)
+            pickler.dispatch_table = {LongItem: self._keep}
+            pickler.dump(chunk)
+
+    def _keep(self, item: LongItem) -> Any:
+        self._long.append(item)
+        return item.__reduce__()
 
     def __iter__(self) -> Iterator[Row]:
         # A file knows one position, so a run is read by one iterator at a time; the next one starts at the beginning.

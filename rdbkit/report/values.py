@@ -8,7 +8,8 @@
 
 `json_value` and its neighbours take a decoded value and return text. `ValueWriter` takes iterators of batches of
 parts, in file order, and writes as they come; what it must hold back (the order of a zset, the expiry of a hash's
-fields) goes to temporary space above a budget. Both give the same text for the same parts.
+fields) goes to temporary space above a budget. Items that are too long to be held (wire/spool.py) it writes piece by
+piece. All give the same text for the same parts.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from rdbkit.report.nested import StreamEntry, pieces, stream_entries
+from rdbkit.report.nested import StreamEntry, id_text, pieces, quoted, stream_entries
 from rdbkit.report.nested import stream_rest as stream_rest
 from rdbkit.report.sort import Sorter
 from rdbkit.report.text import TextStream, json_joined, json_numbers, json_pairs, json_quote, json_string, json_strings
+from rdbkit.wire.spool import LongItem, Spool
 
 if TYPE_CHECKING:
     from tempfile import SpooledTemporaryFile
@@ -29,9 +31,10 @@ if TYPE_CHECKING:
     from rdbkit.rdb.streams import Stream
 
 Write = Callable[[str], object]
-Member = tuple[bytes, float]
-Field = tuple[bytes, bytes, int | None]
-Item = tuple[int, bytes | int | float]
+# Any is bytes or a LongItem; of an array's element also a number.
+Member = tuple[Any, float]
+Field = tuple[Any, Any, int | None]
+Element = tuple[int, Any]
 Part = tuple[str, Any]
 
 _SPOOL = 1 << 20
@@ -53,7 +56,7 @@ def _scalar(value: bytes | float, form: str) -> str:
     return f'"{text}"' if text[-1] in "fn" else text
 
 
-def _array(items: Iterable[Item], form: str) -> str:
+def _array(items: Iterable[Element], form: str) -> str:
     return ",".join([f"[{index},{_scalar(value, form)}]" for index, value in items])
 
 
@@ -116,8 +119,10 @@ class Expiries:
     def add(self, fields: Iterable[Field]) -> None:
         """Note the fields that have an expiry time."""
         for field, _, ms in fields:
-            if ms is not None:
-                self._note(f"{json_string(field, self._form)}:{ms}")
+            if ms is not None and isinstance(field, LongItem):
+                self._note(chain(quoted(field, self._form), (f":{ms}",)))
+            elif ms is not None:
+                self._note((f"{json_string(field, self._form)}:{ms}",))
 
     def __iter__(self) -> Iterator[str]:
         """Yield the object's text, once; the space is free afterwards."""
@@ -135,14 +140,17 @@ class Expiries:
         if self._spool is not None:
             self._spool.close()
 
-    def _note(self, member: str) -> None:
+    def _note(self, member: Iterable[str]) -> None:
+        before = ","
         if self._spool is None:
             from tempfile import SpooledTemporaryFile
 
             self._spool = SpooledTemporaryFile(_SPOOL, "w+", encoding="utf-8", newline="")  # noqa: SIM115
-            self._spool.write("{" + member)
-        else:
-            self._spool.write("," + member)
+            before = "{"
+        self._spool.write(before)
+        # One by one: only a write looks at whether memory is to be left.
+        for piece in member:
+            self._spool.write(piece)
 
 
 class ValueWriter:
@@ -151,6 +159,8 @@ class ValueWriter:
     def __init__(self, write: Write, form: str = "escape") -> None:
         self._write = write
         self._form = form
+        self.spool: Spool | None = None
+        """That of the decoder whose parts are being written, None where no item is too long to be held."""
 
     def parts(
         self, type_name: str, batches: Iterable[Sequence[Any]], about: Callable[[], Any] | None = None
@@ -185,16 +195,16 @@ class ValueWriter:
 
     def list(self, batches: Iterable[Sequence[bytes]]) -> None:
         """Write a list."""
-        self._batches("[", batches, json_joined, "]")
+        self._batches("[", batches, json_joined, quoted, "]")
 
     def set(self, batches: Iterable[Sequence[bytes]]) -> None:
         """Write a set, in the order given."""
-        self._batches("[", batches, json_joined, "]")
+        self._batches("[", batches, json_joined, quoted, "]")
 
     def zset(self, batches: Iterable[Sequence[Member]]) -> None:
         """Write a zset, ascending by (score, member) whatever the order given: in memory if it came as one batch."""
         with Sorter() as sorter:
-            self._batches("[", _ascending(batches, sorter), _zset, "]")
+            self._batches("[", _ascending(batches, sorter), _zset, pieces, "]")
 
     def hash(self, batches: Iterable[Sequence[Field]]) -> Expiries | None:
         """Write a hash; return the expiry times of its fields, None if none expires."""
@@ -204,26 +214,30 @@ class ValueWriter:
             expiries.add(batch)
             return json_pairs([(field, value) for field, value, _ in batch], form)
 
+        def noted_long(part: Field, form: str) -> Iterator[str]:
+            expiries.add([part])
+            return chain(quoted(part[0], form), (":",), quoted(part[1], form))
+
         try:
-            self._batches("{", batches, noted, "}")
+            self._batches("{", batches, noted, noted_long, "}")
         except BaseException:
             expiries.close()
             raise
         return expiries or None
 
-    def array(self, batches: Iterable[Sequence[Item]]) -> None:
+    def array(self, batches: Iterable[Sequence[Element]]) -> None:
         """Write an array."""
-        self._batches("[", batches, _array, "]")
+        self._batches("[", batches, _array, _item_pieces, "]")
 
     def stream(
         self, batches: Iterable[Sequence[StreamEntry]], rest: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
     ) -> None:
         """Write a stream: its entries, then `rest` (see stream_rest), called after the last entry if it is callable."""
-        self._batches('{"entries":[', batches, stream_entries, "],")
+        self._batches('{"entries":[', batches, stream_entries, _entry_pieces, "],")
         tail = pieces(rest() if callable(rest) else rest, self._form)
         self._write(next(tail)[1:])  # its opening brace
-        while piece := "".join(islice(tail, _BATCH)):
-            self._write(piece)
+        while batch := list(islice(tail, 1 if self._has_long else _BATCH)):
+            self._write("".join(batch))
 
     def module(self, name: str, version: int, parts: Iterable[Part]) -> None:
         """Write a module's value; the bytes of a part may be an iterator of pieces."""
@@ -233,19 +247,53 @@ class ValueWriter:
             self._write(f"{before}[{json_quote(kind)},")
             if isinstance(value, bytes | int | float):
                 self._write(_scalar(value, self._form))
+            elif isinstance(value, LongItem):
+                for piece in quoted(value, self._form):
+                    self._write(piece)
             else:
                 self.string(value)
             self._write("]")
             before = ","
         self._write("]}")
 
-    def _batches(self, start: str, batches: Iterable[Sequence[Any]], join: Callable[[Any, str], str], end: str) -> None:
+    def _batches(
+        self,
+        start: str,
+        batches: Iterable[Sequence[Any]],
+        join: Callable[[Any, str], str],
+        each: Callable[[Any, str], Iterable[str]],
+        end: str,
+    ) -> None:
+        """Write batches joined or, where there may be items too long to be held, each part in pieces."""
         self._write(start)
         before = ""
         for batch in filter(None, batches):
-            self._write(before + join(batch, self._form))
-            before = ","
+            if not self._has_long:
+                self._write(before + join(batch, self._form))
+                before = ","
+                continue
+            for part in batch:
+                self._write(before)
+                for piece in each(part, self._form):
+                    self._write(piece)
+                before = ","
         self._write(end)
+
+    @property
+    def _has_long(self) -> bool:
+        return self.spool is not None and self.spool.count > 0
+
+
+def _item_pieces(item: Element, form: str) -> Iterator[str]:
+    """Yield an element of an array."""
+    index, value = item
+    text = quoted(value, form) if isinstance(value, LongItem) else (_scalar(value, form),)
+    return chain((f"[{index},",), text, ("]",))
+
+
+def _entry_pieces(entry: StreamEntry, form: str) -> Iterator[str]:
+    """Yield an entry of a stream."""
+    return pieces({"id": id_text(entry[0]), "fields": entry[1]}, form)
 
 
 def _ascending(batches: Iterable[Sequence[Member]], sorter: Sorter) -> Iterator[Sequence[Member]]:

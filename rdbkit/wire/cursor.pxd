@@ -1,14 +1,14 @@
 cimport cython
 from rdbkit.wire cimport lzf
 
-cdef long long _WHOLE
+cdef long long _WHOLE, _LONG
 
 cdef class Cursor:
     cdef public bytes data
     cdef const unsigned char* view
     cdef public Py_ssize_t pos, end, summed, pinned
-    cdef public long long base, size, blob
-    cdef public object source, update
+    cdef public long long base, size, blob, passed
+    cdef public object source, update, spool
     cdef public unsigned long long crc
 
     cpdef long long tell(self)
@@ -34,12 +34,18 @@ cdef class Cursor:
     cpdef long long claim(self) except? -1
     @cython.locals(first=int, at=Py_ssize_t, packed="long long", size="long long")
     cpdef bytes string(self)
+    @cython.locals(size="long long", packed="long long", start="long long")
+    cpdef item(self)
+    cpdef bytes unpack(self, long long packed, long long size, long long start)
+    cpdef int _promised(self, long long n) except -1
+    @cython.locals(size="long long", packed="long long", start="long long")
+    cpdef bytes string_up_to(self, long long most)
     @cython.locals(width=int, i=int, number="long long", byte="long long")
     cpdef long long small(self) except? -1
     cpdef bytes _integer(self)
     @cython.locals(packed="long long", size="long long")
     cpdef tuple packed(self)
-    @cython.locals(out=list, first=int, at=Py_ssize_t, text=bytes, room="long long")
+    @cython.locals(out=list, first=int, at=Py_ssize_t, text=object, room="long long")
     cpdef list strings(self, long long count, int width=*)
     @cython.locals(first=int, size="long long", packed="long long")
     cpdef long long skip_string(self) except? -1

@@ -20,10 +20,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from rdbkit.errors import Corrupt, LimitExceeded, Truncated
-from rdbkit.wire import lzf
+from rdbkit.wire import lzf, spool
 from rdbkit.wire.crc64 import Update
 
 #: Bytes asked of the source at a time: they fit the second-level cache, and the cost of a call vanishes.
@@ -34,6 +34,7 @@ RETAIN = 1 << 20
 HELD = 1 << 20
 #: The longest string that servers take, unless they are told otherwise (proto-max-bulk-len). None longer is held whole.
 _WHOLE = 1 << 29
+_LONG = spool.LONG
 #: No file is this long; longer claims are cut to it, so that a small multiple of one still fits a machine word.
 ENDLESS = 1 << 56
 
@@ -58,6 +59,9 @@ class Cursor:
     """Read primitives from bytes, or from a source of them through a window.
 
     `base + pos` is the absolute offset. Raises Truncated (offset: where the bytes end) or, inside a string, Corrupt.
+
+    `spool`, where it is set, takes the strings that are too long to be held (wire/spool.py), of this cursor and of
+    those over the inside of its strings. `passed` is the size of the last string that `string_up_to` stepped over.
     """
 
     def __init__(
@@ -80,6 +84,8 @@ class Cursor:
         self.summed = 0
         self.pinned = -1
         self.blob = blob
+        self.spool: spool.Spool | None = None
+        self.passed = 0
 
     def tell(self) -> int:
         """Return the absolute offset of the next byte."""
@@ -267,7 +273,45 @@ class Cursor:
         if size > _WHOLE:
             self.skip(packed)
             self._too_long(size, start)
-        return lzf.decompress(self.take(packed), size, start)
+        return self.unpack(packed, size, start)
+
+    def item(self) -> Any:
+        """Read a string as `string` does, but one too long to be held as a LongItem, where there is a spool for it."""
+        # Lengths of less than 16 KiB are told by the first byte.
+        if self.spool is None or (self.pos < self.end and self.view[self.pos] < 0x80):
+            return self.string()
+        self.need(1)
+        if self.view[self.pos] >= 0xC0 and self.view[self.pos] < 0xC3:
+            return self._integer()
+        start = self.tell()
+        size, packed = self.head()
+        if size <= _LONG:
+            return self.take(size) if packed < 0 else self.unpack(packed, size, start)
+        self._promised(size if packed < 0 else packed)
+        if packed < 0:
+            return self.spool.take(self, size)
+        inside = self.inner(size, packed, start)
+        long = self.spool.take(inside, size)
+        # The end of a packed string is where it is found out whether it kept its promises.
+        inside.at_end()
+        return long
+
+    def _promised(self, n: int) -> int:
+        """Raise at once where the source is known to be too short for n further bytes."""
+        return self.short(self.size) if self.size >= 0 and n > self.size - self.base - self.pos else 0
+
+    def string_up_to(self, most: int) -> bytes | None:
+        """Read a string of at most `most` bytes; None for a longer one, which is stepped over: `passed` is its size."""
+        self.need(1)
+        if self.view[self.pos] >= 0xC0 and self.view[self.pos] < 0xC3:
+            return self._integer()
+        start = self.tell()
+        size, packed = self.head()
+        if size <= most:
+            return self.take(size) if packed < 0 else self.unpack(packed, size, start)
+        self.skip(size if packed < 0 else packed)
+        self.passed = size
+        return None
 
     def _too_long(self, n: int, start: int) -> int:
         raise LimitExceeded(f"{n} bytes that would have to be held whole, more than 512 MiB", offset=start)
@@ -303,9 +347,20 @@ class Cursor:
             raise Corrupt(f"{packed} packed bytes cannot hold the {size} claimed", offset=start, code="bad-lzf")
         return packed, size
 
-    def strings(self, count: int, width: int = 1) -> list[bytes]:
-        """Read `count` strings; fewer where they come to more than HELD bytes, but always a multiple of `width`."""
-        out: list[bytes] = []
+    def unpack(self, packed: int, size: int, start: int) -> bytes:
+        """Read the rest of an LZF string whose head was just read; `start` is its offset, for errors."""
+        # No instruction yields less than half of its own bytes: more of them need not be held to be refused.
+        if packed > 2 * size:
+            self.skip(packed)
+            raise Corrupt(f"{packed} packed bytes where {size} are claimed", offset=start, code="bad-lzf")
+        return lzf.decompress(self.take(packed), size, start)
+
+    def strings(self, count: int, width: int = 1) -> list[Any]:
+        """Read `count` strings as `item` does.
+
+        Fewer where they come to more than HELD bytes, but always a multiple of `width`.
+        """
+        out: list[Any] = []
         room = HELD
         while count > 0:
             if self.pos < self.end:
@@ -316,7 +371,7 @@ class Cursor:
                     out.append(self.view[at : at + first])
                     count -= 1
                     continue
-            text = self.string()
+            text = self.item()
             out.append(text)
             count -= 1
             room -= len(text)
@@ -358,9 +413,10 @@ class Cursor:
         For strings of any length: the inside is fetched, and unpacked, through a window of its own. `start` is the
         string's offset, for errors.
         """
-        if packed < 0:
-            return Cursor(source=_Inside(self, size), blob=start)
-        return Cursor(source=_Unpacked(self, packed, size, start), blob=start)
+        source: Readable = _Inside(self, size) if packed < 0 else _Unpacked(self, packed, size, start)
+        inside = Cursor(source=source, blob=start)
+        inside.spool = self.spool
+        return inside
 
     def open_string(self) -> tuple[int, Cursor]:
         """Read a string's head in any of its forms; return its size and a cursor over its inside."""

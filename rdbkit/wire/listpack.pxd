@@ -4,18 +4,21 @@ from rdbkit.wire.cursor cimport Cursor
 cdef bint _COMPILED
 cdef list _SMALL
 cdef Py_ssize_t _AROUND
-cdef long long _ENDLESS
+cdef long long _ENDLESS, LONG
 
 cdef class Reader:
     cdef public Cursor cursor
-    cdef public long long offset, left, seen
+    cdef public long long offset, left, seen, longest
     cdef public long count, old_widths, new_widths
+    cdef public object spool
 
-    @cython.locals(cursor=Cursor, out=list, start=Py_ssize_t, held=Py_ssize_t, room="long long")
+    @cython.locals(cursor=Cursor, out=list, start=Py_ssize_t, held=Py_ssize_t, room="long long", left="long long")
     cpdef list read(self, long long limit)
     cpdef list all(self)
-    @cython.locals(wanted="long long", first=int)
-    cdef int _fetch(self, Py_ssize_t held) except -1
+    @cython.locals(wanted="long long", first=int, size="long long")
+    cdef int _fetch(self, Py_ssize_t held, list out) except -1
+    @cython.locals(cursor=Cursor, held=Py_ssize_t, width=int)
+    cdef int _long(self, long long size, list out) except -1
     cdef int _finish(self) except -1
 
 @cython.locals(view="const unsigned char*", total="unsigned long long")
@@ -47,7 +50,7 @@ cdef int _bad_back(long long offset) except -1
 cpdef bint is_integer(bytes text) except -1
 cpdef int integer_size(long long number) noexcept
 cpdef long long string_entry(long long length) noexcept
-@cython.locals(total="long long", text=bytes)
+@cython.locals(total="long long", size="long long")
 cpdef long long measure(object items) except -1
 @cython.locals(out=bytearray, text=bytes, entry=bytes, size="long long", width=int, i=int)
 cpdef bytes encode(object items, str generation=*)

@@ -17,11 +17,12 @@ the offset at which the string starts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rdbkit import _face
 from rdbkit.errors import Corrupt
 from rdbkit.wire.cursor import HELD, Cursor
+from rdbkit.wire.spool import LONG
 
 #: Bytes around the entries.
 _AROUND = 7
@@ -75,7 +76,8 @@ def items(data: bytes, offset: int = -1) -> list[bytes]:
 def _entries(view: bytes, at: int, end: int, out: list[bytes], limit: int, offset: int, reader: Reader | None) -> int:
     """Append the entries in view[at:end] until `out` has `limit`; return where the first one not decoded starts.
 
-    `reader`, where it is not None, counts the back-lengths of either generation.
+    `reader`, where it is not None, counts the back-lengths of either generation, and says from which size on an entry
+    is not decoded here.
     """
     while at < end and len(out) < limit:
         first = view[at]
@@ -118,7 +120,7 @@ def _entries(view: bytes, at: int, end: int, out: list[bytes], limit: int, offse
         if first > 0xF0:
             _bad(f"a listpack entry starts with {first:#04x}", offset)
         size = _size(view, at, held)
-        if size >= held:
+        if size >= held or (reader is not None and size > reader.longest):
             break
         width = _back(view, at + size, held - size, size, offset, reader)
         if width == 0:
@@ -216,46 +218,71 @@ class Reader:
         self.seen = 0
         self.old_widths = 0
         self.new_widths = 0
+        self.spool: Any = cursor.spool
+        # The size of the longest entry that is held: five bytes of it are its head.
+        self.longest = _ENDLESS if self.spool is None else LONG + 5
 
-    def read(self, limit: int) -> list[bytes]:
+    def read(self, limit: int) -> list[Any]:
         """Return up to `limit` further entries, [] at the end; the end checks the mark and the count.
 
-        Long ones come fewer at a time, though by sixes, so that no pair and no triple is split.
+        Long ones come fewer at a time, though by sixes, so that no pair and no triple is split. Those too long to be
+        held are LongItems where the cursor has a spool for them.
         """
         cursor = self.cursor
-        out: list[bytes] = []
+        out: list[Any] = []
         room = HELD if limit < _ENDLESS else _ENDLESS
         while self.left > 0 and len(out) < limit:
             start = cursor.pos
-            held = min(cursor.end - start, self.left)
+            left = self.left
+            held = min(cursor.end - start, left)
             cursor.pos = _entries(cursor.view, start, start + held, out, limit, self.offset, self)
             self.left -= cursor.pos - start
-            room -= cursor.pos - start
+            if cursor.pos == start:
+                self._fetch(held, out)
+            room -= left - self.left
             if room < 0:
                 limit = min(limit, (len(out) + 5) // 6 * 6)
-            if cursor.pos == start:
-                self._fetch(held)
         self.seen += len(out)
         if self.left == 0 and len(out) < limit:
             self._finish()
         return out
 
-    def all(self) -> list[bytes]:
+    def all(self) -> list[Any]:
         """Return all entries that are left."""
         return self.read(_ENDLESS)
 
-    def _fetch(self, held: int) -> None:
-        """Have the next entry whole in the window; `held` bytes of it are not enough."""
+    def _fetch(self, held: int, out: list[Any]) -> int:
+        """Have the next entry whole in the window; `held` bytes of it are not enough, or it is too long to be held."""
         wanted = held + 1
         if held > 0:
             first = self.cursor.view[self.cursor.pos]
             if 0xE0 <= first <= 0xF0:
-                wanted = max(wanted, 1 + _size(self.cursor.view, self.cursor.pos, held))
+                size = _size(self.cursor.view, self.cursor.pos, held)
+                if held >= 5 and first == 0xF0 and size > self.longest:
+                    return self._long(size, out)
+                wanted = max(wanted, 1 + size)
             elif 0x80 <= first < 0xC0:
                 wanted = max(wanted, first - 0x7E)
         if wanted > self.left:
             _bad("a listpack entry runs over the end", self.offset)
-        self.cursor.need(wanted)
+        return self.cursor.need(wanted)
+
+    def _long(self, size: int, out: list[Any]) -> int:
+        """Append the entry of `size` bytes at the cursor, which is too long to be held."""
+        cursor = self.cursor
+        if size >= self.left:
+            _bad("a listpack entry runs over the end", self.offset)
+        cursor.skip(5)
+        out.append(self.spool.take(cursor, size - 5))
+        # Its back-length takes a byte more than it should where the older generation wrote it.
+        held = min(self.left - size, _width(size) + 1)
+        cursor.need(held)
+        width = _back(cursor.view, cursor.pos, held, size, self.offset, self)
+        if width == 0:
+            _bad("a listpack entry runs over the end", self.offset)
+        cursor.skip(width)
+        self.left -= size + width
+        return 0
 
     def _finish(self) -> None:
         self.left = -1
@@ -312,11 +339,13 @@ def string_entry(length: int) -> int:
     return size + _width(size) + (1 if _differs(size) else 0)
 
 
-def measure(items: Iterable[bytes]) -> int:
+def measure(items: Iterable[Any]) -> int:
     """Return the bytes of a listpack that holds these items, as servers would encode them (older generation)."""
     total = _AROUND
     for text in items:
-        total += integer_size(int(text)) + 1 if is_integer(text) else string_entry(len(text))
+        size = len(text)
+        # Only what is short can be an integer; the others may be LongItems.
+        total += integer_size(int(text)) + 1 if size <= 20 and is_integer(text) else string_entry(size)
     return total
 
 

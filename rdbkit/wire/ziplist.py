@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rdbkit.errors import Corrupt
 from rdbkit.wire import listpack
 from rdbkit.wire.cursor import HELD, Cursor
+from rdbkit.wire.spool import LONG
 
 #: A count in the header that says nothing.
 UNKNOWN = 65535
@@ -59,7 +60,7 @@ def _whole(data: bytes, out: list[bytes] | None, offset: int) -> int:
     view = data
     if total != size or size < _AROUND or view[size - 1] != 0xFF:
         _bad(f"a ziplist of {size} bytes claims {total}, or lacks its end mark", offset)
-    at, previous, seen, added = _entries(view, _HEAD, size - 1, out, _ENDLESS, 0, offset)
+    at, previous, seen, added = _entries(view, _HEAD, size - 1, out, _ENDLESS, 0, offset, _ENDLESS)
     if at != size - 1:
         _bad("a ziplist entry runs over the end", offset)
     _agree(size, previous, tail, count, seen, offset)
@@ -75,9 +76,11 @@ def _agree(size: int, previous: int, tail: int, count: int, seen: int, offset: i
 
 
 def _entries(
-    view: bytes, at: int, end: int, out: list[bytes] | None, limit: int, previous: int, offset: int
+    view: bytes, at: int, end: int, out: list[bytes] | None, limit: int, previous: int, offset: int, longest: int
 ) -> tuple[int, int, int, int]:
     """Walk over the entries in view[at:end], at most `limit`; `previous` is the size of the entry before them.
+
+    Stops before a string of more than `longest` bytes.
 
     Appends them to `out` or, where that is None, adds up what they take in a listpack. Returns where the first one not
     walked over starts, the size of the one before it, how many there were and that sum.
@@ -117,7 +120,7 @@ def _entries(
                 size = view[at]
                 size = size << 24 | view[at + 1] << 16 | view[at + 2] << 8 | view[at + 3]
                 at += 4
-            if size > end - at:
+            if size > end - at or size > longest:
                 return start, previous, seen, added
             if out is not None:
                 out.append(view[at : at + size])
@@ -190,29 +193,33 @@ class Reader:
         self.left = size - _AROUND
         self.previous = 0
         self.seen = 0
+        self.spool: Any = cursor.spool
+        self.longest = _ENDLESS if self.spool is None else LONG
 
-    def read(self, limit: int) -> list[bytes]:
+    def read(self, limit: int) -> list[Any]:
         """Return up to `limit` further entries, [] at the end, which checks the mark, the count and the last offset.
 
-        Long ones come fewer at a time, though by sixes, so that no pair and no triple is split.
+        Long ones come fewer at a time, though by sixes, so that no pair and no triple is split. Those too long to be
+        held are LongItems where the cursor has a spool for them.
         """
         cursor = self.cursor
-        out: list[bytes] = []
+        out: list[Any] = []
         room = HELD if limit < _ENDLESS else _ENDLESS
         while self.left > 0 and len(out) < limit:
             start = cursor.pos
-            held = min(cursor.end - start, self.left)
+            left = self.left
+            held = min(cursor.end - start, left)
             at, self.previous, seen, _ = _entries(
-                cursor.view, start, start + held, out, limit - len(out), self.previous, self.offset
+                cursor.view, start, start + held, out, limit - len(out), self.previous, self.offset, self.longest
             )
             self.left -= at - start
             self.seen += seen
             cursor.pos = at
-            room -= at - start
+            if seen == 0 and not self._long(held, out):
+                self._fetch(held)
+            room -= left - self.left
             if room < 0:
                 limit = min(limit, (len(out) + 5) // 6 * 6)
-            if seen == 0:
-                self._fetch(held)
         if self.left == 0 and len(out) < limit:
             self.left = -1
             # Asking for the end lets a packed string find out whether it kept its promises.
@@ -221,9 +228,30 @@ class Reader:
             _agree(self.size, self.previous, self.tail, self.count, self.seen, self.offset)
         return out
 
-    def all(self) -> list[bytes]:
+    def all(self) -> list[Any]:
         """Return all entries that are left."""
         return self.read(_ENDLESS)
+
+    def _long(self, held: int, out: list[Any]) -> bool:
+        """Append the next entry if it is too long to be held; False if it is not, or if its head is not there."""
+        if self.spool is None or held < 6:
+            return False
+        cursor = self.cursor
+        kind = 5 if cursor.view[cursor.pos] == 0xFE else 1
+        if held < kind + 5 or cursor.view[cursor.pos + kind] != 0x80:
+            return False
+        entry = _wanted(cursor.view, cursor.pos, held)
+        size = entry - kind - 5
+        if size <= self.longest:
+            return False
+        if entry > self.left:
+            _bad("a ziplist entry runs over the end", self.offset)
+        cursor.skip(kind + 5)
+        out.append(self.spool.take(cursor, size))
+        self.left -= entry
+        self.previous = entry
+        self.seen += 1
+        return True
 
     def _fetch(self, held: int) -> None:
         """Have the next entry whole in the window; `held` bytes of it are not enough."""

@@ -9,9 +9,11 @@ Everything that contradicts itself is Corrupt("bad-zipmap") at the offset at whi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rdbkit.errors import Corrupt
-from rdbkit.wire.cursor import Cursor
+from rdbkit.wire.cursor import HELD, Cursor
+from rdbkit.wire.spool import LONG
 
 #: From here on a first byte is no length: this one announces four more, the next one ends the map.
 _LONG = 254
@@ -35,25 +37,29 @@ class Reader:
         self.seen = 0
         self._ended = False
 
-    def read(self, limit: int) -> list[bytes]:
-        """Return up to `limit` further fields and values by turns, but never half a pair; [] at the end."""
-        out: list[bytes] = []
-        while not self._ended and len(out) < limit:
+    def read(self, limit: int) -> list[Any]:
+        """Return up to `limit` further fields and values by turns, but never half a pair; [] at the end.
+
+        Fewer where they are long. Those too long to be held are LongItems where the cursor has a spool for them.
+        """
+        out: list[Any] = []
+        enough = self.left - HELD if limit < _ENDLESS else -1
+        while not self._ended and len(out) < limit and (self.left > enough or not out):
             length = self._length()
             if length < 0:
                 self._finish()
                 break
-            out.append(self._take(length))
+            out.append(self._item(length))
             length = self._length()
             if length < 0:
                 raise self._corrupt("a zipmap ends between a field and its value")
             free = self._byte()
-            out.append(self._take(length))
+            out.append(self._item(length))
             self._skip(free)
             self.seen += 1
         return out
 
-    def all(self) -> list[bytes]:
+    def all(self) -> list[Any]:
         """Return all fields and values that are left."""
         return self.read(_ENDLESS)
 
@@ -78,6 +84,12 @@ class Reader:
 
     def _byte(self) -> int:
         return self._take(1)[0]
+
+    def _item(self, n: int) -> Any:
+        if n <= LONG or self.cursor.spool is None:
+            return self._take(n)
+        self._spend(n)
+        return self.cursor.spool.take(self.cursor, n)
 
     def _take(self, n: int) -> bytes:
         self._spend(n)

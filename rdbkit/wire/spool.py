@@ -1,0 +1,247 @@
+"""Byte strings that are too long to be held: a member, field, value, name or list element of hundreds of megabytes.
+
+A decoder that is given a `Spool` copies each byte string longer than LONG piece by piece into an unnamed temporary file
+and hands over a LongItem in its place; shorter ones stay `bytes`. The length alone decides, never how much of the item
+a window happens to hold, so items of equal content are always of the same class.
+
+How much of an item is wanted is the spool's level:
+
+    MEASURED  its length: it is stepped over                       walks that only count and measure
+    SUMMED    and a digest: it can be told from others             uniqueness, in `check`
+    KEPT      and its bytes, in temporary space                    everything that writes or orders items
+
+Several items share a file, up to a size; the file is gone with the last item that is in it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
+
+if TYPE_CHECKING:
+    from rdbkit.wire.cursor import Cursor
+
+#: Longer byte strings are not held, where the reader has a spool for them.
+LONG: Final = 1 << 19
+MEASURED, SUMMED, KEPT = range(3)
+#: Bytes of an item that stay in memory, for messages.
+HEAD: Final = 1024
+#: Bytes read of an item at a time.
+PIECE: Final = 1 << 16
+#: A file takes no further items from this size on.
+_FULL = 1 << 26
+#: Drawn anew for each process, as for Python's own hashes of bytes: no file can be made to collide.
+_KEY = os.urandom(16)
+
+
+class SpoolError(OSError):
+    """There is no temporary space for an item."""
+
+
+class LongItem:
+    """A byte string that is not held: `len`, `pieces`, comparison with bytes and its like, a hash among its like.
+
+    What it can do depends on the level of the spool that made it: content and order need KEPT, a hash SUMMED. A slice
+    is one of its first HEAD bytes, which messages show.
+    """
+
+    __slots__ = ("__weakref__", "_at", "_digest", "_file", "_size", "head")
+
+    def __init__(self, size: int, head: bytes, digest: bytes | None, file: _File | None, at: int) -> None:
+        self._size = size
+        self.head = head
+        self._digest = digest
+        self._file = file
+        self._at = at
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __repr__(self) -> str:
+        return f"<{self._size} bytes that start with {self.head[:40]!r}>"
+
+    def __getitem__(self, part: slice) -> bytes:
+        return self.head[part]
+
+    def __bytes__(self) -> bytes:
+        content: bytes = b"".join(self.pieces())
+        return content
+
+    def __reduce__(self) -> Any:
+        """Pickle as a reference, for as long as the item lives and within this process."""
+        _PICKLED[id(self)] = self
+        return _recall, (id(self),)
+
+    def pieces(self, size: int = PIECE) -> Iterator[bytes]:
+        """Yield the content in pieces of `size` bytes, the last one shorter."""
+        if self._file is None:
+            raise ValueError("the content of this item was not kept")
+        at, end = self._at, self._at + self._size
+        while at < end:
+            piece = self._file.read(at, min(size, end - at))
+            at += len(piece)
+            yield piece
+
+    @property
+    def digest(self) -> bytes:
+        """Sixteen bytes that depend on the content and on this process; b"" for MEASURED items."""
+        if self._digest is None:
+            self._digest = b"" if self._file is None else self._summed()
+        return self._digest
+
+    def __hash__(self) -> int:
+        return int.from_bytes(self.digest[:8], "little", signed=True)
+
+    def _summed(self) -> bytes:
+        running = _digest()
+        for piece in self.pieces():
+            running.update(piece)
+        digest: bytes = running.digest()
+        return digest
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, LongItem | bytes):
+            return NotImplemented
+        if len(other) != self._size or other[:HEAD] != self.head:
+            return False
+        if isinstance(other, LongItem) and (self._file is None or other._file is None):
+            # Of one that was only measured nobody knows.
+            return self.digest == other.digest != b""
+        return self._compare(other) == 0
+
+    def __lt__(self, other: LongItem | bytes) -> bool:
+        return self._compare(other) < 0
+
+    def __le__(self, other: LongItem | bytes) -> bool:
+        return self._compare(other) <= 0
+
+    def __gt__(self, other: LongItem | bytes) -> bool:
+        return self._compare(other) > 0
+
+    def __ge__(self, other: LongItem | bytes) -> bool:
+        return self._compare(other) >= 0
+
+    def _compare(self, other: LongItem | bytes) -> int:
+        """Return a number below, at or above 0, as this item comes before, with or after another, bytewise."""
+        if self.head != other[:HEAD]:
+            return -1 if self.head < other[:HEAD] else 1
+        for mine, theirs in zip_longest(self.pieces(), pieces_of(other), fillvalue=b""):
+            if mine != theirs:
+                return -1 if mine < theirs else 1
+        return 0
+
+
+_PICKLED: WeakValueDictionary[int, LongItem] = WeakValueDictionary()
+
+
+def _recall(number: int) -> LongItem:
+    return _PICKLED[number]
+
+
+def pieces_of(item: LongItem | bytes) -> Iterator[bytes]:
+    """Yield the content of an item of either kind in pieces of PIECE bytes, the last one shorter."""
+    if isinstance(item, LongItem):
+        yield from item.pieces()
+    else:
+        for at in range(0, len(item), PIECE):
+            yield item[at : at + PIECE]
+
+
+def _digest() -> Any:
+    # Not above: see _File.
+    from hashlib import blake2b
+
+    return blake2b(digest_size=16, key=_KEY)
+
+
+#: A byte string in either form.
+Item = bytes | LongItem
+
+
+class Spool:
+    """Makes the long items of one reader; `count` says how many it has made."""
+
+    def __init__(self, level: int = KEPT) -> None:
+        self.level = level
+        self.count = 0
+        self._file: _File | None = None
+
+    def take(self, cursor: Cursor, size: int) -> Any:
+        """Read the next `size` bytes, more than LONG, at a cursor; return the item.
+
+        Raises what the cursor raises where they are not all there, SpoolError where there is no temporary space.
+        """
+        self.count += 1
+        if self.level == MEASURED:
+            head = cursor.take(HEAD)
+            cursor.skip(size - HEAD)
+            return LongItem(size, head, None, None, 0)
+        head, digest, file, at = b"", None, None, 0
+        if self.level == SUMMED:
+            digest = _digest()
+        else:
+            file = self._room(size)
+            at = file.size
+        for piece in cursor.pieces(size):
+            if len(head) < HEAD:
+                head += piece[: HEAD - len(head)]
+            if digest is not None:
+                digest.update(piece)
+            elif file is not None:
+                file.append(piece, size)
+        return LongItem(size, head, None if digest is None else digest.digest(), file, at)
+
+    def _room(self, size: int) -> _File:
+        if self._file is None or self._file.size >= _FULL:
+            self._file = _File(size)
+        return self._file
+
+
+class _File:
+    """A temporary file without a name, closed when the last item in it is gone."""
+
+    def __init__(self, size: int) -> None:
+        # Not above: few runs meet such an item, and all of them start.
+        from tempfile import TemporaryFile
+
+        self.size = 0
+        self._raw: Any = None
+        try:
+            self._raw = TemporaryFile(buffering=0)  # noqa: SIM115  it lives as long as the items in it
+        except OSError as error:
+            raise _no_space(size, error) from None
+
+    def append(self, piece: bytes, size: int) -> None:
+        """Write further bytes of an item of `size` bytes."""
+        view = memoryview(piece)
+        try:
+            self._raw.seek(self.size)
+            while view:
+                written = self._raw.write(view)
+                self.size += written
+                view = view[written:]
+        except OSError as error:
+            raise _no_space(size, error) from None
+
+    def read(self, at: int, size: int) -> bytes:
+        """Return `size` bytes, of which all were written."""
+        self._raw.seek(at)
+        piece: bytes = self._raw.read(size)
+        if not piece:
+            raise SpoolError(None, "a temporary file has become shorter")
+        return piece
+
+    def __del__(self) -> None:
+        if self._raw is not None:
+            self._raw.close()
+
+
+def _no_space(size: int, error: OSError) -> SpoolError:
+    why = error.strerror or os.strerror(error.errno or 0)
+    message = f"no temporary space for an item of {size} bytes: {why} (TMPDIR names another place)"
+    return SpoolError(error.errno, message)
