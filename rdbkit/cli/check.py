@@ -228,6 +228,8 @@ def _described(part: Part) -> tuple[str, str]:
     what = f"{product} {snapshot.producer}" if snapshot.producer else product
     what += f", RDB version {snapshot.version}"
     keys = _counted(part.keys, "key")
+    if part.unreadable:
+        keys += f" ({count(part.unreadable)} more cannot be read)"
     if aof is None or not (aof.commands or aof.problem):
         return what, f"{keys} in {total}"
     return f"{what} and commands", f"{keys} and {commands} in {total}"

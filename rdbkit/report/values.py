@@ -6,6 +6,9 @@
     {"entries":[{"id":"1-1","fields":[["f","v"]]}],"last_id":…,"entries_added":…,"max_deleted_id":…,"groups":[…]}
     module  {"module":"name","version":n,"parts":[["uint",7],["string","…"], …]}
 
+A hash that has a field twice, which no JSON object can hold, is a list of all its pairs as the file has them:
+[["field","value"], …], and beside it [["field",ms], …] (Pairs).
+
 `json_value` and its neighbours take a decoded value and return text. `ValueWriter` takes iterators of batches of
 parts, in file order, and writes as they come; what it must hold back (the order of a zset, the expiry of a hash's
 fields) goes to temporary space above a budget. Both give the same text for the same parts.
@@ -39,6 +42,10 @@ _PIECE = 1 << 16
 _BATCH = 512
 
 
+class Pairs(list[Any]):
+    """The parts of a hash that has a field twice, or the (field, ms) of those that expire."""
+
+
 def _zset(members: Sequence[Member], form: str) -> str:
     names = json_strings([member for member, _ in members], form)
     scores = json_numbers([score for _, score in members])
@@ -57,7 +64,13 @@ def _array(items: Iterable[Item], form: str) -> str:
     return ",".join([f"[{index},{_scalar(value, form)}]" for index, value in items])
 
 
+def _pairs(fields: Iterable[Sequence[Any]], form: str) -> str:
+    return ",".join([f"[{json_joined(field[:2], form)}]" for field in fields])
+
+
 def _json_hash(value: Any, form: str) -> str:
+    if isinstance(value, Pairs):
+        return f"[{_pairs(value, form)}]"
     return (
         f"{{{json_pairs(list(value.items()) if isinstance(value, Mapping) else [item[:2] for item in value], form)}}}"
     )
@@ -98,16 +111,23 @@ def json_value(type_name: str, value: Any, form: str = "escape") -> str:
     return _VALUES[type_name](value, form)
 
 
-def json_expiries(expires: Mapping[bytes, int], form: str = "escape") -> str:
+def json_expiries(expires: Mapping[bytes, int] | Pairs, form: str = "escape") -> str:
     """Return {"field":ms} for the fields that expire."""
+    if isinstance(expires, Pairs):
+        return "[" + ",".join([f"[{json_string(field, form)},{ms}]" for field, ms in expires]) + "]"
     return "{" + ",".join([f"{json_string(field, form)}:{ms}" for field, ms in expires.items()]) + "}"
 
 
 class Expiries:
-    """The expiry times of a hash's fields as the JSON object that follows its value; above a megabyte on disk."""
+    """The expiry times of a hash's fields as the JSON that follows its value; above a megabyte on disk.
 
-    def __init__(self, form: str) -> None:
+    An object, or with `pairs` a list of pairs.
+    """
+
+    def __init__(self, form: str, pairs: bool = False) -> None:
         self._form = form
+        self._start, self._before, self._after, self._end = ("[", "[", "]", "]") if pairs else ("{", "", "", "}")
+        self._between = "," if pairs else ":"
         self._spool: SpooledTemporaryFile[str] | None = None
 
     def __bool__(self) -> bool:
@@ -117,17 +137,18 @@ class Expiries:
         """Note the fields that have an expiry time."""
         for field, _, ms in fields:
             if ms is not None:
-                self._note(f"{json_string(field, self._form)}:{ms}")
+                name = json_string(field, self._form)
+                self._note(f"{self._before}{name}{self._between}{ms}{self._after}")
 
     def __iter__(self) -> Iterator[str]:
         """Yield the object's text, once; the space is free afterwards."""
         if self._spool is None:
-            yield "{}"
+            yield self._start + self._end
             return
         self._spool.seek(0)
         while piece := self._spool.read(_PIECE):
             yield piece
-        yield "}"
+        yield self._end
         self.close()
 
     def close(self) -> None:
@@ -140,7 +161,7 @@ class Expiries:
             from tempfile import SpooledTemporaryFile
 
             self._spool = SpooledTemporaryFile(_SPOOL, "w+", encoding="utf-8", newline="")  # noqa: SIM115
-            self._spool.write("{" + member)
+            self._spool.write(self._start + member)
         else:
             self._spool.write("," + member)
 
@@ -196,16 +217,19 @@ class ValueWriter:
         with Sorter() as sorter:
             self._batches("[", _ascending(batches, sorter), _zset, "]")
 
-    def hash(self, batches: Iterable[Sequence[Field]]) -> Expiries | None:
-        """Write a hash; return the expiry times of its fields, None if none expires."""
-        expiries = Expiries(self._form)
+    def hash(self, batches: Iterable[Sequence[Field]], pairs: bool = False) -> Expiries | None:
+        """Write a hash, as a list of `pairs` where a field is in it twice; return the expiry times of its fields.
+
+        None if none expires.
+        """
+        expiries = Expiries(self._form, pairs)
 
         def noted(batch: Sequence[Field], form: str) -> str:
             expiries.add(batch)
-            return json_pairs([(field, value) for field, value, _ in batch], form)
+            return _pairs(batch, form) if pairs else json_pairs([(field, value) for field, value, _ in batch], form)
 
         try:
-            self._batches("{", batches, noted, "}")
+            self._batches("[" if pairs else "{", batches, noted, "]" if pairs else "}")
         except BaseException:
             expiries.close()
             raise

@@ -128,6 +128,11 @@ class Source:
         """
         return self._layers[-1].drained if self._layers else None
 
+    @property
+    def rereads(self) -> bool:
+        """Whether reopen() costs no more than a seek: nothing is packed."""
+        return self.seekable and not self._layers
+
     def reopen(self, offset: int) -> Source:
         """Return a second, independent Source whose first byte is the one at `offset`, not before the framing's end.
 
