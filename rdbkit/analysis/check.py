@@ -155,14 +155,18 @@ class Check:
             message = f"type {kind.number} {kind.name} ({kind.server}) is read as documented, not as verified"
             yield Finding("note", "unverified-type", message, *where)
         yield from self._expiry(entry, where)
-        # What this raises hides what follows; from here on damage is the value's own.
-        entry.settle()
+        try:
+            entry.settle()
+        except RdbkitError:
+            # What this raises hides what follows; from here on damage is the value's own.
+            self.unreadable += 1
+            raise
         decoder = entry.decoder()
         try:
             for severity, code, message in problems(decoder, entry.decoder, entry.end):
                 yield Finding(severity, code, message, *where)
         except RdbkitError as error:
-            self._unreadable(entry)
+            self.unreadable += 1
             error.locate(entry.db, entry.key)
             found = Finding.of(error)
             # Too long for us is no damage: what comes behind tells whether the length was true.
@@ -171,12 +175,6 @@ class Check:
         self.elements += decoder.count
         if decoder.type == "module":
             yield from self._module(decoder.module[0], where)
-
-    def _unreadable(self, entry: Entry) -> None:
-        """Take out of the counts an entry whose value cannot be read."""
-        self.keys -= 1
-        self.expires -= entry.expires_at is not None
-        self.unreadable += 1
 
     def _expiry(self, entry: Entry, where: tuple[int, int, bytes]) -> Iterator[Finding]:
         if entry.expires_at is not None and entry.expires_at < 0:

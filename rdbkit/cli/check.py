@@ -229,7 +229,7 @@ def _described(part: Part) -> tuple[str, str]:
     what += f", RDB version {snapshot.version}"
     keys = _counted(part.keys, "key")
     if part.unreadable:
-        keys += f" ({count(part.unreadable)} more cannot be read)"
+        keys += f" ({count(part.unreadable)} of them cannot be read)"
     if aof is None or not (aof.commands or aof.problem):
         return what, f"{keys} in {total}"
     return f"{what} and commands", f"{keys} and {commands} in {total}"

@@ -119,13 +119,13 @@ class Reader:
     def _examine(self, entry: Entry) -> None:
         body = entry.body
         size = _LONGER if body is None else len(body)
-        if size * lzf.RATIO > _WHOLE and ((body is not None and b"\xc3" in body) or entry.type_id in _TEMPLATED):
+        if body is not None and (b"\xc3" in body or entry.type_id in _TEMPLATED) and size * lzf.RATIO > _WHOLE:
             # Strings in it may be packed, or elsewhere.
             size = max(size, entry.unpacked())
             if size <= _WHOLE and self.piecewise(entry):
                 self.count += 1
                 return
-        if size > _WHOLE:
+        if body is None or size > _WHOLE:
             self._give(entry, entry.decoder, None, None, entry.errors())
             return
         self.weight = size
