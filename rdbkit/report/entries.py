@@ -119,7 +119,8 @@ class Reader:
     def _examine(self, entry: Entry) -> None:
         body = entry.body
         size = _LONGER if body is None else len(body)
-        if body is not None and (b"\xc3" in body or entry.type_id in _TEMPLATED) and size * lzf.RATIO > _WHOLE:
+        packs = body is not None and b"\xc3" in body and size * lzf.RATIO > _WHOLE
+        if packs or (body is not None and entry.type_id in _TEMPLATED):
             # Strings in it may be packed, or elsewhere.
             size = max(size, entry.unpacked())
             if size <= _WHOLE and self.piecewise(entry):

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 _STAMP = re.compile(rb"(?m)^[0-9]{1,7}:C [0-9]{1,2} [A-Z][a-z]+ [0-9: .]+")
 #: A longer JSON document is not put together.
@@ -253,9 +253,10 @@ def _elements(said: TextIO, keys: int, form: str, whole: bool) -> int | None:
     count, rows = 0, 0
     if form == "csv":
         csv.field_size_limit(1 << 30)
-        for rows, row in enumerate(csv.reader(said)):
+        for row in csv.reader(said):
+            rows += 1
             assert len(row) == 6, "a row of CSV that is not whole"
-        assert rows == keys, f"{rows} rows of CSV for {keys} keys"
+        assert rows == keys + 1, f"{rows} rows of CSV for {keys} keys"
         return None
     if form == "json":
         if whole and said.seek(0, io.SEEK_END) < _DOCUMENT:
@@ -281,37 +282,40 @@ def rewrite_file(delivery: Delivery, restore: bool) -> list[Line]:
     from rdbkit.rdb.walker import Plan
     from rdbkit.report.commands import CommandExporter
 
-    said: list[bytes] = []
     lost: Any = ()
     problems: tuple[Any, ...] = ()
     how: Any = "end"
-    try:
-        with rdbkit.open(delivery.open(), plan=Plan(retain=True)) as snapshot:
-            exporter = CommandExporter(said.append, snapshot, restore=restore, modules=restore)
-            try:
-                exporter.read(snapshot)
-            finally:
-                problems = _problems(snapshot)
-                lost = sorted(exporter.rewriter.lost.items())
-    except RdbkitError as error:
-        how = told(error)
-    data = b"".join(said)
-    _commands(data)
-    return [(None, (how, problems, lost, hashlib.blake2b(data, digest_size=12).hexdigest()))]
+    with tempfile.TemporaryFile() as said:
+        try:
+            with rdbkit.open(delivery.open(), plan=Plan(retain=True)) as snapshot:
+                exporter = CommandExporter(said.write, snapshot, restore=restore, modules=restore)
+                try:
+                    exporter.read(snapshot)
+                finally:
+                    problems = _problems(snapshot)
+                    lost = sorted(exporter.rewriter.lost.items())
+        except RdbkitError as error:
+            how = told(error)
+        said.seek(0)
+        sums = hashlib.blake2b(digest_size=12)
+        while piece := said.read(1 << 16):
+            sums.update(piece)
+        said.seek(0)
+        _commands(said)
+    return [(None, (how, problems, lost, sums.hexdigest()))]
 
 
-def _commands(data: bytes) -> None:
+def _commands(said: BinaryIO) -> None:
     """Walk over commands, of which every one must be whole."""
-    at = 0
-    while at < len(data):
-        assert data[at : at + 1] == b"*", f"no command at {at}"
-        end = data.index(b"\r\n", at)
-        count, at = int(data[at + 1 : end]), end + 2
-        for _ in range(count):
-            assert data[at : at + 1] == b"$", f"no argument at {at}"
-            end = data.index(b"\r\n", at)
-            at = end + 2 + int(data[at + 1 : end]) + 2
-            assert data[at - 2 : at] == b"\r\n", f"an argument that is cut at {at}"
+    while head := said.readline():
+        assert head[:1] == b"*", f"no command before {said.tell()}"
+        assert head.endswith(b"\r\n")
+        for _ in range(int(head[1:])):
+            head = said.readline()
+            assert head[:1] == b"$", f"no argument before {said.tell()}"
+            assert head.endswith(b"\r\n")
+            said.seek(int(head[1:]), io.SEEK_CUR)
+            assert said.read(2) == b"\r\n", f"an argument that is cut at {said.tell()}"
 
 
 def list_file(delivery: Delivery, form: str) -> list[Line]:
