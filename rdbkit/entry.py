@@ -79,8 +79,8 @@ class Entry:
     `offset` (bytes, absolute), `db`, `key`, `type` (one of rdb.spec.TYPES), `expires_at` (ms since epoch), `idle` (s)
     and `freq` (0 to 255) are known at once; the last three are None where the file has none. Everything else reads on.
 
-    Reading a damaged value raises Corrupt, Truncated or Unsupported, with code, offset, db and key; the next entry can be
-    asked for all the same (Snapshot says when not).
+    Reading a damaged value raises Corrupt, Truncated or Unsupported, with code, offset, db and key; the next entry can
+    be asked for all the same (Snapshot says when not).
     """
 
     __slots__ = ("_copy", "_damaged", "_fields", "_live", "_passed", "_row", "_shape", "_size", "_snapshot")
@@ -95,7 +95,7 @@ class Entry:
         self._live: Decoder | None = None
         self._passed = False
         self._copy: Copy | None = None
-        # Whether this entry's damage is counted: an entry without a shape, that was walked for one, the walk has counted.
+        # Whether its damage is counted: an entry that was walked for its shape and has none, the walk has counted.
         self._damaged = self._shape is None and self._size >= 0 and snapshot.walker.level == walker.SHAPE
 
     def __repr__(self) -> str:

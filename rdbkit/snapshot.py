@@ -95,18 +95,18 @@ class MemoryModel(Protocol):
 class Snapshot:
     """An RDB file being read; make one with `rdbkit.open`.
 
-    Damage is of two kinds. That of the *framing* (the end of the file is missing, an unknown type or opcode, a length that
-    cannot be one) hides what follows: iteration raises there, after everything before it. That of a *value* does not: its
-    length is known, so iteration goes on after it. `value` and `parts()` of a damaged entry raise, and nothing else does.
-    Of a value over 1 MiB that is in the middle of being read, the end is found only in a plain file: in a pipe, or a
-    packed file, its damage is one of the framing. `on_damage="stop"` ends the reading at either kind.
+    Damage is of two kinds. That of the *framing* (the end of the file is missing, an unknown type or opcode, a length
+    that cannot be one) hides what follows: iteration raises there, after everything before it. That of a *value* does
+    not: its length is known, so iteration goes on after it. `value` and `parts()` of a damaged entry raise, and nothing
+    else does. Of a value over 1 MiB that is in the middle of being read, the end is found only in a plain file: in a
+    pipe, or a packed file, its damage is one of the framing. `on_damage="stop"` ends the reading at either kind.
 
-    `damaged` counts the entries whose value was met as damaged: by the walk, which looks at heads (with `Plan(level=HEAD)`
-    at lengths only), and by whoever read `value`, `parts()`, `encoding` or `memory`; each entry counts once. It counts what
-    cannot be decoded and, where `value` was asked for, what cannot be given whole: a member or field twice, a score that
-    is no number, bytes left over after the value. `problems` holds what was wrong, as errors with code, offset, db and
-    key: of those entries, and of records such as a database number that no server has, the first hundred;
-    `problem_count` counts all.
+    `damaged` counts the entries whose value was met as damaged: by the walk, which looks at heads (with
+    `Plan(level=HEAD)` at lengths only), and by whoever read `value`, `parts()`, `encoding` or `memory`; each entry
+    counts once. It counts what cannot be decoded and, where `value` was asked for, what cannot be given whole: a member
+    or field twice, a score that is no number, bytes left over after the value. `problems` holds what was wrong, as
+    errors with code, offset, db and key: of those entries, and of records such as a database number that no server has,
+    the first hundred; `problem_count` counts all.
 
     `kind` is "rdb"; `product` is "redis", "valkey", "keydb" or "dragonfly"; `version` the RDB version; `producer` the
     text of the server version that wrote it, None where the file does not say; `target` the server that encodings are
@@ -411,7 +411,8 @@ class Snapshot:
     def batches(self) -> Iterator[list[walker.Entry]]:
         """Yield entries as the walker's tuples, some hundreds at a time: the quick way for those who fold over all.
 
-        A batch may be empty: then records came that are no keys (take_records). The shape of an entry is None where its value is so damaged that it cannot be told (`problems` says why).
+        A batch may be empty: then records came that are no keys (take_records). The shape of an entry is None where its
+        value is so damaged that it cannot be told (`problems` says why).
 
         Raises Truncated, Corrupt or Unsupported at damage of the framing, after all that came before it was yielded.
         """
@@ -520,11 +521,11 @@ def open(  # noqa: A001  rdbkit.open is to be called by that name
     `target` ("redis:7.2.6") and `settings` (as in redis.conf) say for which server encodings are told; default: the one
     that wrote the file. `plan` selects and says how deep to read; `verify=False` leaves the checksum alone.
 
-    `on_damage` says what happens at a damaged value: iteration goes on after it ("skip", see Snapshot), or it ends there,
-    raising what is wrong, as it does at damage that hides what follows ("stop").
+    `on_damage` says what happens at a damaged value: iteration goes on after it ("skip", see Snapshot), or it ends
+    there, raising what is wrong, as it does at damage that hides what follows ("stop").
 
-    Raises TypeError for what is none of these, ValueError for another `on_damage`, OSError, Unsupported (another format, a
-    newer version), Truncated, Corrupt.
+    Raises TypeError for what is none of these, ValueError for another `on_damage`, OSError, Unsupported (another
+    format, a newer version), Truncated, Corrupt.
     """
     if on_damage not in ("skip", "stop"):
         raise ValueError(f'on_damage is "skip" or "stop", not {on_damage!r}')
@@ -551,9 +552,11 @@ def load_dump(payload: bytes, *, target: Target | str | None = None) -> Record:
     """Read the payload of a DUMP command: a Record with an empty key, db 0 and no expiry.
 
     `target` as for `open`; default: the oldest server of the product that writes this RDB version. Raises Truncated,
-    Corrupt, Unsupported.
+    Corrupt (also for a member or field that is there twice, and a score that is no number), Unsupported.
     """
-    found = read_payload(payload)
+    if not isinstance(payload, bytes | bytearray | memoryview):
+        raise TypeError(f"cannot read {type(payload).__name__} as a DUMP payload: expected bytes")
+    found = read_payload(bytes(payload))
     goal = Target.parse(target) if isinstance(target, str) else target
     goal = goal or Target.of_file(found.product, None, found.version)
     body = Body(

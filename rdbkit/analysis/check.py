@@ -206,7 +206,7 @@ class Check:
                 "not verified": "not asked for",
             }
             severity = "error" if self.require_checksum else "note"
-            yield Finding(severity, f"checksum-{state.replace(' ', '-')}", f"no checksum verified: {why[state]}")
+            yield Finding(severity, f"checksum-{state.replace(' ', '-')}", f"not verified: {why[state]}")
         if not self.complete:
             where = f"{self.keys} keys read, up to offset {self.offset}; what follows is unknown"
             yield Finding("note", "stopped", where, self.offset)

@@ -318,11 +318,11 @@ def lying_at(what: snapshots.Openable) -> Found | None:
 class Checked:
     """The result of `check`: `sound` if no finding is an error; what was read, and whether that was all.
 
-    `keys` counts the keys of RDBs that were met, `expires` those of them with an expiry. `unreadable` counts the keys whose
-    value is so damaged that it cannot be decoded (or so long that rdbkit does not look into it); the others are `readable`.
-    `elements` counts what is in these: 1 for a string and for a module's value; the elements of a list, set, zset, hash or
-    array, one that is there twice counted twice; the entries of a stream. `export` gives just the readable keys, with just
-    these elements.
+    `keys` counts the keys of RDBs that were met, `expires` those of them with an expiry. `unreadable` counts the keys
+    whose value is so damaged that it cannot be decoded (or so long that rdbkit does not look into it); the others are
+    `readable`. `elements` counts what is in these: 1 for a string and for a module's value; the elements of a list,
+    set, zset, hash or array, one that is there twice counted twice; the entries of a stream. `export` gives just the
+    readable keys, with just these elements.
 
     `checksum` is that of the RDB, or of the first of several; "none" where there is no RDB.
     """

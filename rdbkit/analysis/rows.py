@@ -36,8 +36,8 @@ _TYPE_NAMES = {row.id: row.type for row in spec.ROWS}
 def key_rows(snapshot: Snapshot, batch: list[walker.Entry]) -> list[Row]:
     """Turn the walker's tuples into rows of report.rows.KEY_COLUMNS.
 
-    They must have been weighed: Snapshot.model was called before they were read. Of a key whose value is so damaged that
-    the walk gives no shape, encoding, elements and memory are None.
+    They must have been weighed: Snapshot.model was called before they were read. Of a key whose value is so damaged
+    that the walk gives no shape, encoding, elements and memory are None.
     """
     model = snapshot.model()
     encode = snapshot.encode

@@ -51,8 +51,8 @@ def command(
     """Write every key with its value, losslessly.
 
     A damaged value hides nothing else: it is left out, and named on standard error (the first 20), all other keys are
-    written, and the exit status is 1. So it is where a key, member or field is there twice, which is written as the file
-    has it. Damage that hides what follows ends the output; with -o it is then left in FILE.partial.
+    written, and the exit status is 1. So it is where a key, member or field is there twice, which is written as the
+    file has it. Damage that hides what follows ends the output; with -o it is then left in FILE.partial.
 
     RESP holds the commands that a server's own AOF rewrite would write for the target. Module values are written as
     RESTORE if --target says who is to load them; else they are left out, counted, and the exit status is 5.

@@ -382,7 +382,7 @@ class RecordChecks:
         self._seen_dbs: set[int] = set()
 
     def problems(self, record: tuple[int, int, Any], templates: Templates) -> Iterator[Problem]:
-        """Yield what is wrong with a record (offset, id of its row, what it says); `templates` are those read so far."""
+        """Yield what is wrong with a record (offset, id, what it says); `templates` are those read so far."""
         _, kind, payload = record
         if kind == spec.SELECTDB:
             yield from self._select(payload)

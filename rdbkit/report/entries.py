@@ -1,9 +1,9 @@
 """From a snapshot to the export writers: small values decoded whole, in batches of rows; the others part by part.
 
-Nothing is written of a value before all of it was seen to be readable: a small one is decoded whole, and a longer one is
-read twice, the first time by what `check` asks of it (Entry.errors). So damage inside a value never leaves half a row:
-the value is left out, the snapshot counts and remembers what is wrong (Snapshot.problems), and the next one is written.
-A value that has more in it than a value can, such as a member twice, is written as it is, and counted too.
+Nothing is written of a value before all of it was seen to be readable: a small one is decoded whole, and a longer one
+is read twice, the first time by what `check` asks of it (Entry.errors). So damage inside a value never leaves half a
+row: the value is left out, the snapshot counts and remembers what is wrong (Snapshot.problems), and the next one is
+written. A value that has more in it than a value can, such as a member twice, is written as it is, and counted too.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Reader:
         self.value(entry, decoder(), parts, found, {error.code for error in wrong})
 
     def piecewise(self, entry: Entry) -> bool:
-        """Write a value of medium size while it is decoded, in a way that can be taken back; False: it was not written."""
+        """Write a value of medium size as it is decoded, so that it can be taken back; False: it was not written."""
         return False
 
     def _mark(self, entry: Entry, wrong: list[RdbkitError]) -> None:
@@ -240,7 +240,7 @@ class Exporter(Reader):
         self._add((entry.db, entry.key, entry.type, entry.expires_at, text, due), self.weight)
 
     def piecewise(self, entry: Entry) -> bool:
-        """Write a value of medium size, unless something is wrong with it: of its parts no more than one batch is held."""
+        """Write a value of medium size, unless something is wrong with it; one batch of its parts is held at a time."""
         decoder = entry.decoder()
         watch = Watch(decoder)
         held: list[str] = []

@@ -36,7 +36,7 @@ FORMATS = ("jsonl", "json", "csv")
 
 
 class ExportWriter(Protocol):
-    """Takes keys with their values; `finish` ends the document, and must not be called where rows may be missing at its end."""
+    """Takes keys with their values; `finish` ends the document, and is not for one whose last rows may be missing."""
 
     file: str | None
     """The input that the next rows come from, written as their first column; None: no such column."""

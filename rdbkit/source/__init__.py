@@ -215,9 +215,12 @@ def open_source(what: str | os.PathLike[str] | bytes | bytearray | memoryview | 
     elif isinstance(what, str | os.PathLike):
         name = os.fspath(what)
         raw, seen = open_path(name)
-    else:
+    elif callable(getattr(what, "read", None)):
         name = name_of(what)
         raw = use_object(what, name)
+    else:
+        accepted = 'a path (str or os.PathLike), "-", bytes, or a file object opened in binary mode'
+        raise TypeError(f"cannot open {type(what).__name__}: expected {accepted}")
     try:
         return Source(raw, name, seen)
     except BaseException:
