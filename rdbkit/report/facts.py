@@ -1,7 +1,7 @@
 """A report as data: one JSON document with raw numbers (bytes, ms since the epoch, shares from 0 to 1).
 
-    complete     false: a file could not be read to its end, and all numbers are of the part before (one whose checksum is
-                 wrong was read to its end: its error_code is checksum-mismatch)
+    complete     false: a file could not be read to its end, and all numbers are of the part before (one whose checksum
+                 is wrong was read to its end: its error_code is checksum-mismatch)
     heap         true: memory is what is really allocated; false: what MEMORY USAGE says
     unread       files of which nothing could be read, and why
     files        what each file is, with its own total
