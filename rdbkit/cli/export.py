@@ -100,7 +100,7 @@ def _read(reading: Reading, run: Run, path: str, snapshot: Snapshot, exporter: R
         exporter.read(snapshot, admits, progress.update)
     if exporter.not_unique:
         say(f"{path_text(path)}: {exporter.not_unique}")
-    if not run.cut:
+    if not snapshot.stopped:
         reading.tell_end(snapshot)
 
 
@@ -112,9 +112,7 @@ def _summary(given: int, left_out: int, marked: int, manner: str) -> str:
             f"{units.plural(left_out, 'value')} left out, for {'it' if left_out == 1 else 'they'} cannot be read"
         )
     if marked:
-        said.append(
-            f"{units.plural(marked, 'damaged value')} written as the file has {'it' if marked == 1 else 'them'}"
-        )
+        said.append(f"{units.plural(marked, 'damaged value')} written {manner}")
     return f"{units.plural(given, 'key')} written; {'; '.join(said)}" if said else ""
 
 

@@ -98,30 +98,35 @@ def _get(
     plan = Plan(retain=True, dbs=None if db is None else frozenset([db]), pattern=frozenset(names).__contains__)
     with reading.open(path, plan) as snapshot, reading.progress_of(snapshot) as progress:
         found: list[tuple[int, bytes]] = []
-        try:
-            with run.watching(path, snapshot, _nothing_else):
+        said = False
+        with run.watching(path, snapshot, _nothing_else):
+            try:
                 for entry in snapshot:
                     progress.update(snapshot.cursor.tell())
                     if (entry.db, entry.key) in found:
-                        twice = "the key is there twice: the first is shown"
-                        snapshot.note(
-                            Corrupt(twice, offset=entry.offset, code="duplicate-key", db=entry.db, key=entry.key),
-                            of_entry=False,
-                        )
+                        _note_twice(entry)
                     if found:
                         continue
                     found.append((entry.db, entry.key))
                     _show(entry, out, raw, output_format, form)
                     if not verify and may_stop(snapshot):
                         break
-        except RdbkitError as error:
-            if not found:
-                error.message += f"; no key {quoted(names[0])} before the damage"
-            raise
+            except RdbkitError as error:
+                if not found:
+                    before = "" if error.code == "checksum-mismatch" else " before the damage"
+                    error.message += f"; no key {quoted(names[0])}{before}"
+                    said = True
+                raise
         if found and snapshot.checksum == "not reached":
             out.flush()
             say(f"{path_text(path)}: checksum not reached (--verify reads on)", quiet=reading.quiet)
-    return bool(found)
+    return bool(found) or said
+
+
+def _note_twice(entry: Entry) -> None:
+    message = "the key is there twice: the first is shown"
+    error = Corrupt(message, offset=entry.offset, code="duplicate-key", db=entry.db, key=entry.key)
+    entry.snapshot.note(error, of_entry=False)
 
 
 def _nothing_else(_: Snapshot) -> str:

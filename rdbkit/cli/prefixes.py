@@ -129,7 +129,7 @@ def _read(reading: Reading, run: Run, path: str, fold: Prefixes, heap: bool) -> 
                     _, rows = kept(entries, rows, reading.heavy)
                 if rows:
                     fold.feed(Batch(rows))
-        if not run.cut:
+        if not snapshot.stopped:
             reading.tell_end(snapshot)
 
 

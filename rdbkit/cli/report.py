@@ -142,7 +142,7 @@ def _read(run: Run, path: str, found: Report, reading: Reading) -> None:
                         keep=None if reading.min_memory is None else reading.heavy,
                         progress=reading.progress_of,
                     )
-                if not run.cut:
+                if not snapshot.stopped:
                     reading.tell_end(snapshot)
         except (RdbkitError, OSError) as error:
             if len(found.files) == known:

@@ -292,11 +292,12 @@ class Walker:
         try:
             return self._walk(kind)
         except RdbkitError as error:
+            error.locate(self.db, self.key)
+            if not self.stops:
+                self._step_over(kind, start, error)
+            self.damages.append(error)
             if self.stops:
                 raise
-            self._step_over(kind, start, error)
-            error.locate(self.db, self.key)
-            self.damages.append(error)
             return None
 
     def _step_over(self, kind: int, start: int, error: RdbkitError) -> None:

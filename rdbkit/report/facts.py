@@ -110,6 +110,7 @@ def _file(file: File) -> dict[str, Any]:
         "filtered": file.filtered,
         "error": file.error,
         "error_code": file.error_code,
+        "damaged": file.damaged,
         **_total(file.total),
         "types": {kind: _total(total) for kind, total in file.totals.types().items()},
     }
