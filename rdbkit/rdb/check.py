@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from rdbkit.errors import Corrupt, Passed, RdbkitError
@@ -54,6 +55,8 @@ class Finding:
 #: No array has an element at this index, or after it.
 _LAST_INDEX = (1 << 64) - 1
 
+_FIRST, _SECOND = itemgetter(0), itemgetter(1)
+
 #: What a check of one entry yields: severity, code, message.
 Problem = tuple[str, str, str]
 
@@ -83,7 +86,7 @@ def doubtful(decoder: Decoder, parts: list[Any], found: Any = None) -> bool:
     if kind == "string" or kind == "list":
         return False
     if kind == "hash":
-        return len(found or {part[0] for part in parts}) < len(parts)
+        return len(found or set(map(_FIRST, parts))) < len(parts)
     if kind == "zset":
         scores = dict(parts)
         # A sum is no number if one of them is none, or if both infinities are among them.
@@ -112,10 +115,10 @@ class Watch:
             if kind == "set":
                 names.update(batch)
             elif kind == "hash" or kind == "zset":
-                names.update([part[0] for part in batch])
+                names.update(map(_FIRST, batch))
             self._count += len(batch)
             if kind == "zset":
-                self._sum += sum([score for _, score in batch])
+                self._sum += sum(map(_SECOND, batch))
             elif kind == "array":
                 self._index = max(self._index, *[index for index, _ in batch])
             yield batch
