@@ -7,15 +7,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rdbkit.errors import RdbkitError
+from rdbkit.errors import LimitExceeded, Passed, RdbkitError
 from rdbkit.rdb import spec, walker
-from rdbkit.rdb.shape import COST, ELEMENTS
-from rdbkit.rdb.values import DECODERS, Decoder, Parts, value
+from rdbkit.rdb.check import errors, level_of, whole_value
+from rdbkit.rdb.shape import BLOB, COST, DETAIL, ELEMENTS, LENGTH
+from rdbkit.rdb.values import DECODERS, Decoder, Parts
+from rdbkit.wire import lzf
 from rdbkit.wire.cursor import Cursor
 from rdbkit.wire.spool import Spool
 
 if TYPE_CHECKING:
     from rdbkit.snapshot import Snapshot
+    from rdbkit.source.copied import Copy
+
+
+#: Hashes whose field names are elsewhere in the file.
+_TEMPLATED = (spec.HASH_TMPL_LP_REF, spec.HASH_TMPL_ARRAY_REF)
 
 
 class Sink(Protocol):
@@ -46,14 +53,15 @@ class Record:
 
 
 class _Live(Decoder):
-    """Reads an open body from the file itself. Its damage hides all that follows: nothing else knows where it ends."""
+    """Reads an open body from the file itself. At damage the walk goes on after it, or ends (Walker.leave_damaged)."""
 
-    def __init__(self, kind: int, snapshot: Snapshot, spool: Spool | None) -> None:
+    def __init__(self, kind: int, snapshot: Snapshot, start: int, spool: Spool | None) -> None:
         super().__init__(kind, snapshot.cursor, snapshot.templates, spool)
         self._snapshot = snapshot
+        self._start = start
 
     def parts(self) -> Parts:
-        """Return the lists of parts; their damage also ends the snapshot's walk."""
+        """Return the lists of parts; at their damage the snapshot's walk steps over the rest, or ends."""
         if self._run is None:
             self._run = self._watched()
         return self._run
@@ -62,7 +70,7 @@ class _Live(Decoder):
         try:
             yield from DECODERS[self.kind](self)
         except RdbkitError as error:
-            self._snapshot.walker.error = error
+            self._snapshot.walker.leave_damaged(self.kind, self._start, error)
             raise
 
 
@@ -71,9 +79,12 @@ class Entry:
 
     `offset` (bytes, absolute), `db`, `key`, `type` (one of rdb.spec.TYPES), `expires_at` (ms since epoch), `idle` (s)
     and `freq` (0 to 255) are known at once; the last three are None where the file has none. Everything else reads on.
+
+    Reading a damaged value raises Corrupt, Truncated or Unsupported, with code, offset, db and key; the next entry can
+    be asked for all the same (Snapshot says when not).
     """
 
-    __slots__ = ("_fields", "_live", "_passed", "_row", "_shape", "_size", "_snapshot")
+    __slots__ = ("_copy", "_damaged", "_fields", "_live", "_passed", "_row", "_shape", "_size", "_snapshot")
 
     def __init__(self, snapshot: Snapshot, row: walker.Entry) -> None:
         self._snapshot = snapshot
@@ -84,9 +95,17 @@ class Entry:
         # An open body can be read once from where the file stands: by a decoder, or by a walk for its shape.
         self._live: Decoder | None = None
         self._passed = False
+        self._copy: Copy | None = None
+        # Whether its damage is counted: an entry that was walked for its shape and has none, the walk has counted.
+        self._damaged = self._shape is None and self._size >= 0 and snapshot.walker.level == walker.SHAPE
 
     def __repr__(self) -> str:
         return f"<Entry {self.type} {self.key!r} db={self.db} offset={self.offset}>"
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot that it is an entry of."""
+        return self._snapshot
 
     @property
     def offset(self) -> int:
@@ -179,9 +198,29 @@ class Entry:
 
     @property
     def value(self) -> Any:
-        """The value whole, in the shapes of rdb.values; hashes' field expiries stand in `field_expires_at`."""
+        """The value whole, in the shapes of rdb.values; hashes' field expiries are in `field_expires_at`.
+
+        Raises for a damaged value, also for one that can be decoded and not be given whole, because it has a member or
+        field twice, a score that is no number, or bytes left over: `parts()` gives what is in it.
+        """
         with self.located():
-            found, self._fields = value(self.decoder())
+            found, self._fields = whole_value(self.decoder(), self._decoder_again, self.end, self.offset)
+        return found
+
+    @property
+    def end(self) -> int | None:
+        """Offset at which the entry ends; None while it is not known."""
+        return None if self._size < 0 else self.offset + self._size
+
+    def errors(self) -> list[RdbkitError]:
+        """Return what is wrong with a value that can be decoded and has more in it than a value can, or less.
+
+        These are the findings of severity "error" that `check` gives of it. Raises where it cannot be decoded.
+        """
+        with self.located():
+            found = errors(self._decoder_again, self.end, self.offset)
+        for error in found:
+            error.locate(self.db, self.key)
         return found
 
     @property
@@ -223,18 +262,33 @@ class Entry:
             cursor = Cursor(body, base=start)
         elif self._snapshot.is_open(self) and not self._passed:
             self._passed = True
-            self._live = _Live(row[walker.TYPE], self._snapshot, spool)
+            self._live = _Live(row[walker.TYPE], self._snapshot, start, spool)
             return self._live
         else:
             cursor = self._again()
         return Decoder(row[walker.TYPE], cursor, self._snapshot.templates, spool)
 
-    def reread(self, spool: Spool | None = None) -> Decoder:
-        """Return a reader of the body from a further reading of the file: damage in it leaves the walk alone.
+    def _decoder_again(self) -> Decoder:
+        """Return a second reader of the body, after one from `decoder`, for what `rdb.check` looks at."""
+        row = self._row
+        body = row[walker.BODY]
+        cursor = self._again() if body is None else Cursor(body, base=row[walker.BODY_OFFSET])
+        return Decoder(row[walker.TYPE], cursor, self._snapshot.templates, Spool(level_of(row[walker.TYPE])))
 
-        Raises Passed where there is no such reading, as from a pipe.
+    def settle(self) -> None:
+        """Have the body where it can be read as often as needed, and the walk after it: damage in it is its own then.
+
+        Of a body over 1 MiB in an input that cannot be read again a copy is made, in temporary space, until the next
+        entry. What this raises is damage of the framing; OSError: there is no temporary space.
         """
-        return Decoder(self._row[walker.TYPE], self._again(), self._snapshot.templates, spool)
+        if not self._passed and self._snapshot.is_open(self):
+            self._passed = True
+            try:
+                self._copy = self._snapshot.pass_open()
+            except RdbkitError as error:
+                error.locate(self.db, self.key)
+                raise
+            self._size = self._snapshot.cursor.tell() - self.offset
 
     def parts(self) -> Iterator[Any]:
         """Yield the value one part at a time, in file order, for values that do not fit in memory.
@@ -279,20 +333,47 @@ class Entry:
             self.field_expires_at,
         )
 
+    def unpacked(self) -> int:
+        """Return about how many bytes a retained body comes to where its strings are unpacked.
+
+        Only heads are looked at. Of a body whose heads contradict themselves: the most that it can come to.
+        """
+        row = self._row
+        body = row[walker.BODY]
+        assert body is not None
+        try:
+            shape = self._snapshot.measure(Cursor(body, base=row[walker.BODY_OFFSET])).shape(row[walker.TYPE])
+        except RdbkitError:
+            return len(body) * lzf.RATIO
+        held: int = shape[LENGTH] + shape[BLOB]
+        if row[walker.TYPE] in _TEMPLATED:
+            held += sum(map(len, self._snapshot.templates.get(shape[DETAIL], ())))
+        return held
+
     # -- the body --------------------------------------------------------------------------------------------------
 
     @contextmanager
     def located(self) -> Iterator[None]:
-        """Name this entry in the errors that reading its body raises."""
+        """Name this entry in the errors that reading its body raises, and have the snapshot count its damage."""
         try:
             yield
         except RdbkitError as error:
             error.locate(self.db, self.key)
+            self.note(error)
             raise
+
+    def note(self, error: RdbkitError) -> None:
+        """Have the snapshot count that the value is damaged, unless that ends the reading of all, or is counted."""
+        fatal = error is self._snapshot.walker.error and self._snapshot.on_damage != "stop"
+        if not (self._damaged or fatal or isinstance(error, Passed | LimitExceeded)):
+            self._damaged = True
+            self._snapshot.note(error)
 
     def _again(self) -> Cursor:
         """Return a cursor that stands at the body once more."""
         start = self._row[walker.BODY_OFFSET]
+        if self._copy is not None:
+            return self._copy.cursor()
         with self.located():
             return Cursor(source=self._snapshot.reopen(start), base=start)
 
@@ -315,8 +396,8 @@ class Entry:
             with self.located():
                 self._shape = snapshot.measure(cursor).shape(self._row[walker.TYPE])
         except RdbkitError as error:
-            if here:
-                snapshot.walker.error = error
+            if here and snapshot.walker.leave_damaged(self._row[walker.TYPE], self._row[walker.BODY_OFFSET], error):
+                self._size = cursor.tell() - self.offset
             raise
         self._size = cursor.tell() - self.offset
         if here:
@@ -333,7 +414,11 @@ class Entry:
     def leave(self) -> None:
         """Read to the end what was begun of an open body; the snapshot calls it before it goes on."""
         if self._live is not None:
-            with self.located():
-                for _ in self._live.parts():
-                    pass
+            try:
+                with self.located():
+                    for _ in self._live.parts():
+                        pass
+            except RdbkitError as error:
+                if self._snapshot.walker.error is error:
+                    raise
             self._snapshot.walker.is_open = False

@@ -14,21 +14,24 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import replace as changed
+from functools import partial
 from importlib import import_module
-from typing import Any, BinaryIO, Protocol, Self
+from typing import Any, BinaryIO, Literal, Protocol, Self
 
 from rdbkit.entry import Entry, Record
 from rdbkit.errors import Corrupt, LimitExceeded, RdbkitError, Unsupported
 from rdbkit.rdb import ahead, encoding, limits, spec, walker
 from rdbkit.rdb.body import Body
+from rdbkit.rdb.check import CHECKED_RECORDS, RecordChecks, whole_value
 from rdbkit.rdb.compressed import Evidence
-from rdbkit.rdb.dump import read_payload
+from rdbkit.rdb.dump import Payload, read_payload
 from rdbkit.rdb.shape import ELEMENTS
 from rdbkit.rdb.terms import Terms
-from rdbkit.rdb.values import Decoder, value
+from rdbkit.rdb.values import Decoder
 from rdbkit.rdb.walker import Plan, Walker
 from rdbkit.rdb.weigh import Weigher
 from rdbkit.source import Source, classify_tail, open_source
+from rdbkit.source.copied import Copy, copied
 from rdbkit.target import Target
 from rdbkit.wire import crc64
 from rdbkit.wire.cursor import Cursor
@@ -41,10 +44,13 @@ _READINGS = 8
 _LONG_KEYS = 20
 #: Bytes by which what follows an RDB is recognised.
 _TAIL_SEEN = 64
+#: What is wrong with values is remembered for the first so many; all are counted.
+_PROBLEMS = 100
 
 #: What is read of a snapshot, unless the caller says otherwise.
 DEFAULT_PLAN = Plan(level=walker.SHAPE, retain=True)
 
+OnDamage = Literal["skip", "stop"]
 Openable = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
 
@@ -94,6 +100,19 @@ class MemoryModel(Protocol):
 class Snapshot:
     """An RDB file being read; make one with `rdbkit.open`.
 
+    Damage is of two kinds. That of the *framing* (the end of the file is missing, an unknown type or opcode, a length
+    that cannot be one) hides what follows: iteration raises there, after everything before it. That of a *value* does
+    not: its length is known, so iteration goes on after it. `value` and `parts()` of a damaged entry raise, and nothing
+    else does. Of a value over 1 MiB that is in the middle of being read, the end is found only in a plain file: in a
+    pipe, or a packed file, its damage is one of the framing. `on_damage="stop"` ends the reading at either kind.
+
+    `damaged` counts the entries whose value was met as damaged: by the walk, which looks at heads (with
+    `Plan(level=HEAD)` at lengths only), and by whoever read `value`, `parts()`, `encoding` or `memory`; each entry
+    counts once. It counts what cannot be decoded and, where `value` was asked for, what cannot be given whole: a member
+    or field twice, a score that is no number, bytes left over after the value. `problems` holds what was wrong, as
+    errors with code, offset, db and key: of those entries, and of records such as a database number that no server has,
+    the first hundred; `problem_count` counts all.
+
     `kind` is "rdb"; `product` is "redis", "valkey", "keydb" or "dragonfly"; `version` the RDB version; `producer` the
     text of the server version that wrote it, None where the file does not say; `target` the server that encodings are
     told for. `aux`, `functions`, `databases` and `checksum` fill up while the file is read; `unkept` counts what was
@@ -112,6 +131,7 @@ class Snapshot:
         now: int | None = None,
         plan: Plan | None = None,
         verify: bool = True,
+        on_damage: OnDamage = "skip",
     ) -> None:
         self.source = source
         self.name = source.name
@@ -135,11 +155,19 @@ class Snapshot:
         self._remembered = 0
         self._records: list[walker.Record] = []
         self._again: list[Source] = []
+        self._copy: Copy | None = None
         self._current: Entry | None = None
         self._failure: RdbkitError | None = None
+        self.on_damage = on_damage
+        self.damaged = 0
+        self.problems: list[RdbkitError] = []
+        self.problem_count = 0
+        self._checks = RecordChecks(settings)
         update = crc64.update() if verify else None
         self.cursor = Cursor(source=source, base=source.start, update=update)
         self.walker = Walker(self.cursor, plan or DEFAULT_PLAN, verify=verify)
+        self.walker.stops = on_damage == "stop"
+        self.walker.again = self._beside if source.rereads else None
         self.templates = self.walker.body.templates
         self.version = self.walker.version
         self.walker.prologue()
@@ -281,6 +309,50 @@ class Snapshot:
         self._records, self.walker.records = self.walker.records, []
         for record in self._records:
             self._note(record)
+            if record[1] in CHECKED_RECORDS:
+                for severity, code, message in self._checks.problems(record, self.templates):
+                    if severity == "error":
+                        self.note(Corrupt(message, offset=record[0], code=code), of_entry=False)
+        if self.walker.damages:
+            damages, self.walker.damages = self.walker.damages, []
+            for error in damages:
+                self.note(error)
+
+    def note(self, error: RdbkitError, *, of_entry: bool = True) -> None:
+        """Count damage that hides nothing else; under on_damage="stop" reading ends with it."""
+        self.damaged += of_entry
+        self.problem_count += 1
+        if len(self.problems) < _PROBLEMS:
+            self.problems.append(error)
+        if self.on_damage == "stop" and self._failure is None:
+            self._failure = error
+
+    @property
+    def stopped(self) -> bool:
+        """Whether on_damage="stop" has ended the reading."""
+        return self._failure is not None
+
+    def _beside(self, offset: int) -> Cursor:
+        return Cursor(source=self.reopen(offset), base=offset)
+
+    def pass_open(self) -> Copy | None:
+        """Walk over the open body; return a copy of it, if the input cannot be read again.
+
+        What this raises is damage of the framing. Raises OSError where there is no temporary space for the copy.
+        """
+        try:
+            if self.source.rereads:
+                self.walker.finish()
+                return None
+            self._copy = copied(self.cursor, self.walker.finish)
+            return self._copy
+        except RdbkitError as error:
+            self.walker.error = error
+            raise
+        except OSError:
+            # Where its end is, nobody knows now.
+            self._failure = LimitExceeded("no temporary space for a long value", offset=self.cursor.tell())
+            raise
 
     def take_records(self) -> list[walker.Record]:
         """Return what was met besides keys since the last batch, as (offset, id of its row, what it says)."""
@@ -297,6 +369,9 @@ class Snapshot:
         """Close what was opened again for the entry before."""
         while self._again:
             self._again.pop().close()
+        if self._copy is not None:
+            self._copy.close()
+            self._copy = None
 
     def _note(self, record: walker.Record) -> None:
         _, kind, payload = record
@@ -354,9 +429,10 @@ class Snapshot:
     def batches(self) -> Iterator[list[walker.Entry]]:
         """Yield entries as the walker's tuples, some hundreds at a time: the quick way for those who fold over all.
 
-        A batch may be empty: then records came that are no keys (take_records).
+        A batch may be empty: then records came that are no keys (take_records). The shape of an entry is None where its
+        value is so damaged that it cannot be told (`problems` says why).
 
-        Raises Truncated, Corrupt or Unsupported at damage, after all that came before it was yielded.
+        Raises Truncated, Corrupt or Unsupported at damage of the framing, after all that came before it was yielded.
         """
         if self._failure is not None:
             raise self._failure
@@ -369,6 +445,8 @@ class Snapshot:
                 self._count(batch)
                 if batch or self._records:
                     yield batch
+                if self._failure is not None:
+                    raise self._failure
             self._finish()
         except RdbkitError as error:
             # Asked once more, a damaged file must not look like one that is at its end.
@@ -389,6 +467,8 @@ class Snapshot:
             for row in batch:
                 entry = self.enter(row)
                 yield entry
+                if self._failure is not None:
+                    raise self._failure
                 if self.walker.is_open:
                     entry.leave()
         self._current = None
@@ -453,21 +533,37 @@ def open(  # noqa: A001  rdbkit.open is to be called by that name
     plan: Plan | None = None,
     verify: bool = True,
     max_item: int | None = None,
+    on_damage: OnDamage = "skip",
 ) -> Snapshot:
     """Open a snapshot: a path, "-" for standard input, bytes, or a binary file object; packed or not.
 
     `target` ("redis:7.2.6") and `settings` (as in redis.conf) say for which server encodings are told; default: the one
     that wrote the file. `plan` selects and says how deep to read; `verify=False` leaves the checksum alone.
 
-    Raises OSError, Unsupported (another format, a newer version), Truncated, Corrupt.
+    `on_damage` says what happens at a damaged value: iteration goes on after it ("skip", see Snapshot), or it ends
+    there, raising what is wrong, as it does at damage that hides what follows ("stop").
+
+    Raises TypeError for what is none of these, ValueError for another `on_damage`, OSError, Unsupported (another
+    format, a newer version), Truncated, Corrupt.
     """
+    if on_damage not in ("skip", "stop"):
+        raise ValueError(f'on_damage is "skip" or "stop", not {on_damage!r}')
     source = open_source(what)
     try:
         refuse_aof(source)
         goal = Target.parse(target) if isinstance(target, str) else target
         if max_item is not None:
             plan = changed(plan or DEFAULT_PLAN, max_item=max_item)
-        return Snapshot(source, target=goal, settings=settings, allocator=allocator, now=now, plan=plan, verify=verify)
+        return Snapshot(
+            source,
+            target=goal,
+            settings=settings,
+            allocator=allocator,
+            now=now,
+            plan=plan,
+            verify=verify,
+            on_damage=on_damage,
+        )
     except BaseException:
         source.close()
         raise
@@ -477,9 +573,11 @@ def load_dump(payload: bytes, *, target: Target | str | None = None) -> Record:
     """Read the payload of a DUMP command: a Record with an empty key, db 0 and no expiry.
 
     `target` as for `open`; default: the oldest server of the product that writes this RDB version. Raises Truncated,
-    Corrupt, Unsupported.
+    Corrupt (also for a member or field that is there twice, and a score that is no number), Unsupported.
     """
-    found = read_payload(payload)
+    if not isinstance(payload, bytes | bytearray | memoryview):
+        raise TypeError(f"cannot read {type(payload).__name__} as a DUMP payload: expected bytes")
+    found = read_payload(bytes(payload))
     goal = Target.parse(target) if isinstance(target, str) else target
     goal = goal or Target.of_file(found.product, None, found.version)
     body = Body(
@@ -491,11 +589,16 @@ def load_dump(payload: bytes, *, target: Target | str | None = None) -> Record:
     if found.type_id == spec.FUNCTION2:
         raise Unsupported("a FUNCTION DUMP payload holds no value", offset=0, code="function-dump")
     shape = body.shape(found.type_id)
-    text, due = value(Decoder(found.type_id, Cursor(found.body, base=found.offset), {}))
+    again = partial(_payload_decoder, found)
+    text, due = whole_value(again(), again, found.offset + len(found.body), 0)
     kind = spec.BY_ID[found.type_id]
     count = None if shape[ELEMENTS] < 0 else shape[ELEMENTS]
     name = encoding.rules(goal)(found.type_id, shape, 0, False)
     return Record(0, 0, b"", kind.type, name, None, None, None, count, len(payload), None, None, text, due)
+
+
+def _payload_decoder(found: Payload) -> Decoder:
+    return Decoder(found.type_id, Cursor(found.body, base=found.offset), {})
 
 
 def item_limits(target: Target) -> tuple[int, int, int, int]:

@@ -12,6 +12,8 @@ What must hold for every mutant, on either face:
     before      keys that lie wholly before the first changed byte are delivered as they were, attributes and value
     checksum    a changed file whose checksum is on never ends cleanly
     agreement   export and check see an error where reading the values did
+    nothing     export delivers just the keys and elements that check counts as readable, and names every error that
+    lost        check finds; no row of JSON or CSV, and no command, is cut
     bounds      5 s of processor time for each way of reading, 256 MiB of memory
     faces       both give the same account: entries, errors, their codes, offsets and words
 
@@ -189,8 +191,14 @@ class Worker:
         """Start on a range."""
         self.next, self.stop = first, stop
         if self._process is None:
+            # Unbuffered: of two results that came at once, select() must still see the second.
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, env=self._environment
+                self._command,
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                env=self._environment,
             )
         assert self._process.stdin is not None
         self._process.stdin.write(b"%d %d\n" % (first, stop))

@@ -12,20 +12,16 @@ from dataclasses import replace
 from typing import Any
 
 from rdbkit import snapshot as snapshots
+from rdbkit.analysis.duplicates import KeyNames
 from rdbkit.entry import Entry
-from rdbkit.errors import LimitExceeded, Passed, RdbkitError, Truncated
+from rdbkit.errors import LimitExceeded, RdbkitError, Truncated
 from rdbkit.rdb import spec, walker
-from rdbkit.rdb.check import Finding, function_problems, level_of, problems
-from rdbkit.rdb.modules import module_name
-from rdbkit.rdb.unique import Unique, fingerprint
+from rdbkit.rdb.check import Finding, RecordChecks, level_of, problems
 from rdbkit.rdb.values import Decoder
 from rdbkit.rdb.walker import Plan
 from rdbkit.snapshot import Snapshot
 from rdbkit.wire.spool import Spool, SpoolError
 
-#: The greatest database number that a server can be configured to have.
-_MAX_DB = (1 << 31) - 1
-_SLOTS = 16384
 #: The first byte of a string that is packed (LZF).
 _PACKED = 0xC3
 #: Types that look like a module's and need none: one that Redis 8 brings along, and KeyDB's CRON.
@@ -50,7 +46,8 @@ def limited(findings: Iterable[Finding], counts: Counter[str]) -> Iterator[Findi
 class Check:
     """One RDB being checked: go through `findings()`, then read the sums.
 
-    `keys`, `expires`: read so far; `offset`: how far the file was read; `complete`: nothing hides behind damage.
+    `keys`, `expires`, `elements`, `unreadable` as in Checked, of what was read so far; `offset`: how far the file was
+    read; `complete`: nothing hides behind damage.
     """
 
     def __init__(
@@ -73,13 +70,13 @@ class Check:
         self.snapshot: Snapshot | None = None
         self.keys = 0
         self.expires = 0
+        self.elements = 0
+        self.unreadable = 0
         self.offset = 0
         self.complete = False
         self.counts: Counter[str] = Counter()
-        self._libraries: set[bytes] = set()
-        self._seen_dbs: set[int] = set()
+        self._records = RecordChecks(settings)
         self._modules: set[str] = set()
-        self._not_unique: OSError | None = None
 
     @property
     def checksum(self) -> str:
@@ -96,9 +93,9 @@ class Check:
         except RdbkitError as error:
             yield Finding.of(error)
             return
-        with self.snapshot, Unique() as unique:
+        with self.snapshot, KeyNames() as names:
             try:
-                yield from self._walk(self.snapshot, unique)
+                yield from self._walk(self.snapshot, names)
                 self.complete = True
             except RdbkitError as error:
                 if isinstance(error, Truncated) and self.snapshot.source.changed():
@@ -108,7 +105,7 @@ class Check:
                 if error.code == "checksum-mismatch":
                     self.complete = True
             self.offset = self.snapshot.cursor.tell()
-            yield from self._duplicates(unique)
+            yield from names.findings(self.snapshot)
             yield from self._sums()
             yield from self._behind(self.snapshot)
             yield from self._changes(self.snapshot)
@@ -122,11 +119,11 @@ class Check:
 
     # -- the walk --------------------------------------------------------------------------------------------------
 
-    def _walk(self, snapshot: Snapshot, unique: Unique) -> Iterator[Finding]:
+    def _walk(self, snapshot: Snapshot, names: KeyNames) -> Iterator[Finding]:
         yield from self._pending_records()
         for batch in self._watched(snapshot):
             yield from self._pending_records()
-            self._fingerprint(batch, unique)
+            names.add(batch)
             for row in batch:
                 self.keys += 1
                 due = row[walker.EXPIRES_AT]
@@ -135,6 +132,8 @@ class Check:
                 # A string that is not packed has no inside: the walk has seen all that there is to it.
                 if row[walker.TYPE] != spec.STRING or body is None or body[0] >= _PACKED or (due or 0) < 0:
                     yield from self._entry(snapshot, row)
+                else:
+                    self.elements += 1
         yield from self._pending_records()
         if snapshot.walker.first >= 0:
             message = "an expiry or other attribute without a key"
@@ -149,17 +148,6 @@ class Check:
                 progress.update(snapshot.cursor.tell())
                 yield batch
 
-    def _fingerprint(self, batch: list[walker.Entry], unique: Unique) -> None:
-        if self._not_unique is not None:
-            return
-        dbs = {row[walker.DB] for row in batch}
-        for db in dbs:
-            try:
-                unique.add([row[walker.KEY] for row in batch if row[walker.DB] == db], db)
-            except OSError as error:
-                # No temporary space: said at the end.
-                self._not_unique = error
-
     def _entry(self, snapshot: Snapshot, row: walker.Entry) -> Iterator[Finding]:
         entry = snapshot.enter(row)
         where = (entry.offset, entry.db, entry.key)
@@ -171,52 +159,34 @@ class Check:
             message = f"type {kind.number} {kind.name} ({kind.server}) is read as documented, not as verified"
             yield Finding("note", "unverified-type", message, *where)
         yield from self._expiry(entry, where)
-        # A retained body is framed: its damage is its own. So is that of a long one, if the file can be read beside the
-        # walk, which steps over it. In one that streams by, what follows damage cannot be found.
-        twice = row[walker.BODY] is None and snapshot.source.seekable and not snapshot.source.packing
-        read = entry.reread if twice else entry.decoder
+        try:
+            entry.settle()
+        except RdbkitError:
+            # What this raises hides what follows; from here on damage is the value's own.
+            self.unreadable += 1
+            raise
 
         def again() -> Decoder:
-            return read(Spool(level_of(entry.type_id)))
+            return entry.decoder(Spool(level_of(entry.type_id)))
 
         decoder = again()
         try:
-            for severity, code, message in problems(decoder, again):
+            for severity, code, message in problems(decoder, again, entry.end):
                 yield Finding(severity, code, message, *where)
         except SpoolError as error:
-            if row[walker.BODY] is None and not (twice and self._steps_over(snapshot)):
-                raise
+            self.unreadable += 1
             yield Finding("warning", "not-checked", f"the value was not checked: {error.strerror}", *where)
             return
         except RdbkitError as error:
+            self.unreadable += 1
             error.locate(entry.db, entry.key)
-            if row[walker.BODY] is None and not (twice and self._steps_over(snapshot)):
-                raise
             found = Finding.of(error)
             # Too long for us is no damage: what comes behind tells whether the length was true.
             yield replace(found, severity="warning") if isinstance(error, LimitExceeded) else found
             return
+        self.elements += decoder.count
         if decoder.type == "module":
             yield from self._module(decoder.module[0], where)
-        if self._left_over(snapshot, row, decoder, twice) and decoder.type != "module":
-            yield Finding("error", "bad-length", "bytes are left over behind the value", *where)
-        if snapshot.walker.is_open:
-            entry.leave()
-
-    def _left_over(self, snapshot: Snapshot, row: walker.Entry, decoder: Decoder, twice: bool) -> bool:
-        """Tell whether the body goes on behind its value; leave it."""
-        if twice:
-            snapshot.walker.finish()
-            return decoder.cursor.tell() != snapshot.cursor.tell()
-        return row[walker.BODY] is not None and not decoder.cursor.at_end()
-
-    def _steps_over(self, snapshot: Snapshot) -> bool:
-        """Leave a damaged body by its lengths; tell whether they led anywhere."""
-        try:
-            snapshot.walker.finish()
-        except RdbkitError:
-            return False
-        return True
 
     def _expiry(self, entry: Entry, where: tuple[int, int, bytes]) -> Iterator[Finding]:
         if entry.expires_at is not None and entry.expires_at < 0:
@@ -232,95 +202,17 @@ class Check:
 
     def _pending_records(self) -> Iterator[Finding]:
         assert self.snapshot is not None
-        for offset, kind, payload in self.snapshot.take_records():
-            if kind == walker.LONG_KEY:
-                error, expires = payload
+        for record in self.snapshot.take_records():
+            if record[1] == walker.LONG_KEY:
+                error, expires = record[2]
                 self.keys += 1
+                self.unreadable += 1
                 self.expires += expires
                 yield replace(Finding.of(error), severity="warning")
-            handler = _RECORDS.get(kind)
-            if handler is not None:
-                for severity, code, message in handler(self, payload):
-                    yield Finding(severity, code, message, offset)
-
-    def _select(self, db: int) -> Iterator[tuple[str, str, str]]:
-        databases = int(self.settings.get("databases", 16))
-        if db > _MAX_DB or ("databases" in self.settings and db >= databases):
-            yield "error", "db-out-of-range", f"database {db}"
-        elif db >= databases:
-            yield (
-                "warning",
-                "db-out-of-range",
-                f"database {db}: a server with the default of {databases} refuses the file",
-            )
-        if db in self._seen_dbs:
-            yield "warning", "db-twice", f"database {db} is selected again"
-        self._seen_dbs.add(db)
-
-    def _function(self, payload: tuple[bytes, int]) -> Iterator[tuple[str, str, str]]:
-        yield from function_problems(*payload, self._libraries)
-
-    def _function_pre_ga(self, payload: tuple[bytes, int]) -> Iterator[tuple[str, str, str]]:
-        yield "error", "pre-ga-function", "a function in the form of 7.0's release candidates: every release refuses it"
-
-    def _module_aux(self, payload: tuple[int, int]) -> Iterator[tuple[str, str, str]]:
-        name = module_name(payload[0])[0]
-        yield "note", "module-needed", f"data of module {name} itself: a server without it refuses the file"
-        if payload[1] not in (1, 2):
-            yield "error", "bad-module", f"data of module {name} that is due at time {payload[1]}"
-
-    def _slots(self, payload: tuple[bytes, list[tuple[int, int]]]) -> Iterator[tuple[str, str, str]]:
-        for first, last in payload[1]:
-            if not first <= last < _SLOTS:
-                yield "error", "bad-slots", f"slots {first} to {last} in an import"
-        yield "note", "slot-import", f"slot import {payload[0][:40]!r} was under way: its keys are hidden on the server"
-
-    def _template(self, payload: tuple[int, int]) -> Iterator[tuple[str, str, str]]:
-        assert self.snapshot is not None
-        fields = self.snapshot.templates.get(payload[0], ())
-        ordered = sorted(set(fields), key=lambda name: (len(name), name))
-        if list(fields) != ordered:
-            yield "error", "bad-template", f"hash template {payload[0]}: fields are not in order, or twice"
+            for severity, code, message in self._records.problems(record, self.snapshot.templates):
+                yield Finding(severity, code, message, record[0])
 
     # -- the sums --------------------------------------------------------------------------------------------------
-
-    def _duplicates(self, unique: Unique) -> Iterator[Finding]:
-        try:
-            suspects: set[int] = set() if self._not_unique else unique.candidates()
-        except OSError as error:
-            self._not_unique = error
-        if self._not_unique is not None:
-            yield Finding("warning", "not-unique", f"uniqueness of keys not checked: {self._not_unique.strerror}")
-            return
-        if not suspects:
-            return
-        seen: dict[tuple[int, bytes], int] = {}
-        try:
-            for row in self._again():
-                db, key = row[walker.DB], row[walker.KEY]
-                if fingerprint(key, db) not in suspects:
-                    continue
-                if (db, key) in seen:
-                    message = f"the key stands already at offset {seen[db, key]}: every server refuses the file"
-                    yield Finding("error", "duplicate-key", message, row[walker.OFFSET], db, key)
-                seen[db, key] = row[walker.OFFSET]
-        except Passed:
-            message = (
-                f"{len(suspects)} keys stand twice, as far as 64-bit fingerprints tell (a pipe cannot be read again)"
-            )
-            yield Finding("error", "duplicate-key", message)
-
-    def _again(self) -> Iterator[walker.Entry]:
-        """Walk the file once more, as far as it was read."""
-        assert self.snapshot is not None
-        source = self.snapshot.source.reopen(self.snapshot.source.start)
-        with Snapshot(source, plan=replace(self.plan, retain=False), verify=False) as again:
-            try:
-                for batch in again.batches():
-                    yield from batch
-            except RdbkitError:
-                # Told in the first pass.
-                return
 
     def _sums(self) -> Iterator[Finding]:
         assert self.snapshot is not None
@@ -332,7 +224,7 @@ class Check:
                 "not verified": "not asked for",
             }
             severity = "error" if self.require_checksum else "note"
-            yield Finding(severity, f"checksum-{state.replace(' ', '-')}", f"no checksum verified: {why[state]}")
+            yield Finding(severity, f"checksum-{state.replace(' ', '-')}", f"not verified: {why[state]}")
         if not self.complete:
             where = f"{self.keys} keys read, up to offset {self.offset}; what follows is unknown"
             yield Finding("note", "stopped", where, self.offset)
@@ -369,13 +261,3 @@ class Check:
         if snapshot.source.changed():
             message = "the file changed while it was read: it is being written, and a torn end is to be expected"
             yield Finding("warning", "being-written", message)
-
-
-_RECORDS: dict[int, Callable[[Check, Any], Iterator[tuple[str, str, str]]]] = {
-    spec.SELECTDB: Check._select,
-    spec.FUNCTION2: Check._function,
-    spec.FUNCTION_PRE_GA: Check._function_pre_ga,
-    spec.MODULE_AUX: Check._module_aux,
-    spec.SLOT_IMPORT: Check._slots,
-    spec.HASH_TEMPLATE: Check._template,
-}

@@ -318,6 +318,12 @@ def lying_at(what: snapshots.Openable) -> Found | None:
 class Checked:
     """The result of `check`: `sound` if no finding is an error; what was read, and whether that was all.
 
+    `keys` counts the keys of RDBs that were met, `expires` those of them with an expiry. `unreadable` counts the keys
+    whose value is so damaged that it cannot be decoded (or so long that rdbkit does not look into it); the others are
+    `readable`. `elements` counts what is in these: 1 for a string and for a module's value; the elements of a list,
+    set, zset, hash or array, one that is there twice counted twice; the entries of a stream. `export` gives just the
+    readable keys, with just these elements.
+
     `checksum` is that of the RDB, or of the first of several; "none" where there is no RDB.
     """
 
@@ -329,6 +335,13 @@ class Checked:
     complete: bool
     checksum: str
     commands: int = 0
+    elements: int = 0
+    unreadable: int = 0
+
+    @property
+    def readable(self) -> int:
+        """How many keys have a value that can be read."""
+        return self.keys - self.unreadable
 
 
 def check(
@@ -371,4 +384,6 @@ def check(
         bool(parts) and all(part.complete for part in parts),
         states[0] if states else "none",
         sum(part.aof.commands for part in parts if part.aof is not None),
+        sum(part.elements for part in parts),
+        sum(part.unreadable for part in parts),
     )

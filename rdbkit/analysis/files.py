@@ -19,7 +19,9 @@ class File:
     `used_mem` is what the server said it used when it wrote the file, `allocated` what the keys really allocate (None:
     not known, for targets before 4.0), `overhead` an estimate of what a server allocates beside them (heap.overhead;
     None where a selection leaves keys out), all in bytes. `ctime` and `now` are ms since epoch, `now` what expiries are
-    measured from. `error` is what stopped the reading, `error_code` its code: then all is of the part before.
+    measured from. `error` is what stopped the reading, `error_code` its code: then all is of the part before, except
+    where it is a wrong checksum ("checksum-mismatch"), which is found after everything was read. `damaged` is how many
+    keys have a value whose head is so damaged that its elements and memory are not known.
     """
 
     file: str
@@ -40,7 +42,13 @@ class File:
     filtered: bool = False
     error: str | None = None
     error_code: str | None = None
+    damaged: int = 0
     totals: Totals = field(default_factory=Totals)
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether the file was read to its end."""
+        return self.error is None or self.error_code == "checksum-mismatch"
 
     @property
     def total(self) -> Total:
@@ -73,6 +81,7 @@ class File:
         self.used_mem = int(text) if text.isdigit() and len(text) < 19 else None
         self.checksum = snapshot.checksum
         self.functions = len(snapshot.functions)
+        self.damaged = snapshot.damaged
 
     def stop(self, error: RdbkitError | OSError) -> None:
         """Note what stopped the reading."""
@@ -127,4 +136,5 @@ _FACTS: dict[str, Any] = {
     "filtered": bool,
     "error": str | None,
     "error_code": str | None,
+    "damaged": int,
 }

@@ -1,6 +1,6 @@
 """The lines of a partial report: JSON Lines with a head, and an end that tells how many rows there are.
 
-{"format":"rdbkit partial report","version":2,"options":{…}}
+{"format":"rdbkit partial report","version":3,"options":{…}}
 [name of a fold, …]     as many as there are
 ["end", how many]
 """
@@ -14,7 +14,7 @@ from typing import Any
 from rdbkit.errors import Corrupt, Truncated, Unsupported
 
 _FORMAT = "rdbkit partial report"
-_VERSION = 2
+_VERSION = 3
 #: Bytes of one line.
 _LONGEST_LINE = 1 << 20
 

@@ -70,8 +70,8 @@ class Picture:
 
     @property
     def complete(self) -> bool:
-        """Tell whether every file was read to its end."""
-        return not self.unread and not any(file.error for file in self.files)
+        """Tell whether every file was read to its end; a checksum that is wrong there is an error of the file."""
+        return not self.unread and all(file.whole for file in self.files)
 
 
 class _Ticks(Protocol):

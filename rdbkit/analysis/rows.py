@@ -36,13 +36,17 @@ _TYPE_NAMES = {row.id: row.type for row in spec.ROWS}
 def key_rows(snapshot: Snapshot, batch: list[walker.Entry]) -> list[Row]:
     """Turn the walker's tuples into rows of report.rows.KEY_COLUMNS.
 
-    They must have been weighed: Snapshot.model was called before they were read.
+    They must have been weighed: Snapshot.model was called before they were read. Of a key whose value is so damaged
+    that the walk gives no shape, encoding, elements and memory are None.
     """
     model = snapshot.model()
     encode = snapshot.encode
     out: list[Row] = []
     for entry in batch:
         kind, key, due, shape = entry[3], entry[2], entry[4], entry[9]
+        if shape is None:
+            out.append((entry[1], key, _TYPE_NAMES[kind], None, None, None, None, entry[8], due, entry[5], entry[6]))
+            continue
         encoding, value, deviation = _figure(model, encode, kind, shape, len(key), due is not None, entry[11])
         elements = shape[_ELEMENTS] if shape[_ELEMENTS] >= 0 else None
         name = _TYPE_NAMES[kind]
@@ -87,6 +91,8 @@ def allocated(beside: MemoryModel, snapshot: Snapshot, batch: list[walker.Entry]
     total = 0
     for entry in batch:
         shape, size, expires = entry[9], len(entry[2]), entry[4] is not None
+        if shape is None:
+            continue
         if len(shape) > _BESIDE:
             shape = shape[_BESIDE]
         elif differs and entry[3] != _STRING:

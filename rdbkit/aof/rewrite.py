@@ -7,8 +7,8 @@ on the length of a string: one longer than a few windows is passed on piece by p
 
 The target decides which commands there are. What it has none for is left out and counted in `Rewriter.lost`, by reason:
 "module", "stream", "array" (keys), "function", "field expiry", "member expiry", "consumer", "idempotency" (streams),
-"pending entry", "behind us on a pipe" (keys). What no server's rewrite keeps is not counted: idle times, frequencies,
-when a consumer was seen.
+"pending entry", "behind us on a pipe" (keys), "key of a database that no server has", "member without a score". What no
+server's rewrite keeps is not counted: idle times, frequencies, when a consumer was seen.
 
 Source: files that eleven servers rewrote.
 """
@@ -26,6 +26,7 @@ from rdbkit.aof.stream_rewrite import StreamRewriter
 from rdbkit.aof.writer import CRLF, array_head, bulk, bulk_head, command, command_pieces, double_text
 from rdbkit.errors import Passed, RdbkitError
 from rdbkit.rdb import spec
+from rdbkit.rdb.check import MAX_DB
 from rdbkit.rdb.values import Parts
 from rdbkit.target import Target
 from rdbkit.wire.spool import LongItem, Spool
@@ -79,9 +80,8 @@ class Rewriter:
         if not self._has(entry):
             self.lose(entry.type)
             return
-        if entry.db != self._db:
-            self._db = entry.db
-            self._put(b"SELECT", b"%d" % entry.db)
+        if not self._select(entry.db):
+            return
         try:
             self._value(entry)
         except Passed:
@@ -94,6 +94,24 @@ class Rewriter:
         self.lose("key metadata", len(entry.meta))
         if entry.expires_at is not None:
             self._expiry(entry.key, entry.expires_at)
+
+    def short_string(self, db: int, key: bytes, expires_at: int | None, text: bytes) -> None:
+        """Write one key that is a string, unless it is to be a RESTORE."""
+        if self._select(db):
+            self._put(b"SET", key, text)
+            if expires_at is not None:
+                self._expiry(key, expires_at)
+
+    def _select(self, db: int) -> bool:
+        """Have the commands that follow meant for a database; False, and a key counted as lost, where none can be."""
+        if db != self._db:
+            if db > MAX_DB:
+                # The server would refuse to select it, and put what follows into the one before.
+                self.lose("key of a database that no server has")
+                return False
+            self._db = db
+            self._put(b"SELECT", b"%d" % db)
+        return True
 
     def _has(self, entry: Entry) -> bool:
         """Tell whether the target can have a value of this type."""
@@ -160,8 +178,15 @@ class Rewriter:
 
     def _zset(self, entry: Entry) -> None:
         short = "short scores" in self._known
-        for pairs in chunks(entry.decoder(Spool()).parts(), self._items):
+        for pairs in chunks(self._numbered(entry.decoder(Spool()).parts()), self._items):
             self._put(b"ZADD", entry.key, *[x for member, score in pairs for x in (double_text(score, short), member)])
+
+    def _numbered(self, batches: Parts) -> Parts:
+        """Yield members without those whose score is no number: a server refuses the whole command for one of them."""
+        for batch in batches:
+            kept = [pair for pair in batch if pair[1] == pair[1]]
+            self.lose("member without a score", len(batch) - len(kept))
+            yield kept
 
     def _array(self, entry: Entry) -> None:
         decoder = entry.decoder(Spool())

@@ -10,6 +10,7 @@ import click
 from rdbkit.analysis.checking import Checking, Listing, Part
 from rdbkit.cli.options import (
     PRODUCTS,
+    UNTRUSTED,
     Examples,
     Reading,
     Run,
@@ -38,6 +39,8 @@ COLUMNS = (
     Column("message", "text"),
     Column("hint", "text", 1),
 )
+#: Codes that say: there is no checksum, or it was not looked at.
+_UNVERIFIED = frozenset(("checksum-disabled", "checksum-absent", "checksum-not-verified"))
 #: Codes that say: this is no file that we know, or not yet.
 _FOREIGN = frozenset(
     (
@@ -89,7 +92,8 @@ def command(
     Of an AOF it says where a server would cut it at start, where redis-check-aof --fix would, and what each loses. A
     manifest or a directory is checked as a whole. Nothing is written.
 
-    Exit status 0: sound (warnings included) · 1: damaged · 3: not a known format, or newer · 4: cannot be read.
+    Exit status 0: sound (warnings included) · 1: damaged, or without the checksum that --require-checksum asks for · 3:
+    not a known format, or newer · 4: cannot be read.
     """
     with open_output(output, paths) as out:
         run = Run(out, reading.quiet)
@@ -168,6 +172,7 @@ class _Whole:
     def __init__(self, strict: bool) -> None:
         self.several = False
         self.errors = 0
+        self.unverified = 0
         self.warnings = 0
         self.files = 0
         self._strict = strict
@@ -183,6 +188,7 @@ class _Whole:
         self.warnings += part.counts["warning"]
         bad = self.bad(part)
         self.errors += bad
+        self.unverified += bad if _is_unverified(part, bad) else 0
         if not bad:
             return 0
         foreign = bool(part.codes) and part.codes <= _FOREIGN
@@ -191,12 +197,19 @@ class _Whole:
     def verdict(self, failed: bool) -> str:
         """Return the last line for a set or a directory."""
         files = _counted(self.files, "file")
+        if self.errors and self.errors == self.unverified:
+            return f"NOT VERIFIED as a whole: {files}, {_counted(self.errors, 'finding')}"
         if self.errors:
             return f"DAMAGED as a whole: {files}, {_counted(self.errors, 'finding')}"
         if failed:
             return f"NOT READ as a whole: {files}"
         warned = f", {_counted(self.warnings, 'warning')}" if self.warnings else ""
         return f"sound as a whole: {files}{warned}"
+
+
+def _is_unverified(part: Part | Listing, bad: int) -> bool:
+    """Tell whether all that counts against a part is that --require-checksum asks for one that is not there."""
+    return bool(part.codes) and part.codes <= _UNVERIFIED and part.counts["error"] == bad
 
 
 def _verdict(part: Part, bad: int, foreign: bool) -> str:
@@ -212,6 +225,10 @@ def _verdict(part: Part, bad: int, foreign: bool) -> str:
     if part.snapshot is not None:
         contents += f", checksum {part.checksum}"
     if bad:
+        if _is_unverified(part, bad):
+            return f"NOT VERIFIED: {what}: {contents}: no damage was found, and nothing vouches for the contents"
+        if part.codes == {"checksum-mismatch"}:
+            contents += f": {UNTRUSTED}"
         return f"DAMAGED: {what}: {contents}, {_counted(bad, 'finding')}"
     warnings = part.counts["warning"]
     return f"sound: {what}: {contents}" + (f", {_counted(warnings, 'warning')}" if warnings else "")
@@ -229,6 +246,8 @@ def _described(part: Part) -> tuple[str, str]:
     what = f"{product} {snapshot.producer}" if snapshot.producer else product
     what += f", RDB version {snapshot.version}"
     keys = _counted(part.keys, "key")
+    if part.unreadable:
+        keys += f" ({count(part.unreadable)} of them cannot be read)"
     if aof is None or not (aof.commands or aof.problem):
         return what, f"{keys} in {total}"
     return f"{what} and commands", f"{keys} and {commands} in {total}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -19,10 +18,11 @@ from rdbkit.cli.options import (
     reading_options,
     say,
 )
-from rdbkit.entry import Entry
+from rdbkit.errors import RdbkitError
 from rdbkit.rdb import walker
 from rdbkit.rdb.walker import Plan
-from rdbkit.report.entries import Exporter
+from rdbkit.report import units
+from rdbkit.report.entries import Exporter, Reader
 from rdbkit.report.export import export_writer
 from rdbkit.report.output import Output
 from rdbkit.report.text import path_text
@@ -44,11 +44,15 @@ rdbkit export dump.rdb -f resp | redis-cli --pipe
 @output_option
 @click.option("--restore", is_flag=True, help="With -f resp: RESTORE commands instead of each type's own.")
 @bytes_option
-@reading_options(select=True)
+@reading_options(select=True, damage=True)
 def command(
     reading: Reading, paths: tuple[str, ...], output_format: str, output: str | None, restore: bool, form: str
 ) -> None:
     """Write every key with its value, losslessly.
+
+    A damaged value hides nothing else: it is left out, and named on standard error (the first 20), all other keys are
+    written, and the exit status is 1. So it is where a key, member or field is there twice, which is written as the
+    file has it. Damage that hides what follows ends the output; with -o it is then left in FILE.partial.
 
     RESP holds the commands that a server's own AOF rewrite would write for the target. Module values are written as
     RESTORE if --target says who is to load them; else they are left out, counted, and the exit status is 5.
@@ -75,23 +79,41 @@ def _rows(reading: Reading, paths: tuple[str, ...], run: Run, out: Output, outpu
         with run.input(path), reading.open(path, Plan(retain=True)) as snapshot:
             if len(paths) > 1:
                 writer.file = path
-            with run.account(snapshot):
-                exporter.run(_watched(reading, snapshot))
+            _read(reading, run, path, snapshot, exporter)
             _tell_lost(run, path, snapshot.unkept["member expiry"], "expiries of members of sets over 1 MiB")
             count += sum(database.keys for database in snapshot.databases.values())
-    if not run.statuses - {5}:
+    if not run.cut:
         writer.finish()
-        if not count and reading.selection:
-            say("no key matches", quiet=reading.quiet)
+    if not count and reading.selection and not run.statuses:
+        say("no key matches", quiet=reading.quiet)
 
 
-def _watched(reading: Reading, snapshot: Snapshot) -> Iterator[Entry]:
-    with reading.progress_of(snapshot) as progress:
-        for entry in snapshot:
-            progress.update(snapshot.cursor.tell())
-            if reading.min_memory is None or reading.heavy(entry.memory):
-                yield entry
-    reading.tell_end(snapshot)
+def _read(reading: Reading, run: Run, path: str, snapshot: Snapshot, exporter: Reader) -> None:
+    """Read a snapshot into an exporter; name what is wrong with it."""
+    given, left_out, marked = exporter.count, exporter.left_out, exporter.marked
+
+    def closing(_: Snapshot) -> str:
+        return _summary(exporter.count - given, exporter.left_out - left_out, exporter.marked - marked, exporter.manner)
+
+    admits = None if reading.min_memory is None else lambda entry: reading.heavy(entry.memory)
+    with run.watching(path, snapshot, closing), reading.progress_of(snapshot) as progress:
+        exporter.read(snapshot, admits, progress.update)
+    if exporter.not_unique:
+        say(f"{path_text(path)}: {exporter.not_unique}")
+    if not snapshot.stopped:
+        reading.tell_end(snapshot)
+
+
+def _summary(given: int, left_out: int, marked: int, manner: str) -> str:
+    """Return what became of damaged values."""
+    said = []
+    if left_out:
+        said.append(
+            f"{units.plural(left_out, 'value')} left out, for {'it' if left_out == 1 else 'they'} cannot be read"
+        )
+    if marked:
+        said.append(f"{units.plural(marked, 'damaged value')} written {manner}")
+    return f"{units.plural(given, 'key')} written; {'; '.join(said)}" if said else ""
 
 
 def _tell_lost(run: Run, path: str, count: int, what: str) -> None:
@@ -102,28 +124,25 @@ def _tell_lost(run: Run, path: str, count: int, what: str) -> None:
 
 
 def _resp(reading: Reading, paths: tuple[str, ...], run: Run, out: Output, restore: bool) -> None:
-    from rdbkit.aof.rewrite import Rewriter
+    from rdbkit.report.commands import CommandExporter
 
     for path in paths:
         with run.input(path), reading.open(path, Plan(level=walker.HEAD, retain=True)) as snapshot:
             reading.tell_target(snapshot)
-            rewriter = Rewriter(out.write, snapshot.target, restore=restore, modules=reading.target is not None)
-            written = 0
-            with run.account(snapshot):
-                for entry in _watched(reading, snapshot):
-                    written = _functions(rewriter, snapshot, written)
-                    with entry.located():
-                        rewriter.entry(entry)
-            _functions(rewriter, snapshot, written)
-            _tell_lost(run, path, snapshot.unkept["function"], "function libraries, for their size")
-            rewriter.lose("member expiry", snapshot.unkept["member expiry"])
-            if rewriter.lost:
-                run.statuses.add(5)
-                told = ", ".join(f"{count} {what}" for what, count in rewriter.lost.items())
-                say(f"{path_text(path)}: left out, because {snapshot.target} cannot be given it as commands: {told}")
+            exporter = CommandExporter(out.write, snapshot, restore=restore, modules=reading.target is not None)
+            try:
+                _read(reading, run, path, snapshot, exporter)
+            except RdbkitError:
+                _tell_unwritten(run, path, snapshot, exporter.rewriter)
+                raise
+            _tell_unwritten(run, path, snapshot, exporter.rewriter)
 
 
-def _functions(rewriter: Any, snapshot: Snapshot, written: int) -> int:
-    for source in snapshot.functions[written:]:
-        rewriter.function(source)
-    return len(snapshot.functions)
+def _tell_unwritten(run: Run, path: str, snapshot: Snapshot, rewriter: Any) -> None:
+    """Say what no command was written for."""
+    _tell_lost(run, path, snapshot.unkept["function"], "function libraries, for their size")
+    rewriter.lose("member expiry", snapshot.unkept["member expiry"])
+    if rewriter.lost:
+        run.statuses.add(5)
+        told = ", ".join(f"{count} {what}" for what, count in rewriter.lost.items())
+        say(f"{path_text(path)}: left out, because {snapshot.target} cannot be given it as commands: {told}")

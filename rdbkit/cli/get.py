@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 from rdbkit.cli.options import (
@@ -19,12 +22,15 @@ from rdbkit.cli.options import (
     say,
 )
 from rdbkit.entry import Entry
+from rdbkit.errors import Corrupt, RdbkitError
+from rdbkit.rdb.values import Decoder
 from rdbkit.rdb.walker import Plan
-from rdbkit.report.entries import Exporter, write_value
+from rdbkit.report.entries import Exporter, Reader, write_value
 from rdbkit.report.export import export_writer
 from rdbkit.report.output import Output
 from rdbkit.report.text import json_safe, path_text, undo
 from rdbkit.report.values import ValueWriter
+from rdbkit.snapshot import Snapshot
 from rdbkit.wire.spool import Spool
 
 
@@ -46,7 +52,7 @@ rdbkit get dump.rdb 'bin\x00key' --db 3 -f jsonl
 @output_option
 @click.option("--verify", is_flag=True, help="Read on to the checksum.")
 @bytes_option
-@reading_options(target=False)
+@reading_options(target=False, damage=True)
 def command(
     reading: Reading,
     path: str,
@@ -61,7 +67,10 @@ def command(
     r"""Show one key's value: as JSON, or with -f jsonl the whole row as `export` writes it.
 
     KEY is the name as it is typed, or with each \xHH in it read as a byte; the first key called either is shown. Exit
-    status 1: no such key.
+    status 1: no such key, or a damaged value. Nothing is written of a value that cannot be read; one with a member or
+    field twice is written as the file has it; so is, with --raw, any value that is no string.
+
+    Not verified: the values of other keys.
     """
     with open_output(output, [path]) as out:
         if raw and out.is_terminal:
@@ -69,7 +78,7 @@ def command(
         run = Run(out, reading.quiet)
         with run.input(path):
             names = list(dict.fromkeys((key.encode("utf-8", "surrogateescape"), undo(key))))
-            if not _get(reading, path, names, db, out, raw, output_format, form, verify):
+            if not _get(reading, run, path, names, db, out, raw, output_format, form, verify):
                 where = "" if db is None else f" in database {db}"
                 run.fail(f"{path_text(path)}: no key {quoted(names[0])}{where}", 1)
         run.end()
@@ -77,6 +86,7 @@ def command(
 
 def _get(
     reading: Reading,
+    run: Run,
     path: str,
     names: list[bytes],
     db: int | None,
@@ -88,29 +98,45 @@ def _get(
 ) -> bool:
     plan = Plan(retain=True, dbs=None if db is None else frozenset([db]), pattern=frozenset(names).__contains__)
     with reading.open(path, plan) as snapshot, reading.progress_of(snapshot) as progress:
-        found = False
-        for entry in snapshot:
-            progress.update(snapshot.cursor.tell())
-            if found:
-                continue
-            found = True
-            with entry.located():
-                _show(entry, out, raw, output_format, form)
-            if not verify and may_stop(snapshot):
-                break
+        found: list[tuple[int, bytes]] = []
+        said = False
+        with run.watching(path, snapshot, _nothing_else):
+            try:
+                for entry in snapshot:
+                    progress.update(snapshot.cursor.tell())
+                    if (entry.db, entry.key) in found:
+                        _note_twice(entry)
+                    if found:
+                        continue
+                    found.append((entry.db, entry.key))
+                    _show(entry, out, raw, output_format, form)
+                    if not verify and may_stop(snapshot):
+                        break
+            except RdbkitError as error:
+                if not found:
+                    before = "" if error.code == "checksum-mismatch" else " before the damage"
+                    error.message += f"; no key {quoted(names[0])}{before}"
+                    said = True
+                raise
         if found and snapshot.checksum == "not reached":
             out.flush()
             say(f"{path_text(path)}: checksum not reached (--verify reads on)", quiet=reading.quiet)
-    return found
+    return bool(found) or said
+
+
+def _note_twice(entry: Entry) -> None:
+    message = "the key is there twice: the first is shown"
+    error = Corrupt(message, offset=entry.offset, code="duplicate-key", db=entry.db, key=entry.key)
+    entry.snapshot.note(error, of_entry=False)
+
+
+def _nothing_else(_: Snapshot) -> str:
+    return ""
 
 
 def _show(entry: Entry, out: Output, raw: bool, output_format: str, form: str) -> None:
     if raw:
-        if entry.type == "string":
-            for piece in entry.parts():
-                out.write(piece)
-        else:
-            entry.copy_to(out)
+        _raw(entry, out)
         return
     width = out.width if out.is_terminal else None
     if output_format == "jsonl":
@@ -118,6 +144,45 @@ def _show(entry: Entry, out: Output, raw: bool, output_format: str, form: str) -
         Exporter(writer).run([entry])
         writer.finish()
         return
-    write = out.text if width is None else lambda text: out.text(json_safe(text))
-    write_value(ValueWriter(write, form), entry.decoder(Spool()))
-    out.text("\n")
+    _Value(out.text if width is None else lambda text: out.text(json_safe(text)), form).entry(entry)
+
+
+def _raw(entry: Entry, out: Output) -> None:
+    """Write the bytes of a string, or of a body whatever is in it, and note what is wrong with it."""
+    entry.settle()
+    try:
+        for error in entry.errors():
+            entry.note(error)
+    except RdbkitError:
+        # Noted. The bytes of a damaged body are all that there is to be had of it.
+        if entry.type == "string":
+            return
+    if entry.type == "string":
+        for piece in entry.parts():
+            out.write(piece)
+    else:
+        entry.copy_to(out)
+
+
+class _Value(Reader):
+    """Writes a value alone."""
+
+    takes_strings = False
+
+    def __init__(self, write: Callable[[str], object], form: str) -> None:
+        super().__init__()
+        self._write = write
+        self._form = form
+
+    def value(
+        self,
+        entry: Entry,
+        decoder: Decoder,
+        parts: list[Any] | None,
+        found: tuple[Any, Any] | None,
+        wrong: set[str],
+    ) -> None:
+        """Write the value of a key."""
+        decoder = entry.decoder(Spool())
+        write_value(ValueWriter(self._write, self._form), decoder, twice="duplicate-field" in wrong)
+        self._write("\n")

@@ -20,6 +20,7 @@ from rdbkit.cli.options import (
     Reading,
     Run,
     format_option,
+    heads_only,
     open_output,
     output_option,
     paths_argument,
@@ -56,11 +57,15 @@ redis-cli --raw dump key | head -c -1 | rdbkit info --dump-payload -
 @output_option
 @click.option("--quick", is_flag=True, help="Read only the start; counts are then the file's own claim.")
 @click.option("--dump-payload", is_flag=True, help="PATH holds the payload of a DUMP command.")
-@reading_options()
+@reading_options(damage=True)
 def command(
     reading: Reading, paths: tuple[str, ...], output_format: str, output: str | None, quick: bool, dump_payload: bool
 ) -> None:
-    """Tell what a file is: product, version, producer, databases, functions, checksum; of an AOF its commands."""
+    """Tell what a file is: product, version, producer, databases, functions, checksum; of an AOF its commands.
+
+    Keys are counted by stepping over their values. Not verified: the values, and whether a key is there twice; `rdbkit
+    check` does that.
+    """
     with open_output(output, paths) as out:
         run = Run(out, reading.quiet)
         documents: list[dict[str, Any]] = []
@@ -83,14 +88,16 @@ def _file(reading: Reading, run: Run, path: str, quick: bool, facts: dict[str, A
         _several(reading, run, found, path, quick, facts)
         return
     with open_source(path) as source:
-        _source(reading, source, quick, facts)
+        _source(reading, run, source, quick, facts)
 
 
-def _source(reading: Reading, source: Source, quick: bool, facts: dict[str, Any], role: str = "single") -> None:
+def _source(
+    reading: Reading, run: Run, source: Source, quick: bool, facts: dict[str, Any], role: str = "single"
+) -> None:
     """Add what an RDB, a log of commands, or one behind the other holds."""
     in_set = role != "single"
     if not (in_set and not source.peek) and (has_preamble(source.peek) or not (in_set or holds_commands(source.peek))):
-        _rdb(reading, source, quick, facts, in_set)
+        _rdb(reading, run, source, quick, facts, in_set)
         return
     target = reading.target or Target.of_aof(manifest=in_set)
     facts.update(
@@ -112,9 +119,9 @@ def _source(reading: Reading, source: Source, quick: bool, facts: dict[str, Any]
         _commands(reading, source, Cursor(source=source, base=source.start), facts)
 
 
-def _rdb(reading: Reading, source: Source, quick: bool, facts: dict[str, Any], in_set: bool) -> None:
+def _rdb(reading: Reading, run: Run, source: Source, quick: bool, facts: dict[str, Any], in_set: bool) -> None:
     snapshot = reading.preamble(source, in_set)
-    with reading.progress_of(snapshot) as progress:
+    with run.watching(source.name, snapshot, heads_only), reading.progress_of(snapshot) as progress:
         try:
             for _ in snapshot.batches():
                 progress.update(snapshot.cursor.tell())
@@ -172,7 +179,7 @@ def _several(
     for name, files in (("rdbs", found.rdbs), ("aofs", found.aofs)):
         for file in files:
             with run.input(file.path), _part(facts[name]) as inner, open_source(file.path) as source:
-                _source(reading, source, quick, inner)
+                _source(reading, run, source, quick, inner)
     for one in found.sets:
         path = one.manifest_path or one.directory
         with run.input(path), _part(facts["sets"]) as inner:
@@ -195,7 +202,7 @@ def _set(reading: Reading, run: Run, found: AofSet, path: str, quick: bool, fact
             continue
         inner: dict[str, Any] = {}
         with run.input(file.path), open_source(file.path) as source:
-            _source(reading, source, quick, inner, file.role)
+            _source(reading, run, source, quick, inner, file.role)
         _from_file(facts, row, inner, fold)
     if not quick:
         facts["commands"] = _sums(fold.result())

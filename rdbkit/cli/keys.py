@@ -13,6 +13,7 @@ from rdbkit.cli.options import (
     Run,
     bytes_option,
     format_option,
+    heads_only,
     may_stop,
     open_output,
     output_option,
@@ -52,12 +53,13 @@ class _Inputs:
             self.unread.remove(path)
             with self.run.input(path), self.reading.open(path, Plan(level=walker.SHAPE)) as self.snapshot:
                 self.reading.tell_target(self.snapshot)
-                with self.run.account(self.snapshot):
+                with self.run.watching(path, self.snapshot, heads_only):
                     yield from self._watched(path, self.snapshot)
             self.snapshot = None
 
     def _watched(self, path: str, snapshot: Snapshot) -> Iterator[list[Row]]:
         snapshot.model(self.heap)
+        self.reading.tell_memory(snapshot)
         with self.reading.progress_of(snapshot) as progress:
             for batch in snapshot.batches():
                 progress.update(snapshot.cursor.tell())
@@ -123,7 +125,7 @@ zcat dump.rdb.gz | rdbkit keys - -f jsonl | jq .key
 @click.option("--heap", is_flag=True, help="Memory as really allocated, not as MEMORY USAGE says.")
 @click.option("--verify", is_flag=True, help="With --limit, read on to the checksum.")
 @bytes_option
-@reading_options(select=True)
+@reading_options(select=True, damage=True)
 def command(
     reading: Reading,
     paths: tuple[str, ...],
@@ -140,6 +142,9 @@ def command(
     MEMORY is what MEMORY USAGE would answer on the target; where chance has a part in it, MEMORY_SD is the deviation.
 
     SIZE is what the key takes in the file. --limit stops reading as soon as it can: with --sort that is at the end.
+
+    Of a value only the head is read. Not verified: what is inside of it, and whether a key, member or field is there
+    twice; `rdbkit check` does that. Where a head is damaged the key is listed without what the head would say.
     """
     with open_output(output, paths) as out:
         columns = _columns(len(paths) > 1, sort)
@@ -175,7 +180,7 @@ def _write(writer: RowWriter, batches: Iterator[list[Row]]) -> int:
 
 def _finish(writer: RowWriter, output_format: str, run: Run, count: int) -> None:
     """End the document, unless rows may be missing in it; a table shows what there is."""
-    if (output_format == "table" and (count or not run.statuses)) or not run.statuses - {5}:
+    if (output_format == "table" and (count or not run.statuses)) or not run.cut:
         writer.finish()
     if count and isinstance(writer, Table) and writer.hidden:
         say(f"too narrow for {', '.join(writer.hidden)} (-f csv, or a pipe, shows all columns)", quiet=run.quiet)

@@ -28,7 +28,7 @@ from rdbkit.report.output import planned as output_names
 from rdbkit.report.progress import Progress, pause
 from rdbkit.report.text import path_text, printable, terminal
 from rdbkit.settings import canonical, read_config
-from rdbkit.snapshot import Snapshot
+from rdbkit.snapshot import OnDamage, Snapshot
 from rdbkit.snapshot import open as open_snapshot
 from rdbkit.source import Source
 from rdbkit.target import ALLOCATORS, Target
@@ -49,6 +49,10 @@ _ORDER = (4, 3, 1, 5, 0)
 _KEY_SHOWN = 100
 #: Where the instants that time options were read as are kept until they are said.
 _MOMENTS = "rdbkit.moments"
+#: Of what is wrong with the values of one input, so much is named.
+_NAMED = 20
+#: What a wrong checksum means where nothing else is wrong.
+UNTRUSTED = "everything was read; the contents are not trustworthy"
 
 
 # -- talk ------------------------------------------------------------------------------------------------------------
@@ -81,14 +85,21 @@ def explain(file: str, error: BaseException) -> str:
     if isinstance(error, OSError):
         return f"{path_text(file)}: {error.strerror or error}"
     assert isinstance(error, RdbkitError)
+    hint = HINTS.get(error.code, HINTS[""] if not isinstance(error, Passed | LimitExceeded | Unsupported) else "")
+    message = _placed(file, error)
+    if error.code == "checksum-mismatch":
+        message += f": {UNTRUSTED}"
+    return ". ".join(filter(None, (message, hint and hint[0].upper() + hint[1:])))
+
+
+def _placed(file: str, error: RdbkitError) -> str:
+    """Return what an error is, and where."""
     where = [] if error.offset is None else [f"offset {error.offset}"]
     if error.db is not None:
         where.append(f"db {error.db}")
     if error.key is not None:
         where.append(f"key {quoted(error.key)}")
-    hint = HINTS.get(error.code, HINTS[""] if not isinstance(error, Passed | LimitExceeded | Unsupported) else "")
-    message = f"{path_text(file)}: {error.message}" + (f" ({', '.join(where)})" if where else "")
-    return ". ".join(filter(None, (message, hint and hint[0].upper() + hint[1:])))
+    return f"{path_text(file)}: {error.message}" + (f" ({', '.join(where)})" if where else "")
 
 
 def quoted(key: bytes) -> str:
@@ -100,12 +111,17 @@ class Run:
     """The work on one or more inputs: collects their exit statuses, reports their errors.
 
     On a terminal errors are told at the end: above a long table nobody would see them.
+
+    There are two kinds of damage (Snapshot). After that of values the result is whole as far as it can be: it is put in
+    place, and the exit status is 1. After what hides the rest of an input the result is `cut`: it is not put in place.
     """
 
     def __init__(self, output: Output, quiet: bool) -> None:
         self.output = output
         self.quiet = quiet
         self.statuses: set[int] = set()
+        self.cut = False
+        """Rows may be missing that nobody can name."""
         self._late: list[str] = []
         say_moments(quiet=quiet)
 
@@ -123,31 +139,61 @@ class Run:
         except MemoryError:
             self.fail(f"{path_text(file)}: out of memory", 4)
 
-    def fail(self, line: str, status: int) -> None:
-        """Note a failure, and tell of it when its line will be seen."""
+    @contextmanager
+    def watching(self, file: str, snapshot: Snapshot, closing: Callable[[Snapshot], str]) -> Iterator[None]:
+        """Read a snapshot; name, then, the damage of values that it met, and go on after a checksum that is wrong.
+
+        Keys that were too long to be held are named too.
+
+        `closing` gives the line that says, after these, what became of what is damaged.
+        """
+        try:
+            yield
+        except RdbkitError as error:
+            known = any(error is one for one in snapshot.problems)
+            self._name_damage(file, snapshot, closing)
+            if known:
+                # on_damage="stop": named already, and it hides what follows.
+                self.cut = True
+                return
+            if error.code != "checksum-mismatch":
+                raise
+            self.fail(explain(file, error), status_of(error), cut=False)
+            return
+        self._name_damage(file, snapshot, closing)
+
+    def _name_damage(self, file: str, snapshot: Snapshot, closing: Callable[[Snapshot], str]) -> None:
+        for error in snapshot.problems[:_NAMED]:
+            self.fail(_placed(file, error), status_of(error), cut=False)
+        more = snapshot.problem_count - _NAMED
+        if more > 0:
+            self.fail(f"{path_text(file)}: {more:,} more of the kind (`rdbkit check` says of what)", 1, cut=False)
+        if snapshot.on_damage == "stop" and snapshot.problems:
+            line = "stopped there, as --on-damage stop says: what follows is not read"
+        else:
+            line = closing(snapshot)
+        if snapshot.problems and line:
+            self.fail(f"{path_text(file)}: {line}", 1, cut=False)
+        for long_key in snapshot.long_keys:
+            self.fail(explain(file, long_key), 5, cut=False)
+        more = snapshot.unkept["key"] - len(snapshot.long_keys)
+        if more > 0:
+            line = f"{units.plural(more, 'more key')} left out for their length"
+            self.fail(f"{path_text(file)}: {line}", 5, cut=False)
+
+    def fail(self, line: str, status: int, *, cut: bool = True) -> None:
+        """Note a failure, and tell of it when its line will be seen; `cut`: it leaves rows out that nobody can name."""
         self.statuses.add(status)
+        self.cut |= cut
         if self.output.is_terminal:
             self._late.append(line)
         else:
             say(line)
 
-    @contextmanager
-    def account(self, snapshot: Snapshot) -> Iterator[None]:
-        """Read a snapshot; then say which of its entries were left out because their keys are too long to be held."""
-        try:
-            yield
-        finally:
-            name = snapshot.name
-            for error in snapshot.long_keys:
-                self.fail(explain(name, error), 5)
-            more = snapshot.unkept["key"] - len(snapshot.long_keys)
-            if more:
-                self.fail(f"{path_text(name)}: {more} more entries were left out for the length of their keys", 5)
-
     def end(self, *, complete: bool = False) -> None:
         """Put the output in place, or (unless it is `complete` all the same) name what is left of it; exit."""
         status = next((code for code in _ORDER if code in self.statuses), 0)
-        done = complete or status in (0, 5)
+        done = complete or not self.cut
         try:
             self.output.finish() if done else self.output.flush()
         except BrokenPipeError:
@@ -163,6 +209,14 @@ class Run:
             links = f"{self.output.other_names} other name{'s' if self.output.other_names > 1 else ''} (hard links)"
             say(f"{path_text(self.output.name)} had {links}: they keep the old contents", quiet=self.quiet)
         sys.exit(status)
+
+
+def heads_only(snapshot: Snapshot) -> str:
+    """Return what became of keys whose value has a damaged head, for commands that list and count them."""
+    if not snapshot.damaged:
+        return ""
+    keys = units.plural(snapshot.damaged, "key")
+    return f"{keys} with a damaged value: encoding, elements and memory are not known; all keys are counted"
 
 
 @contextmanager
@@ -293,6 +347,7 @@ class Reading:
     selection: Selection = ALL
     min_memory: int | None = None
     max_item: int = MAX_ITEM
+    on_damage: OnDamage = "skip"
 
     def open(self, file: str, plan: Plan) -> Snapshot:
         """Open an input with this plan and selection; raises Unsupported for an AOF, whose state needs replay."""
@@ -307,6 +362,7 @@ class Reading:
             now=self.now,
             plan=plan,
             verify=self.verify,
+            on_damage=self.on_damage,
         )
         if snapshot.target.now is None:
             snapshot.target = replace(snapshot.target, now=time_ns() // 1_000_000)
@@ -355,6 +411,7 @@ class Reading:
             now=self.now,
             plan=Plan(max_item=self.max_item),
             verify=self.verify,
+            on_damage=self.on_damage,
         )
 
     @property
@@ -369,6 +426,15 @@ class Reading:
         if any("expired" in text or ":" in text for text in self.selection.ttl):
             at = units.time(snapshot.target.now or 0)
             say(f"{name}: expiry is measured from {at} ({snapshot.now_origin})", quiet=self.quiet)
+
+    def tell_memory(self, snapshot: Snapshot) -> None:
+        """Say why memory is not known, where it is not known for any key."""
+        if snapshot.model().terms is None:
+            why = (
+                f"{snapshot.target} is older than 4.0 and has no MEMORY USAGE: memory is null; "
+                "--target names another server"
+            )
+            say(f"{path_text(snapshot.name)}: {why}", quiet=self.quiet)
 
     def tell_end(self, snapshot: Snapshot) -> None:
         """Say, of a file that was read to its end, what makes one doubt that this was all of it."""
@@ -499,6 +565,12 @@ _SELECTION_OPTIONS = (
     click.option("--ttl", metavar="TTL", multiple=True, help="none, any, expired, under:7d or over:30d; repeatable."),
     click.option("--min-memory", metavar="SIZE", callback=_size, help="Only keys that take so much memory: 1MB."),
 )
+_DAMAGE_OPTION = click.option(
+    "--on-damage",
+    type=click.Choice(["skip", "stop"]),
+    default="skip",
+    help="At a damaged value: go on with the next key (the default), or stop.",
+)
 _READING_OPTIONS = (
     click.option("--no-checksum", is_flag=True, help="Do not verify the checksum."),
     click.option(
@@ -520,7 +592,7 @@ def _with(options: tuple[Any, ...], command: Command) -> Command:
     return command
 
 
-def reading_options(*, select: bool = False, target: bool = True) -> Callable[[Command], Command]:
+def reading_options(*, select: bool = False, target: bool = True, damage: bool = False) -> Callable[[Command], Command]:
     """Add the options of Reading; the command receives one object, `reading`."""
 
     def decorate(command: Command) -> Command:
@@ -529,7 +601,8 @@ def reading_options(*, select: bool = False, target: bool = True) -> Callable[[C
             reading = _gather(options, select, target)
             return command(reading=reading, **options)
 
-        shared = (_SELECTION_OPTIONS if select else ()) + (_TARGET_OPTIONS if target else ()) + _READING_OPTIONS
+        shared = (_SELECTION_OPTIONS if select else ()) + (_TARGET_OPTIONS if target else ())
+        shared += ((_DAMAGE_OPTION,) if damage else ()) + _READING_OPTIONS
         return _with(shared, wrapped)  # type: ignore[return-value]
 
     return decorate
@@ -543,6 +616,8 @@ def _gather(options: dict[str, Any], select: bool, target: bool) -> Reading:
         settings = _settings(options.pop("config"), options.pop("pairs"))
         aimed |= {name: options.pop(name) for name in ("target", "allocator", "now")}
         aimed["settings"] = settings
+    if "on_damage" in options:
+        aimed["on_damage"] = options.pop("on_damage")
     return Reading(
         verify=not options.pop("no_checksum"),
         max_item=options.pop("max_item"),

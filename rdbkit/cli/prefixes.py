@@ -14,6 +14,7 @@ from rdbkit.cli.options import (
     Run,
     bytes_option,
     format_option,
+    heads_only,
     open_output,
     output_option,
     paths_argument,
@@ -63,7 +64,7 @@ rdbkit prefixes shard-*.rdb -f csv -o prefixes.csv
 @click.option("--sort", type=click.Choice(["memory", "keys"]), default="memory", help="Default: memory.")
 @click.option("-n", "--limit", metavar="N", type=click.IntRange(0), default=50, help="Rows; then the rest in one (50).")
 @bytes_option
-@reading_options(select=True)
+@reading_options(select=True, damage=True)
 def command(
     reading: Reading,
     paths: tuple[str, ...],
@@ -82,25 +83,28 @@ def command(
     In a key numbers, dates, UUIDs and hashes become `*`, so that user:1:cart and user:2:cart are both user:*:cart;
     --depth then keeps its first parts. The last row, without a prefix, is all that is not listed. Several files are
     rolled up together.
+
+    Of a value only the head is read. Not verified: what is inside of it, and whether a key, member or field is there
+    twice; `rdbkit check` does that. A key with a damaged head counts with its size in the file.
     """
     with open_output(output, paths) as out:
         run = Run(out, reading.quiet)
         fold = Prefixes(Naming(not no_fold, separators_of(separator), depth), by=sort)
         for path in paths:
             with run.input(path):
-                _read(run, reading, path, fold, heap)
+                _read(reading, run, path, fold, heap)
         rows = fold.result(limit)
         columns, lines = _shown(rows, form) if output_format == "table" else (_COLUMNS, list(_rows(rows)))
         writer = row_writer(
             output_format, columns, out.text, form=form, width=out.width if out.is_terminal else None, color=out.color
         )
         writer.write(lines)
-        if output_format == "table" or not run.statuses:
+        if output_format == "table" or not run.cut:
             writer.finish()
         if not rows and not run.statuses:
             say("no key matches" if reading.selection else "no keys", quiet=reading.quiet)
         _tell(fold, rows, writer, reading.quiet)
-        if run.statuses and rows:
+        if run.cut and rows:
             say("INCOMPLETE: these sums leave out what could not be read")
         run.end()
 
@@ -112,11 +116,12 @@ def separators_of(texts: Sequence[str]) -> tuple[bytes, ...]:
     return tuple(text.encode("utf-8", "surrogateescape") for text in texts) or SEPARATORS
 
 
-def _read(run: Run, reading: Reading, path: str, fold: Prefixes, heap: bool) -> None:
-    with reading.open(path, Plan(level=walker.SHAPE)) as snapshot, run.account(snapshot):
+def _read(reading: Reading, run: Run, path: str, fold: Prefixes, heap: bool) -> None:
+    with reading.open(path, Plan(level=walker.SHAPE)) as snapshot:
         reading.tell_target(snapshot)
-        with reading.progress_of(snapshot) as progress:
-            snapshot.model(heap)
+        snapshot.model(heap)
+        reading.tell_memory(snapshot)
+        with run.watching(path, snapshot, heads_only), reading.progress_of(snapshot) as progress:
             for entries in snapshot.batches():
                 progress.update(snapshot.cursor.tell())
                 rows = key_rows(snapshot, entries)
@@ -124,7 +129,8 @@ def _read(run: Run, reading: Reading, path: str, fold: Prefixes, heap: bool) -> 
                     _, rows = kept(entries, rows, reading.heavy)
                 if rows:
                     fold.feed(Batch(rows))
-        reading.tell_end(snapshot)
+        if not snapshot.stopped:
+            reading.tell_end(snapshot)
 
 
 def _shown(prefixes: Sequence[Prefix], form: str) -> tuple[tuple[Column, ...], list[Row]]:

@@ -18,6 +18,7 @@ from rdbkit.cli.options import (
     Run,
     bytes_option,
     format_option,
+    heads_only,
     open_output,
     output_option,
     reading_options,
@@ -64,7 +65,7 @@ rdbkit report --merge *.part
 )
 @click.option("--merge", is_flag=True, help="PATHs are such files: one report of all that they hold.")
 @bytes_option
-@reading_options(select=True)
+@reading_options(select=True, damage=True)
 def command(
     reading: Reading,
     paths: tuple[str, ...],
@@ -82,6 +83,9 @@ def command(
     """Tell what is in a file and who uses the memory: types, prefixes, biggest keys, expiry, what is notable.
 
     Memory is what MEMORY USAGE would answer on the target. Several files give one report.
+
+    Of a value only the head is read. Not verified: what is inside of it, and whether a key, member or field is there
+    twice; `rdbkit check` does that. A key with a damaged head counts with its size in the file.
     """
     if not paths:
         raise click.UsageError("Missing argument 'PATH...'.")
@@ -130,14 +134,16 @@ def _read(run: Run, path: str, found: Report, reading: Reading) -> None:
     with run.input(path):
         known = len(found.files)
         try:
-            with reading.open(path, Plan(level=walker.SHAPE)) as snapshot, run.account(snapshot):
-                found.read(
-                    snapshot,
-                    filtered=bool(reading.selection),
-                    keep=None if reading.min_memory is None else reading.heavy,
-                    progress=reading.progress_of,
-                )
-                reading.tell_end(snapshot)
+            with reading.open(path, Plan(level=walker.SHAPE)) as snapshot:
+                with run.watching(path, snapshot, heads_only):
+                    found.read(
+                        snapshot,
+                        filtered=bool(reading.selection),
+                        keep=None if reading.min_memory is None else reading.heavy,
+                        progress=reading.progress_of,
+                    )
+                if not snapshot.stopped:
+                    reading.tell_end(snapshot)
         except (RdbkitError, OSError) as error:
             if len(found.files) == known:
                 found.unread.append((path, reason(error)))
@@ -160,6 +166,7 @@ def _merge(run: Run, paths: tuple[str, ...]) -> Report | None:
         whole.unread += unread
     if whole is not None and (whole.unread or any(file.error for file in whole.files)):
         run.statuses.add(1)
+        run.cut |= bool(whole.unread) or any(not file.whole for file in whole.files)
     return whole
 
 

@@ -25,6 +25,8 @@ cdef class Body:
     cpdef int skip(self, int kind) except -1
     @cython.locals(cursor=Cursor, i=int)
     cpdef int _skip_items(self, long long count, int strings, int tail) except -1
+    @cython.locals(cursor=Cursor, start="long long", form="unsigned long long")
+    cpdef int _skip_names(self) except -1
     cpdef tuple shape(self, int kind)
     cpdef _early(self, int kind)
     @cython.locals(cursor=Cursor)

@@ -186,8 +186,24 @@ class Body:
         elif kind in _STREAMS:
             self._skip_items(cursor.claim(), 2, 0)
             self._behind_nodes(kind)
+        elif kind == _HASH_TMPL_LP:
+            self._skip_names()
+            cursor.skip_string()
         else:
+            # Their shape takes nothing but lengths and tags.
             self.shape(kind)
+        return 0
+
+    def _skip_names(self) -> int:
+        cursor = self.cursor
+        start = cursor.tell()
+        form = cursor.length()
+        if form > 1:
+            raise Corrupt(f"form {form} of template names", offset=start, code="bad-template")
+        if form:
+            self._skip_items(cursor.claim(), 1, 0)
+        else:
+            cursor.skip_string()
         return 0
 
     def _skip_items(self, count: int, strings: int, tail: int) -> int:

@@ -1,8 +1,11 @@
-"""What can be wrong with one entry although it can be read: one function per type.
+"""What can be wrong with one entry, or one record, although it can be read: one function per type.
 
 A decoder already refuses what contradicts itself (and raises). What is left is what servers notice only later, or
 never: names twice, scores out of order, counters that do not add up. `error` means that a server refuses the file or
 loses data of it, `warning` that it loads and is odd.
+
+Everything that says what is wrong with a value asks here: `check` for every value (`problems`), `Entry.value`, `export`
+and `get` where a quick look at what they decoded leaves a doubt (`doubtful`).
 """
 
 from __future__ import annotations
@@ -12,15 +15,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
-from rdbkit.errors import Passed, RdbkitError
+from rdbkit.errors import Corrupt, Passed, RdbkitError
 from rdbkit.rdb import spec
 from rdbkit.rdb.hints import HINTS
+from rdbkit.rdb.modules import module_name
 from rdbkit.rdb.pending import PendingEntries
-from rdbkit.rdb.streams import ZERO, Stream
+from rdbkit.rdb.streams import ZERO, Group, Stream
 from rdbkit.rdb.unique import Unique, fingerprint
-from rdbkit.rdb.values import Decoder
+from rdbkit.rdb.values import Decoder, Templates, assembled
 from rdbkit.wire.spool import KEPT, MEASURED, SUMMED, LongItem
 
 
@@ -48,6 +53,11 @@ class Finding:
         return cls("error", error.code, error.message, error.offset, error.db, error.key)
 
 
+#: No array has an element at this index, or after it.
+_LAST_INDEX = (1 << 64) - 1
+
+_FIRST, _SECOND = itemgetter(0), itemgetter(1)
+
 #: What a check of one entry yields: severity, code, message.
 Problem = tuple[str, str, str]
 
@@ -56,9 +66,99 @@ Problem = tuple[str, str, str]
 Again = Callable[[], Decoder]
 
 
-def problems(decoder: Decoder, again: Again) -> Iterator[Problem]:
-    """Read a body to its end and yield what is wrong with it; raises where it cannot be read."""
+def problems(decoder: Decoder, again: Again, end: int | None = None) -> Iterator[Problem]:
+    """Read a body to its end and yield what is wrong with it; raises where it cannot be read.
+
+    `decoder.count` is then the number of its elements. `end` is the offset at which the body ends, None: it is known to
+    be where the value ends.
+    """
     yield from _CHECKS.get(decoder.type, _check_items)(decoder, again)
+    if left_over(decoder, end):
+        yield "error", "bad-length", "bytes are left over behind the value"
+
+
+def doubtful(decoder: Decoder, parts: list[Any], found: Any = None) -> bool:
+    """Tell whether `problems` may find an error in a body of which these are all the parts.
+
+    `found` is the value that they come to, where it is at hand. True too often costs time; False where there is an
+    error loses it.
+    """
+    kind = decoder.type
+    if kind == "string" or kind == "list":
+        return False
+    if kind == "hash":
+        return len(found or set(map(_FIRST, parts))) < len(parts)
+    if kind == "zset":
+        scores = dict(parts)
+        # A sum is no number if one of them is none, or if both infinities are among them.
+        return len(scores) < len(parts) or not sum(scores.values()) <= math.inf
+    if kind == "set":
+        return len(found or set(parts)) < len(parts)
+    if kind == "stream":
+        return decoder.tail is not None and any(_unowned(decoder, group) for group in decoder.tail.groups)
+    return kind == "array" and any(index >= _LAST_INDEX for index, _ in parts)
+
+
+class Watch:
+    """Passes the parts of a body on, and can tell at their end what `doubtful` tells of all of them."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._names: set[bytes] = set()
+        self._count = 0
+        self._sum = 0.0
+        self._index = -1
+
+    def parts(self) -> Iterator[list[Any]]:
+        """Yield the decoder's parts."""
+        kind, names = self._decoder.type, self._names
+        for batch in self._decoder.parts():
+            if kind == "set":
+                names.update(batch)
+            elif kind == "hash" or kind == "zset":
+                names.update(map(_FIRST, batch))
+            self._count += len(batch)
+            if kind == "zset":
+                self._sum += sum(map(_SECOND, batch))
+            elif kind == "array":
+                self._index = max(self._index, *[index for index, _ in batch])
+            yield batch
+
+    @property
+    def doubtful(self) -> bool:
+        """Tell whether `problems` may find an error in the body."""
+        kind = self._decoder.type
+        if kind in ("set", "hash", "zset"):
+            return len(self._names) < self._count or not self._sum <= math.inf
+        if kind == "stream":
+            tail = self._decoder.tail
+            return tail is not None and any(_unowned(self._decoder, group) for group in tail.groups)
+        return self._index >= _LAST_INDEX
+
+
+def left_over(decoder: Decoder, end: int | None) -> bool:
+    """Tell whether bytes are left between the value that was read and the end of its body (None: not known)."""
+    # Modules skip what they do not know.
+    return end is not None and decoder.cursor.tell() != end and decoder.type != "module"
+
+
+def whole_value(decoder: Decoder, again: Again, end: int | None, offset: int) -> tuple[Any, dict[bytes, int]]:
+    """Read a body whole: its value as Entry.value has it, and the expiries of a hash's fields in ms.
+
+    Raises also, at `offset`, what `problems` calls an error: then the body holds more than such a value can, or less.
+    """
+    parts = [part for batch in decoder.parts() for part in batch]
+    found = assembled(decoder, parts)
+    if doubtful(decoder, parts, found[0]) or left_over(decoder, end):
+        for error in errors(again, end, offset):
+            raise error
+    return found
+
+
+def errors(again: Again, end: int | None, offset: int) -> list[RdbkitError]:
+    """Return what `problems` calls an error in a body, as errors at `offset`; raises where it cannot be read."""
+    found = list(problems(again(), again, end))
+    return [Corrupt(message, offset=offset, code=code) for severity, code, message in found if severity == "error"]
 
 
 #: Types of which only the framing of their items matters.
@@ -139,7 +239,9 @@ def _empty(count: int) -> Iterator[Problem]:
 def _check_items(decoder: Decoder, again: Again) -> Iterator[Problem]:
     """Lists, strings and modules: reading them is all there is to check."""
     count = sum(map(len, decoder.parts()))
+    decoder.count = 1
     if decoder.type == "list":
+        decoder.count = count
         yield from _empty(count)
 
 
@@ -149,6 +251,7 @@ def _check_set(decoder: Decoder, again: Again) -> Iterator[Problem]:
     for batch in decoder.parts():
         count += len(batch)
         names.add(batch)
+    decoder.count = count
     yield from _empty(count)
     yield from names.verdict("member", again)
 
@@ -170,6 +273,7 @@ def _check_zset(decoder: Decoder, again: Again) -> Iterator[Problem]:
             pairs = [last, *((score, member) for member, score in batch)]
             sorted_so_far = sorted_so_far and pairs == sorted(pairs)
             last = pairs[-1]
+    decoder.count = count
     yield from _empty(count)
     yield from names.verdict("member", again)
     if not sorted_so_far:
@@ -192,6 +296,7 @@ def _check_hash(decoder: Decoder, again: Again) -> Iterator[Problem]:
             times = [last, *(math.inf if due is None else due for _, _, due in batch)]
             ordered = ordered and times == sorted(times)
             last = times[-1]  # type: ignore[assignment]
+    decoder.count = count
     yield from _empty(count)
     yield from names.verdict("field", again)
     if not ordered:
@@ -210,6 +315,7 @@ def _check_stream(decoder: Decoder, again: Again) -> Iterator[Problem]:
         live += len(batch)
     stream = decoder.tail
     assert stream is not None
+    decoder.count = live
     yield from _counters(stream, live)
     if last > stream.last_id:
         yield "warning", "stream-last-id", f"last id {stream.last_id}, but an entry is {last}"
@@ -219,9 +325,14 @@ def _check_stream(decoder: Decoder, again: Again) -> Iterator[Problem]:
         if group.entries_read is not None and group.entries_read > stream.entries_added:
             message = f"group {group.name[:40]!r} has read {group.entries_read} of {stream.entries_added} entries"
             yield "warning", "stream-entries-read", message
-        entries = group.pending
-        if isinstance(entries, PendingEntries) and entries.unowned and decoder.kind < spec.STREAM_LISTPACKS_5:
+        if _unowned(decoder, group):
             yield "error", "stream-pending", f"group {group.name[:40]!r} has pending entries that nobody owns"
+
+
+def _unowned(decoder: Decoder, group: Group) -> bool:
+    """Tell whether a group has pending entries without an owner where the layout knows none."""
+    entries = group.pending
+    return isinstance(entries, PendingEntries) and bool(entries.unowned) and decoder.kind < spec.STREAM_LISTPACKS_5
 
 
 def _counters(stream: Stream, live: int) -> Iterator[Problem]:
@@ -234,11 +345,13 @@ def _counters(stream: Stream, live: int) -> Iterator[Problem]:
 def _check_array(decoder: Decoder, again: Again) -> Iterator[Problem]:
     last = -1
     for batch in decoder.parts():
+        decoder.count += len(batch)
         indexes = [last, *(index for index, _ in batch)]
         if any(map(int.__ge__, indexes, indexes[1:])):
             yield "warning", "unsorted", "array indexes do not ascend: of equal ones a server keeps the last"
-        if indexes[-1] >= (1 << 64) - 1:
-            yield "error", "bad-array", f"array index {indexes[-1]}"
+        highest = max(indexes[1:], default=-1)
+        if highest >= _LAST_INDEX:
+            yield "error", "bad-array", f"array index {highest}"
         last = indexes[-1]
 
 
@@ -265,3 +378,76 @@ def function_problems(source: bytes, size: int, names: set[bytes]) -> Iterator[P
     if name in names:
         yield "error", "duplicate-function", f"function library {name[:40]!r} twice"
     names.add(name)
+
+
+# -- records -----------------------------------------------------------------------------------------------------------
+
+#: The greatest database number that a server can be configured to have.
+MAX_DB = (1 << 31) - 1
+_SLOTS = 16384
+
+
+class RecordChecks:
+    """Says what is wrong with the records of one file that are no keys, in the order in which they come."""
+
+    def __init__(self, settings: dict[str, str] | None = None) -> None:
+        given = (settings or {}).get("databases", "")
+        self._databases = int(given) if given.isdigit() else 16
+        self._stated = bool(given)
+        self._libraries: set[bytes] = set()
+        self._seen_dbs: set[int] = set()
+
+    def problems(self, record: tuple[int, int, Any], templates: Templates) -> Iterator[Problem]:
+        """Yield what is wrong with a record (offset, id, what it says); `templates` are those read so far."""
+        _, kind, payload = record
+        if kind == spec.SELECTDB:
+            yield from self._select(payload)
+        elif kind == spec.FUNCTION2:
+            source, size = payload
+            yield from function_problems(source, size, self._libraries)
+        elif kind == spec.FUNCTION_PRE_GA:
+            message = "a function in the form of 7.0's release candidates: every release refuses it"
+            yield "error", "pre-ga-function", message
+        elif kind == spec.MODULE_AUX:
+            yield from _module_aux(*payload)
+        elif kind == spec.SLOT_IMPORT:
+            yield from _slots(*payload)
+        elif kind == spec.HASH_TEMPLATE:
+            yield from _template(payload[0], templates)
+
+    def _select(self, db: int) -> Iterator[Problem]:
+        if db > MAX_DB or (self._stated and db >= self._databases):
+            yield "error", "db-out-of-range", f"database {db}"
+        elif db >= self._databases:
+            message = f"database {db}: a server with the default of {self._databases} refuses the file"
+            yield "warning", "db-out-of-range", message
+        if db in self._seen_dbs:
+            yield "warning", "db-twice", f"database {db} is selected again"
+        self._seen_dbs.add(db)
+
+
+def _module_aux(module: int, when: int) -> Iterator[Problem]:
+    name = module_name(module)[0]
+    yield "note", "module-needed", f"data of module {name} itself: a server without it refuses the file"
+    if when not in (1, 2):
+        yield "error", "bad-module", f"data of module {name} that is due at time {when}"
+
+
+def _slots(job: bytes, ranges: list[tuple[int, int]]) -> Iterator[Problem]:
+    for first, last in ranges:
+        if not first <= last < _SLOTS:
+            yield "error", "bad-slots", f"slots {first} to {last} in an import"
+    yield "note", "slot-import", f"slot import {job[:40]!r} was under way: its keys are hidden on the server"
+
+
+def _template(template: int, templates: Templates) -> Iterator[Problem]:
+    fields = templates.get(template, ())
+    ordered = sorted(set(fields), key=lambda name: (len(name), name))
+    if list(fields) != ordered:
+        yield "error", "bad-template", f"hash template {template}: fields are not in order, or twice"
+
+
+#: The records that RecordChecks has anything to say of.
+CHECKED_RECORDS = frozenset(
+    (spec.SELECTDB, spec.FUNCTION2, spec.FUNCTION_PRE_GA, spec.MODULE_AUX, spec.SLOT_IMPORT, spec.HASH_TEMPLATE)
+)

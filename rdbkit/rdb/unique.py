@@ -9,12 +9,11 @@ asks confirms them by reading again.
 
 from __future__ import annotations
 
-import tempfile
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import BinaryIO, Self
 
 from rdbkit.wire.spool import Item
@@ -25,17 +24,13 @@ _SHARES = 256
 _RUN = 1 << 16
 #: Where each share begins, on the scale of signed 64-bit numbers.
 _BOUNDS = [(share << 56) - (1 << 63) for share in range(1, _SHARES)]
-#: Databases have keys of the same name: an odd factor spreads their numbers over the scale.
-_SPREAD = 0x9E3779B97F4A7C15
 #: Candidates beyond this many are a file of copies; the first ones tell that.
 _MOST = 1 << 14
 
 
 def fingerprint(name: Item, salt: int = 0) -> int:
     """Return 64 bits, signed, that depend on the name, the salt and this process."""
-    mixed = hash(name) ^ salt * _SPREAD & 0xFFFFFFFFFFFFFFFF
-    mixed &= 0xFFFFFFFFFFFFFFFF
-    return mixed - (mixed >> 63 << 64)
+    return hash((name, salt)) if salt else hash(name)
 
 
 def _twice(fingerprints: Sequence[int]) -> set[int]:
@@ -63,7 +58,7 @@ class Unique:
     def add(self, names: Iterable[Item], salt: int = 0) -> None:
         """Take names; the same name under another salt is another name."""
         if salt:
-            self._run.extend(fingerprint(name, salt) for name in names)
+            self._run.extend(map(hash, zip(names, repeat(salt))))
         else:
             self._run.extend(map(hash, names))
         if len(self._run) >= _RUN:
@@ -95,6 +90,9 @@ class Unique:
         self._spilled += 1
 
     def _temporary(self) -> BinaryIO:
+        # Not above: few runs need one, and all of them start.
+        import tempfile
+
         return self._stack.enter_context(tempfile.TemporaryFile())
 
     def candidates(self) -> set[int]:

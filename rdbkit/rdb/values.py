@@ -67,11 +67,17 @@ class Decoder:
         self.insert_index: int | None = None
         #: Field expiries come with this smallest one (HASH_METADATA, HASH_LISTPACK_EX), as the file states it.
         self.min_expiry: int | None = None
+        #: Elements read, set by who counts them (rdb/check.py).
+        self.count = 0
         #: How large a string is, before its parts are read.
         self.size = 0
         #: Stream: leave the fields of its entries out; they are looked at all the same.
         self.bare = False
         self._run: Parts | None = None
+
+    def prime(self, parts: list[Any]) -> None:
+        """Have `parts` give what was read of it before: all parts of the value."""
+        self._run = iter([parts])
 
     def parts(self) -> Parts:
         """Return the lists of parts, in file order; always the same iterator.
@@ -525,15 +531,17 @@ DECODERS: dict[int, Callable[[Decoder], Parts]] = {
 
 
 def value(decoder: Decoder) -> tuple[Any, dict[bytes, int]]:
-    """Read a body whole: the value as Entry.value has it, and the expiries of a hash's fields in ms."""
-    batches = decoder.parts()
+    """Read a body whole; the result is that of `assembled`."""
+    return assembled(decoder, [part for batch in decoder.parts() for part in batch])
+
+
+def assembled(decoder: Decoder, parts: list[Any]) -> tuple[Any, dict[bytes, int]]:
+    """Put all parts of a body together: the value as Entry.value has it, and the expiries of a hash's fields in ms."""
     if decoder.type == "hash":
-        triples = [part for batch in batches for part in batch]
-        due = {name: at for name, _, at in triples if at is not None}
-        return {name: text for name, text, _ in triples}, due
+        due = {name: at for name, _, at in parts if at is not None}
+        return {name: text for name, text, _ in parts}, due
     if decoder.type == "string":
-        return b"".join(piece for batch in batches for piece in batch), {}
-    parts = [part for batch in batches for part in batch]
+        return b"".join(parts), {}
     return _whole(decoder, parts), {}
 
 

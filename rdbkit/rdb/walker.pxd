@@ -8,12 +8,12 @@ cdef Py_ssize_t _BATCH, _BATCH_BYTES, _BATCH_WALKED
 cdef class Walker:
     cdef public Cursor cursor
     cdef public Body body, beside
-    cdef public object plan, dbs, types, pattern, error, key, expires_at, idle, freq, extra, spool
+    cdef public object plan, dbs, types, pattern, error, again, key, expires_at, idle, freq, extra, spool
     cdef public str product, checksum
     cdef public int version, level, open_kind
-    cdef public bint verify, retain, selects, done, is_open, delivered, settled
+    cdef public bint verify, retain, selects, done, is_open, delivered, settled, stops
     cdef public tuple ttl
-    cdef public list table, records
+    cdef public list table, records, damages
     cdef public unsigned long long stored, computed
     cdef public object db
     cdef public bytes member
@@ -26,6 +26,9 @@ cdef class Walker:
     cpdef int _fill(self, list out) except -1
     @cython.locals(cursor=Cursor, key=bytes, start="long long", size="long long", body=bytes)
     cpdef int _entry(self, int kind, long long at, list out) except -1
+    cpdef _walked(self, int kind, long long start)
+    @cython.locals(cursor=Cursor)
+    cpdef _step_over(self, int kind, long long start, object error)
     cpdef _walk(self, int kind)
     @cython.locals(cursor=Cursor)
     cpdef _walk_twice(self, int kind)

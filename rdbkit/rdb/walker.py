@@ -15,8 +15,9 @@ How deep a body is walked is the plan's `level`: HEAD finds its end, SHAPE also 
 bytes come along. An entry too long for that is handed over *open*, the last of its batch, with the cursor standing at
 its body: the caller may read it from there, and whatever is left of it is stepped over before the walk goes on.
 
-Damage raises, but never takes along what came before it: the batch at hand is delivered first, the error comes with
-the next.
+Damage of the framing (a length, a tag, an opcode, the end of the file) hides what follows. It raises, but never takes
+along what came before it: the batch at hand is delivered first, the error comes with the next. Damage inside a value
+hides nothing: the entry is delivered without a shape, its error is left in `damages`, and the walk goes on.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ _LONGEST = 1 << 29
 _AUX, _CRON, _EXPIRETIME_MS = spec.AUX, spec.CRON, spec.EXPIRETIME_MS
 
 #: Positions in an entry. `size` counts from `offset` (the first attribute, else the type byte) to the end of the body;
-#: it is -1, and shape and body are None, for an open entry. `extra` is None or a dict: "meta" and "members" are what
+#: it is -1, and shape and body are None, for an open entry; of an entry whose shape cannot be told, for its value is
+#: damaged, the shape alone is None. `extra` is None or a dict: "meta" and "members" are what
 #: KEY_META and KeyDB's records say of the key, "widths" (old, new) are Body's, where the plan watches them and there
 #: are any.
 OFFSET: Final = 0
@@ -122,6 +124,12 @@ class Walker:
         self.stored = 0
         self.computed = 0
         self.records: list[Record] = []
+        self.damages: list[RdbkitError] = []
+        """What is wrong with values whose entries were delivered without a shape, to be collected between batches."""
+        self.stops = False
+        """Damage inside a value ends the walk, as that of the framing does."""
+        self.again: Callable[[int], Cursor] | None = None
+        """Gives a second cursor at an offset; None: there is only one reading."""
         self.error: RdbkitError | None = None
         self.is_open = False
         self.open_kind = 0
@@ -259,7 +267,7 @@ class Walker:
         if self.retain:
             cursor.pinned = cursor.pos
             try:
-                shape = self._walk(kind)
+                shape = self._walked(kind, start)
             except Overflow:
                 cursor.pos = cursor.pinned
                 cursor.pinned = -1
@@ -269,10 +277,10 @@ class Walker:
             cursor.pinned = -1
             self.held += len(body)
         else:
-            shape = self._walk(kind)
+            shape = self._walked(kind, start)
             body = None
         size = cursor.base + cursor.pos - self.first
-        if self.body.watches and (self.body.old_widths or self.body.new_widths):
+        if shape is not None and self.body.watches and (self.body.old_widths or self.body.new_widths):
             self.extra = {**(self.extra or {}), "widths": (self.body.old_widths, self.body.new_widths)}
         out.append(
             (
@@ -309,13 +317,62 @@ class Walker:
         self._forget()
         self.body.skip(kind)
 
+    def _walked(self, kind: int, start: int) -> Any:
+        """Walk the body that begins at `start`; return its shape, None where the plan asks for none or none is told."""
+        if self.level != _SHAPE:
+            self.body.skip(kind)
+            return None
+        try:
+            return self._walk(kind)
+        except RdbkitError as error:
+            error.locate(self.db, self.key)
+            if not self.stops:
+                self._step_over(kind, start, error)
+            self.damages.append(error)
+            if self.stops:
+                raise
+            return None
+
+    def _step_over(self, kind: int, start: int, error: RdbkitError) -> None:
+        """Go from wherever in a body its shape could not be told to its end; raise `error` where there is no way."""
+        cursor = self.cursor
+        try:
+            if start >= cursor.base:
+                cursor.pos = start - cursor.base
+                self.body.skip(kind)
+                return
+            if self.again is None:
+                # Some of it has left the window, and there is only one reading.
+                raise error
+            beside = self.again(start)
+            Body(beside, templates=self.body.templates).skip(kind)
+            ahead = beside.tell() - cursor.tell()
+            if ahead < 0:
+                raise error
+            cursor.skip(ahead)
+        except RdbkitError:
+            # The first error is where the damage is.
+            raise error from None
+
+    def leave_damaged(self, kind: int, start: int, error: RdbkitError) -> bool:
+        """Leave an open body in which reading met an error; False, and the walk ends, where its end is not to be found.
+
+        `start` is where the body begins.
+        """
+        self.is_open = False
+        try:
+            if self.stops:
+                raise error
+            self._step_over(kind, start, error)
+        except RdbkitError:
+            self.error = error
+            return False
+        return True
+
     def _walk(self, kind: int) -> Any:
-        if self.level == _SHAPE:
-            if self.beside is not None and kind != _STRING:
-                return self._walk_twice(kind)
-            return self.body.shape(kind)
-        self.body.skip(kind)
-        return None
+        if self.beside is not None and kind != _STRING:
+            return self._walk_twice(kind)
+        return self.body.shape(kind)
 
     def _walk_twice(self, kind: int) -> Any:
         cursor = self.cursor

@@ -1,36 +1,198 @@
-"""From entries to the export writers: the small ones decoded whole, in batches of rows; the others part by part."""
+"""From a snapshot to the export writers: small values decoded whole, in batches of rows; the others part by part.
+
+Nothing is written of a value before all of it was seen to be readable: a small one is decoded whole, and a longer one
+is read twice, the first time by what `check` asks of it (Entry.errors). So damage inside a value never leaves half a
+row: the value is left out, the snapshot counts and remembers what is wrong (Snapshot.problems), and the next one is
+written. A value that has more in it than a value can, such as a member twice, is written as it is, and counted too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
+from rdbkit.analysis.duplicates import KeyNames
 from rdbkit.entry import Entry
-from rdbkit.rdb import spec
+from rdbkit.errors import Corrupt, LimitExceeded, RdbkitError
+from rdbkit.rdb import spec, walker
+from rdbkit.rdb.check import Watch, doubtful, left_over
 from rdbkit.rdb.streams import Stream
-from rdbkit.rdb.values import Decoder, value
+from rdbkit.rdb.values import Decoder, assembled
 from rdbkit.report.export import ExportWriter
-from rdbkit.report.values import Expiries, ValueWriter, stream_rest
+from rdbkit.report.values import Expiries, Pairs, ValueWriter, stream_rest
+from rdbkit.snapshot import Snapshot
 from rdbkit.wire import lzf
 from rdbkit.wire.spool import Spool
 
-#: A body that may come to so many bytes is decoded whole; a longer one passes part by part.
+#: A value that comes to so many bytes is decoded whole; a longer one passes part by part.
 _WHOLE = 1 << 19
+#: What a body that was not kept is longer than.
+_LONGER = 1 << 20
 #: Bytes of that kind, and rows, whose decoded values are held before they are written.
 _HELD, _ROWS = 1 << 20, 256
 #: First bytes of lengths: from which on they have a second byte, and from which on more, or are none.
 _TWO_BYTES, _LONG = 0x40, 0x80
 #: Hashes whose field names stand elsewhere in the file.
 _TEMPLATED = (spec.HASH_TMPL_LP_REF, spec.HASH_TMPL_ARRAY_REF)
+_STRING = spec.STRING
+
+Admits = Callable[[Entry], bool]
 
 
-class Exporter:
+class Reader:
+    """Goes over the keys of snapshots, and gives what is sound to `string` and `value`, for a subclass to write.
+
+    `count` is how many keys were given, `left_out` how many values could not be read, `marked` how many keys were given
+    although something is wrong with their value. What is wrong is noted in the snapshot.
+    """
+
+    #: How a value is written although something is wrong with it, for messages.
+    manner = "with all that is in the file"
+    #: Whether short raw strings are given to `string`, and whether values are put together for `value`.
+    takes_strings = True
+    assembles = True
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.left_out = 0
+        self.marked = 0
+        self.not_unique = ""
+        """Why the last snapshot's keys were not looked at for being there twice; empty: they were."""
+        self.weight = 0
+        """About how many bytes the parts of the value at hand come to."""
+
+    def read(
+        self, snapshot: Snapshot, admits: Admits | None = None, advance: Callable[[int], object] | None = None
+    ) -> None:
+        """Read a snapshot to its end; `admits` says whether a key is wanted.
+
+        Raises at damage that hides what follows, after everything before it was given. Keys that are there twice are
+        noted at the end, or there.
+        """
+        failure: RdbkitError | None = None
+        with KeyNames() as names:
+            try:
+                for batch in snapshot.batches():
+                    if advance is not None:
+                        advance(snapshot.cursor.tell())
+                    names.add(batch)
+                    self.begin(snapshot)
+                    self._batch(snapshot, batch, admits)
+            except RdbkitError as error:
+                failure = error
+            finally:
+                self.flush()
+            self.not_unique = _note_duplicates(names, snapshot)
+        if failure is not None:
+            raise failure
+
+    def begin(self, snapshot: Snapshot) -> None:
+        """Take what the snapshot knows before the keys of a batch."""
+
+    def _batch(self, snapshot: Snapshot, batch: list[walker.Entry], admits: Admits | None) -> None:
+        quick = self.takes_strings and admits is None
+        for row in batch:
+            body = row[10]
+            if quick and body is not None and row[3] == _STRING and body[0] < _LONG and row[11] is None:
+                # A raw string of less than 16 KiB is its length, in one byte or two, and itself; the walk measured it.
+                self.count += 1
+                self.string(row[1], row[2], row[4], body[1:] if body[0] < _TWO_BYTES else body[2:])
+                continue
+            entry = snapshot.enter(row)
+            if admits is None or admits(entry):
+                self.entry(entry)
+
+    def entry(self, entry: Entry) -> None:
+        """Give one entry, or note why its value is left out. Raises at damage that hides what follows."""
+        entry.settle()
+        try:
+            self._examine(entry)
+        except RdbkitError as error:
+            error.locate(entry.db, entry.key)
+            self.left_out += 1
+            entry.note(error)
+            if isinstance(error, LimitExceeded):
+                entry.snapshot.note(error, of_entry=False)
+            if entry.snapshot.stopped:
+                raise
+
+    def _examine(self, entry: Entry) -> None:
+        body = entry.body
+        size = _LONGER if body is None else len(body)
+        packs = body is not None and b"\xc3" in body and size * lzf.RATIO > _WHOLE
+        if packs or (body is not None and entry.type_id in _TEMPLATED):
+            # Strings in it may be packed, or elsewhere.
+            size = max(size, entry.unpacked())
+            if size <= _WHOLE and self.piecewise(entry):
+                self.count += 1
+                return
+        if body is None or size > _WHOLE:
+            self._give(entry, lambda: entry.decoder(Spool()), None, None, entry.errors())
+            return
+        self.weight = size
+        decoder = entry.decoder()
+        batches = decoder.parts()
+        parts = next(batches, [])
+        for batch in batches:
+            parts += batch
+        found = assembled(decoder, parts) if self.assembles else None
+        doubt = doubtful(decoder, parts, found and found[0]) or left_over(decoder, entry.end)
+        self._give(entry, lambda: decoder, parts, found, entry.errors() if doubt else [])
+
+    def _give(
+        self,
+        entry: Entry,
+        decoder: Callable[[], Decoder],
+        parts: list[Any] | None,
+        found: tuple[Any, Any] | None,
+        wrong: list[RdbkitError],
+    ) -> None:
+        if wrong:
+            self._mark(entry, wrong)
+        self.count += 1
+        self.value(entry, decoder(), parts, found, {error.code for error in wrong})
+
+    def piecewise(self, entry: Entry) -> bool:
+        """Write a value of medium size as it is decoded, so that it can be taken back; False: it was not written."""
+        return False
+
+    def _mark(self, entry: Entry, wrong: list[RdbkitError]) -> None:
+        entry.note(wrong[0])
+        for error in wrong[1:]:
+            entry.snapshot.note(error, of_entry=False)
+        if entry.snapshot.stopped:
+            raise wrong[0]
+        self.marked += 1
+
+    def string(self, db: int, key: bytes, expires_at: int | None, text: bytes) -> None:
+        """Take a key that is a short raw string."""
+        raise NotImplementedError
+
+    def value(
+        self,
+        entry: Entry,
+        decoder: Decoder,
+        parts: list[Any] | None,
+        found: tuple[Any, Any] | None,
+        wrong: set[str],
+    ) -> None:
+        """Take any other key: all its parts, and its value and its fields' expiries as values.assembled gives them.
+
+        Both are None for a long one, whose parts `decoder` gives. `wrong` holds the codes of what is wrong with it.
+        """
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Write what waits."""
+
+
+class Exporter(Reader):
     """Writes entries to an export writer."""
 
     def __init__(self, writer: ExportWriter) -> None:
+        super().__init__()
         self.writer = writer
-        self.count = 0
         self._rows: list[Any] = []
         self._held = 0
 
@@ -38,58 +200,88 @@ class Exporter:
         """Write entries; what came before an error is written."""
         try:
             for entry in entries:
-                self._entry(entry)
+                self.entry(entry)
         finally:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write the rows that wait."""
         rows, self._rows, self._held = self._rows, [], 0
         if rows:
             self.writer.rows(rows)
 
-    def _entry(self, entry: Entry) -> None:
-        body = entry.body
-        self.count += 1
-        if body is not None and entry.type_id == spec.STRING and body[0] < _LONG:
-            # A raw string of less than 16 KiB is its length, in one byte or two, and itself; the walk has measured it.
-            text = body[1:] if body[0] < _TWO_BYTES else body[2:]
-            self._add((entry.db, entry.key, "string", entry.expires_at, text, {}), len(text))
+    def string(self, db: int, key: bytes, expires_at: int | None, text: bytes) -> None:
+        """Write a key that is a short raw string."""
+        self._add((db, key, "string", expires_at, text, None), len(text))
+
+    def value(
+        self,
+        entry: Entry,
+        decoder: Decoder,
+        parts: list[Any] | None,
+        found: tuple[Any, Any] | None,
+        wrong: set[str],
+    ) -> None:
+        """Write any other key."""
+        twice = "duplicate-field" in wrong
+        if found is None or parts is None:
+            self.flush()
+            cell = self.writer.head(entry.db, entry.key, entry.type, entry.expires_at)
+            expiries = write_value(cell, decoder, twice=twice)
+            self.writer.tail(expiries)
             return
-        weight = 0 if body is None else _unpacked(body)
-        if body is None or weight > _WHOLE or (entry.type_id in _TEMPLATED and entry.names_are_long):
-            self._flush()
-            self._parts(entry)
-            return
-        with entry.located():
-            found, due = value(entry.decoder())
+        text, due = found
         members = entry.members()
-        row = (entry.db, entry.key, entry.type, entry.expires_at, found, {**due, **members} if members else due)
-        self._add(row, weight + (sum(map(len, found)) if entry.type_id in _TEMPLATED else 0))
+        if twice:
+            text, due = Pairs(parts), Pairs((name, at) for name, _, at in parts if at is not None)
+        elif "duplicate-member" in wrong and decoder.type == "set":
+            text = parts
+        if members:
+            due = {**due, **members}
+        self._add((entry.db, entry.key, entry.type, entry.expires_at, text, due), self.weight)
+
+    def piecewise(self, entry: Entry) -> bool:
+        """Write a value of medium size, unless something is wrong with it; one batch of its parts is held at a time."""
+        decoder = entry.decoder()
+        watch = Watch(decoder)
+        held: list[str] = []
+        expiries = write_value(self.writer.value(held.append), decoder, watch.parts())
+        if watch.doubtful or left_over(decoder, entry.end) or entry.members():
+            if expiries is not None:
+                expiries.close()
+            return False
+        self.flush()
+        self.writer.head(entry.db, entry.key, entry.type, entry.expires_at)
+        self.writer.text("".join(held))
+        self.writer.tail(expiries)
+        return True
 
     def _add(self, row: Any, weight: int) -> None:
         self._rows.append(row)
         self._held += weight
         if self._held > _HELD or len(self._rows) >= _ROWS:
-            self._flush()
-
-    def _parts(self, entry: Entry) -> None:
-        with entry.located():
-            decoder = entry.decoder(Spool())
-            # The first batch may already tell that the value cannot be read: then no row was begun.
-            batches = decoder.parts()
-            first = next(batches, [])
-            cell = self.writer.head(entry.db, entry.key, entry.type, entry.expires_at)
-            expiries = write_value(cell, decoder, chain([first], batches))
-            self.writer.tail(expiries)
+            self.flush()
 
 
-def _unpacked(body: bytes) -> int:
-    """Return the most bytes that a body may come to: where there is an LZF string, there may be nothing else."""
-    return len(body) * lzf.RATIO if b"\xc3" in body else len(body)
+def _note_duplicates(names: KeyNames, snapshot: Snapshot) -> str:
+    """Note the keys that are there twice; return why nobody can tell, or nothing."""
+    unknown = ""
+    for finding in names.findings(snapshot):
+        if finding.severity == "error":
+            error = Corrupt(finding.message, offset=finding.offset, code=finding.code, db=finding.db, key=finding.key)
+            snapshot.note(error, of_entry=False)
+        else:
+            unknown = finding.message
+    return unknown
 
 
-def write_value(cell: ValueWriter, decoder: Decoder, parts: Iterator[list[Any]] | None = None) -> Expiries | None:
-    """Write what a decoder reads; return the expiries of a hash's fields, None if there are none."""
+def write_value(
+    cell: ValueWriter, decoder: Decoder, parts: Iterator[list[Any]] | None = None, twice: bool = False
+) -> Expiries | None:
+    """Write what a decoder reads; return the expiries of a hash's fields, None if there are none.
+
+    `twice`: a field of the hash is there twice.
+    """
     cell.spool = decoder.spool
     batches = decoder.parts() if parts is None else parts
     if decoder.type == "string":
@@ -101,7 +293,7 @@ def write_value(cell: ValueWriter, decoder: Decoder, parts: Iterator[list[Any]] 
     elif decoder.type == "stream":
         cell.stream(batches, lambda: stream_rest(decoder.tail or Stream()))
     elif decoder.type == "hash":
-        return cell.hash(batches)
+        return cell.hash(batches, twice)
     else:
         getattr(cell, decoder.type)(batches)
     return None

@@ -2,8 +2,8 @@
 
     {"db":0,"key":"…","type":"hash","expires_at":null,"value":{…},"field_expires_at":{…}}
 
-`field_expires_at` is there only where fields expire (in CSV as an empty cell elsewhere). CSV holds the text of a
-string as it is, and JSON for every other type.
+`field_expires_at` is there only where fields expire (in CSV as an empty cell elsewhere). A hash with a field twice is a
+list of pairs (report/values.py). CSV holds the text of a string as it is, and JSON for every other type.
 
 Rows come with decoded values, in batches (`rows`), or as a head, a value written in as many parts as it has, and a tail
 (`head` returns the ValueWriter for it, then `tail`): so a value of any size passes through.
@@ -26,17 +26,17 @@ from rdbkit.report.text import (
     path_text,
     terminal,
 )
-from rdbkit.report.values import ValueWriter, json_expiries, json_value
+from rdbkit.report.values import Pairs, ValueWriter, json_expiries, json_value
 
 Write = Callable[[str], object]
 #: db, key, type, expires_at, decoded value, {field: ms} or None
-ExportRow = tuple[int, bytes, str, int | None, Any, Mapping[bytes, int] | None]
+ExportRow = tuple[int, bytes, str, int | None, Any, Mapping[bytes, int] | Pairs | None]
 
 FORMATS = ("jsonl", "json", "csv")
 
 
 class ExportWriter(Protocol):
-    """Takes keys with their values; `finish` ends the document and must not be called for a damaged one."""
+    """Takes keys with their values; `finish` ends the document, and is not for one whose last rows may be missing."""
 
     file: str | None
     """The input that the next rows come from, written as their first column; None: no such column."""
@@ -46,6 +46,12 @@ class ExportWriter(Protocol):
 
     def head(self, db: int, key: bytes, type_name: str, expires_at: int | None) -> ValueWriter:
         """Begin a row; exactly one call of the result's methods writes its value."""
+
+    def value(self, write: Write) -> ValueWriter:
+        """Return what gives `write` the text of a value as `head`'s result writes it."""
+
+    def text(self, text: str) -> None:
+        """Write, after `head`, text that `value` gave."""
 
     def tail(self, expiries: Iterable[str] | None = None) -> None:
         """End the row that `head` began, with what ValueWriter.hash returned."""
@@ -75,6 +81,14 @@ class JsonExport:
         """Begin a row."""
         self._write(self._start(db, json_string(key, self._form), type_name, expires_at))
         return self._value
+
+    def value(self, write: Write) -> ValueWriter:
+        """Return what gives `write` the text of a value."""
+        return ValueWriter(write, self._form)
+
+    def text(self, text: str) -> None:
+        """Write the text of a value."""
+        self._write(text)
 
     def tail(self, expiries: Iterable[str] | None = None) -> None:
         """End a row."""
@@ -125,6 +139,14 @@ class CsvExport:
         """Begin a row and the quotes around its value."""
         self._write(self._start(db, key, type_name, expires_at) + '"')
         return self._value
+
+    def value(self, write: Write) -> ValueWriter:
+        """Return what gives `write` the text of a value, for between the quotes of its cell."""
+        return _CellWriter(write, self._form, self._safe)
+
+    def text(self, text: str) -> None:
+        """Write the text of a value."""
+        self._write(text)
 
     def tail(self, expiries: Iterable[str] | None = None) -> None:
         """End the value's quotes and the row."""

@@ -1,6 +1,7 @@
 """A report as data: one JSON document with raw numbers (bytes, ms since the epoch, shares from 0 to 1).
 
-    complete     false: a file could not be read to its end, and all numbers are of the part before
+    complete     false: a file could not be read to its end, and all numbers are of the part before (one whose checksum
+                 is wrong was read to its end: its error_code is checksum-mismatch)
     heap         true: memory is what is really allocated; false: what MEMORY USAGE says
     unread       files of which nothing could be read, and why
     files        what each file is, with its own total
@@ -109,6 +110,7 @@ def _file(file: File) -> dict[str, Any]:
         "filtered": file.filtered,
         "error": file.error,
         "error_code": file.error_code,
+        "damaged": file.damaged,
         **_total(file.total),
         "types": {kind: _total(total) for kind, total in file.totals.types().items()},
     }

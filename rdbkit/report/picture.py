@@ -90,7 +90,7 @@ class Screen:
         yield from self._databases()
         yield from self._encodings()
         yield from self._biggest()
-        if not found.complete:
+        if not found.complete or any(file.error or file.damaged for file in found.files):
             yield ""
             yield from self._damage()
 
@@ -98,7 +98,9 @@ class Screen:
 
     def _damage(self) -> Iterator[str]:
         stopped = [
-            (file.error_code == "needs-replay", file.file, file.error) for file in self._found.files if file.error
+            (file.error_code == "needs-replay", file.file, file.error)
+            for file in self._found.files
+            if file.error and not file.whole
         ]
         yield from self._alarm(
             "DAMAGED: what follows the damage is not in this report.",
@@ -107,6 +109,14 @@ class Screen:
         yield from self._alarm(
             "ONLY THE RDB PART: what the commands behind it do is not in this report.",
             [(name, why) for replay, name, why in stopped if replay],
+        )
+        yield from self._alarm(
+            "WRONG CHECKSUM: everything was read; the contents are not trustworthy.",
+            [(file.file, file.error) for file in self._found.files if file.error and file.whole],
+        )
+        yield from self._alarm(
+            "DAMAGED VALUES: the elements and memory of these keys are not known.",
+            [(file.file, _number(file.damaged, "key")) for file in self._found.files if file.damaged],
         )
         yield from self._alarm("NOT READ: nothing of these files is in this report.", self._found.unread)
 

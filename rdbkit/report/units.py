@@ -40,8 +40,8 @@ def _times(number: str, unit: int) -> int:
 
 def size(n: float) -> str:
     """Return "512 B", "1.2 KiB", "3.0 GiB"."""
-    if n < 1024:
-        return f"{int(n)} B"
+    if n < 1023.5:
+        return f"{round(n)} B"
     value, at = n / 1024, 0
     while value >= 1023.95 and at < len(_LARGER) - 1:  # 1023.95 would be rounded to 1024.0
         value, at = value / 1024, at + 1
@@ -51,6 +51,11 @@ def size(n: float) -> str:
 def count(n: int) -> str:
     """Return "12,345"."""
     return f"{n:,}"
+
+
+def plural(n: int, noun: str) -> str:
+    """Return "1 key", "12,345 keys"."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def time(ms: int) -> str:

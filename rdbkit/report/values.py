@@ -6,6 +6,9 @@
     {"entries":[{"id":"1-1","fields":[["f","v"]]}],"last_id":…,"entries_added":…,"max_deleted_id":…,"groups":[…]}
     module  {"module":"name","version":n,"parts":[["uint",7],["string","…"], …]}
 
+A hash that has a field twice, which no JSON object can hold, is a list of all its pairs as the file has them:
+[["field","value"], …], and beside it [["field",ms], …] (Pairs).
+
 `json_value` and its neighbours take a decoded value and return text. `ValueWriter` takes iterators of batches of
 parts, in file order, and writes as they come; what it must hold back (the order of a zset, the expiry of a hash's
 fields) goes to temporary space above a budget. Items that are too long to be held (wire/spool.py) it writes piece by
@@ -42,6 +45,10 @@ _PIECE = 1 << 16
 _BATCH = 512
 
 
+class Pairs(list[Any]):
+    """The parts of a hash that has a field twice, or the (field, ms) of those that expire."""
+
+
 def _zset(members: Sequence[Member], form: str) -> str:
     names = json_strings([member for member, _ in members], form)
     scores = json_numbers([score for _, score in members])
@@ -60,7 +67,13 @@ def _array(items: Iterable[Element], form: str) -> str:
     return ",".join([f"[{index},{_scalar(value, form)}]" for index, value in items])
 
 
+def _pairs(fields: Iterable[Sequence[Any]], form: str) -> str:
+    return ",".join([f"[{json_joined(field[:2], form)}]" for field in fields])
+
+
 def _json_hash(value: Any, form: str) -> str:
+    if isinstance(value, Pairs):
+        return f"[{_pairs(value, form)}]"
     return (
         f"{{{json_pairs(list(value.items()) if isinstance(value, Mapping) else [item[:2] for item in value], form)}}}"
     )
@@ -101,16 +114,23 @@ def json_value(type_name: str, value: Any, form: str = "escape") -> str:
     return _VALUES[type_name](value, form)
 
 
-def json_expiries(expires: Mapping[bytes, int], form: str = "escape") -> str:
+def json_expiries(expires: Mapping[bytes, int] | Pairs, form: str = "escape") -> str:
     """Return {"field":ms} for the fields that expire."""
+    if isinstance(expires, Pairs):
+        return "[" + ",".join([f"[{json_string(field, form)},{ms}]" for field, ms in expires]) + "]"
     return "{" + ",".join([f"{json_string(field, form)}:{ms}" for field, ms in expires.items()]) + "}"
 
 
 class Expiries:
-    """The expiry times of a hash's fields as the JSON object that follows its value; above a megabyte on disk."""
+    """The expiry times of a hash's fields as the JSON that follows its value; above a megabyte on disk.
 
-    def __init__(self, form: str) -> None:
+    An object, or with `pairs` a list of pairs.
+    """
+
+    def __init__(self, form: str, pairs: bool = False) -> None:
         self._form = form
+        self._start, self._before, self._after, self._end = ("[", "[", "]", "]") if pairs else ("{", "", "", "}")
+        self._between = "," if pairs else ":"
         self._spool: SpooledTemporaryFile[str] | None = None
 
     def __bool__(self) -> bool:
@@ -119,20 +139,20 @@ class Expiries:
     def add(self, fields: Iterable[Field]) -> None:
         """Note the fields that have an expiry time."""
         for field, _, ms in fields:
-            if ms is not None and isinstance(field, LongItem):
-                self._note(chain(quoted(field, self._form), (f":{ms}",)))
-            elif ms is not None:
-                self._note((f"{json_string(field, self._form)}:{ms}",))
+            if ms is None:
+                continue
+            name = quoted(field, self._form) if isinstance(field, LongItem) else (json_string(field, self._form),)
+            self._note(chain((self._before,), name, (f"{self._between}{ms}{self._after}",)))
 
     def __iter__(self) -> Iterator[str]:
         """Yield the object's text, once; the space is free afterwards."""
         if self._spool is None:
-            yield "{}"
+            yield self._start + self._end
             return
         self._spool.seek(0)
         while piece := self._spool.read(_PIECE):
             yield piece
-        yield "}"
+        yield self._end
         self.close()
 
     def close(self) -> None:
@@ -146,7 +166,7 @@ class Expiries:
             from tempfile import SpooledTemporaryFile
 
             self._spool = SpooledTemporaryFile(_SPOOL, "w+", encoding="utf-8", newline="")  # noqa: SIM115
-            before = "{"
+            before = self._start
         self._spool.write(before)
         # One by one: only a write looks at whether memory is to be left.
         for piece in member:
@@ -206,20 +226,27 @@ class ValueWriter:
         with Sorter() as sorter:
             self._batches("[", _ascending(batches, sorter), _zset, pieces, "]")
 
-    def hash(self, batches: Iterable[Sequence[Field]]) -> Expiries | None:
-        """Write a hash; return the expiry times of its fields, None if none expires."""
-        expiries = Expiries(self._form)
+    def hash(self, batches: Iterable[Sequence[Field]], pairs: bool = False) -> Expiries | None:
+        """Write a hash, as a list of `pairs` where a field is in it twice; return the expiry times of its fields.
+
+        None if none expires.
+        """
+        expiries = Expiries(self._form, pairs)
 
         def noted(batch: Sequence[Field], form: str) -> str:
             expiries.add(batch)
-            return json_pairs([(field, value) for field, value, _ in batch], form)
+            return _pairs(batch, form) if pairs else json_pairs([(field, value) for field, value, _ in batch], form)
 
         def noted_long(part: Field, form: str) -> Iterator[str]:
             expiries.add([part])
-            return chain(quoted(part[0], form), (":",), quoted(part[1], form))
+            before, between, after = ("[", ",", "]") if pairs else ("", ":", "")
+            return chain((before,), quoted(part[0], form), (between,), quoted(part[1], form), (after,))
 
         try:
-            self._batches("{", batches, noted, noted_long, "}")
+            if pairs:
+                self._batches("[", batches, noted, noted_long, "]")
+            else:
+                self._batches("{", batches, noted, noted_long, "}")
         except BaseException:
             expiries.close()
             raise

@@ -128,6 +128,11 @@ class Source:
         """
         return self._layers[-1].drained if self._layers else None
 
+    @property
+    def rereads(self) -> bool:
+        """Whether reopen() costs no more than a seek: nothing is packed."""
+        return self.seekable and not self._layers
+
     def reopen(self, offset: int) -> Source:
         """Return a second, independent Source whose first byte is the one at `offset`, not before the framing's end.
 
@@ -210,9 +215,12 @@ def open_source(what: str | os.PathLike[str] | bytes | bytearray | memoryview | 
     elif isinstance(what, str | os.PathLike):
         name = os.fspath(what)
         raw, seen = open_path(name)
-    else:
+    elif callable(getattr(what, "read", None)):
         name = name_of(what)
         raw = use_object(what, name)
+    else:
+        accepted = 'a path (str or os.PathLike), "-", bytes, or a file object opened in binary mode'
+        raise TypeError(f"cannot open {type(what).__name__}: expected {accepted}")
     try:
         return Source(raw, name, seen)
     except BaseException:

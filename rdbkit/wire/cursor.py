@@ -380,7 +380,11 @@ class Cursor:
         return out
 
     def skip_string(self) -> int:
-        """Step over a string; return its logical length in bytes."""
+        """Step over a string; return its logical length in bytes.
+
+        Of an LZF string that claims more than its packed bytes can hold the most that they can: its end is known all
+        the same, and whoever unpacks it finds the claim out.
+        """
         if self.pos >= self.end:
             self.need(1)
         first = self.view[self.pos]
@@ -393,9 +397,14 @@ class Cursor:
             return size
         if first < 0xC3:
             return digits(self.small())
-        packed, size = self.packed()
-        self.skip(packed)
-        return size
+        if first == 0xC3:
+            self.pos += 1
+            packed = self.claim()
+            size = self.claim()
+            self.skip(packed)
+            return size if size // lzf.RATIO <= packed else packed * lzf.RATIO
+        self.packed()
+        return 0
 
     def head(self) -> tuple[int, int]:
         """Read the head of a raw or LZF string: its size, and how many bytes are stored (-1: raw, as many)."""

@@ -6,9 +6,11 @@ long; errors by type, code, offset, db, key and message.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import importlib
 import io
+import json
 import os
 import random
 import re
@@ -16,9 +18,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO, TextIO
 
 _STAMP = re.compile(rb"(?m)^[0-9]{1,7}:C [0-9]{1,2} [A-Z][a-z]+ [0-9: .]+")
+#: A longer JSON document is not put together.
+_DOCUMENT = 1 << 22
 #: Parts of one value that are put together; of more, only the parts are read.
 WHOLE = 100_000
 
@@ -202,50 +206,116 @@ def check_file(delivery: Delivery) -> list[Line]:
         lines.append(
             (None, (finding.severity, finding.code, finding.offset, finding.db, digest(finding.key), finding.message))
         )
-    return [*lines, (None, ("sums", check.keys, check.expires, check.offset, check.complete, check.checksum))]
+    sums = check.keys, check.expires, check.offset, check.complete, check.checksum, check.unreadable, check.elements
+    return [*lines, (None, ("sums", *sums))]
+
+
+def _problems(snapshot: Any) -> tuple[Any, ...]:
+    return snapshot.damaged, snapshot.problem_count, *map(told, snapshot.problems)
 
 
 def export_file(delivery: Delivery, form: str) -> list[Line]:
-    """Export the file."""
+    """Export the file: how it ended, keys, digest, what is wrong with values, and (of JSON Lines) elements."""
     import rdbkit
     from rdbkit.errors import RdbkitError
     from rdbkit.rdb.walker import Plan
     from rdbkit.report.entries import Exporter
     from rdbkit.report.export import export_writer
 
-    sums = hashlib.blake2b(digest_size=12)
-    writer = export_writer(form, lambda text: sums.update(text.encode("utf-8", "backslashreplace")))
-    exporter = Exporter(writer)
-    try:
-        with rdbkit.open(delivery.open(), plan=Plan(retain=True)) as snapshot:
-            exporter.run(iter(snapshot))
-        writer.finish()
-        how: Any = "end"
-    except RdbkitError as error:
-        how = told(error)
-    return [(None, (how, exporter.count, sums.hexdigest()))]
+    problems: tuple[Any, ...] = ()
+    # On disk: what is watched is the memory of the export, not of its result.
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace", newline="") as said:
+        writer = export_writer(form, said.write)
+        exporter = Exporter(writer)
+        try:
+            with rdbkit.open(delivery.open(), plan=Plan(retain=True)) as snapshot:
+                try:
+                    exporter.read(snapshot)
+                finally:
+                    problems = _problems(snapshot)
+            how: Any = "end"
+            writer.finish()
+        except RdbkitError as error:
+            how = told(error)
+            if form == "csv":
+                writer.finish()
+        said.seek(0)
+        sums = hashlib.blake2b(digest_size=12)
+        while piece := said.read(1 << 16):
+            sums.update(piece.encode())
+        said.seek(0)
+        elements = _elements(said, exporter.count, form, whole=how == "end")
+    return [(None, (how, exporter.count, sums.hexdigest(), problems, elements))]
+
+
+def _elements(said: TextIO, keys: int, form: str, whole: bool) -> int | None:
+    """See that all rows are whole; return how many elements are in those of JSON Lines, counted as by Checked."""
+    count, rows = 0, 0
+    if form == "csv":
+        csv.field_size_limit(1 << 30)
+        for row in csv.reader(said):
+            rows += 1
+            assert len(row) == 6, "a row of CSV that is not whole"
+        assert rows == keys + 1, f"{rows} rows of CSV for {keys} keys"
+        return None
+    if form == "json":
+        if whole and said.seek(0, io.SEEK_END) < _DOCUMENT:
+            said.seek(0)
+            assert len(json.load(said)) == keys, "not as many rows of JSON as keys"
+        return None
+    for line in said:
+        assert line.endswith("\n"), "a last line that is not whole"
+        row = json.loads(line)
+        value, rows = row["value"], rows + 1
+        if row["type"] in ("string", "module"):
+            count += 1
+        else:
+            count += len(value["entries"] if row["type"] == "stream" else value)
+    assert rows == keys, f"{rows} lines for {keys} keys"
+    return count
 
 
 def rewrite_file(delivery: Delivery, restore: bool) -> list[Line]:
-    """Write the commands that make the keys again."""
+    """Write the commands that make the keys again; none of them may be cut."""
     import rdbkit
-    from rdbkit.aof.rewrite import Rewriter
     from rdbkit.errors import RdbkitError
     from rdbkit.rdb.walker import Plan
+    from rdbkit.report.commands import CommandExporter
 
-    sums = hashlib.blake2b(digest_size=12)
+    lost: Any = ()
+    problems: tuple[Any, ...] = ()
     how: Any = "end"
-    try:
-        with rdbkit.open(delivery.open(), plan=Plan(retain=True)) as snapshot:
-            rewriter = Rewriter(sums.update, snapshot.target, restore=restore, modules=restore)
-            for source in snapshot.functions:
-                rewriter.function(source)
-            for entry in snapshot:
-                rewriter.entry(entry)
-            how = ("end", sorted(rewriter.lost.items()))
-    except RdbkitError as error:
-        how = told(error)
-    return [(None, (how, sums.hexdigest()))]
+    with tempfile.TemporaryFile() as said:
+        try:
+            with rdbkit.open(delivery.open(), plan=Plan(retain=True)) as snapshot:
+                exporter = CommandExporter(said.write, snapshot, restore=restore, modules=restore)
+                try:
+                    exporter.read(snapshot)
+                finally:
+                    problems = _problems(snapshot)
+                    lost = sorted(exporter.rewriter.lost.items())
+        except RdbkitError as error:
+            how = told(error)
+        said.seek(0)
+        sums = hashlib.blake2b(digest_size=12)
+        while piece := said.read(1 << 16):
+            sums.update(piece)
+        said.seek(0)
+        _commands(said)
+    return [(None, (how, problems, lost, sums.hexdigest()))]
+
+
+def _commands(said: BinaryIO) -> None:
+    """Walk over commands, of which every one must be whole."""
+    while head := said.readline():
+        assert head[:1] == b"*", f"no command before {said.tell()}"
+        assert head.endswith(b"\r\n")
+        for _ in range(int(head[1:])):
+            head = said.readline()
+            assert head[:1] == b"$", f"no argument before {said.tell()}"
+            assert head.endswith(b"\r\n")
+            said.seek(int(head[1:]), io.SEEK_CUR)
+            assert said.read(2) == b"\r\n", f"an argument that is cut at {said.tell()}"
 
 
 def list_file(delivery: Delivery, form: str) -> list[Line]:

@@ -40,9 +40,16 @@ def judge(case: Mutant, begin: Callable[[], object] = int) -> tuple[list[Line], 
     begin()
     check = check_file(case.delivery)
     begin()
-    export = export_file(case.delivery, ("jsonl", "csv", "json")[int(case.extra * 100) % 3])
-    wrong += _checksum(case, values) + _agree(values, check, export)
+    export = export_file(case.delivery, "jsonl")
+    wrong += _checksum(case, values) + _agree(values, check, export) + _nothing_lost(check, export)
     lines = [line for part in (*levels.values(), check, export) for line in part]
+    form = ("jsonl", "csv", "json")[int(case.extra * 100) % 3]
+    if form != "jsonl":
+        begin()
+        other = export_file(case.delivery, form)
+        if other[0][1][:2] + other[0][1][3:4] != export[0][1][:2] + export[0][1][3:4]:
+            wrong.append(f"export -f {form} delivers {other[0][1][:2]}, -f jsonl {export[0][1][:2]}")
+        lines += other
     begin()
     if case.extra < 0.3:
         lines += rewrite_file(case.delivery, case.extra < 0.15)
@@ -143,11 +150,30 @@ def _agree(values: list[Line], check: list[Line], export: list[Line]) -> list[st
     """Hold the ways of reading against each other."""
     broken = values[-1][1][0] == "stop" or any(_broken(account) for end, account in values if end is not None)
     found = any(line[1][0] == "error" for line in check)
+    how, problems = export[0][1][0], export[0][1][3]
     wrong = []
     if broken and not found:
         wrong.append("check finds no error where reading does")
-    if broken == (export[0][1][0] == "end"):
-        wrong.append(f"export says {export[0][1][0]}, reading says {'damaged' if broken else 'sound'}")
+    if broken and how == "end" and not any(problems):
+        wrong.append("export says end, reading says damaged")
+    return wrong
+
+
+#: Errors that check gives and export does not, with the reason.
+_NOT_EXPORTED: dict[str, str] = {}
+
+
+def _nothing_lost(check: list[Line], export: list[Line]) -> list[str]:
+    """Compare what export delivers with what check counts as readable; and see that it is not silent about the rest."""
+    how, rows, _, problems, elements = export[0][1]
+    _, keys, _, _, _, _, unreadable, readable = check[-1][1]
+    errors = {line[1][1] for line in check if line[1][0] == "error"} - _NOT_EXPORTED.keys()
+    named = {problem[1] for problem in problems[2:]} | ({how[1]} if how != "end" else set())
+    wrong = []
+    if (rows, elements) != (keys - unreadable, readable):
+        wrong.append(f"export delivers {rows} keys, {elements} elements; check: {keys} - {unreadable}, {readable}")
+    if errors - named and problems[1] <= len(problems[2:]):
+        wrong.append(f"check says {sorted(errors - named)}, and export does not")
     return wrong
 
 
