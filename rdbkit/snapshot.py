@@ -444,7 +444,7 @@ def open(  # noqa: A001  rdbkit.open is to be called by that name
     """
     source = open_source(what)
     try:
-        refuse_aof(source)
+        refuse_others(source)
         goal = Target.parse(target) if isinstance(target, str) else target
         return Snapshot(source, target=goal, settings=settings, allocator=allocator, now=now, plan=plan, verify=verify)
     except BaseException:
@@ -483,9 +483,11 @@ def item_limits(target: Target) -> tuple[int, int, int, int]:
     return of(target, spec.HASH), of(target, spec.SET), of(target, spec.ZSET_2), of(target, spec.LIST)
 
 
-def refuse_aof(source: Source) -> None:
-    """Say what an append-only file is, instead of calling it a damaged RDB."""
-    if source.peek.startswith((b"*", b"#TS:", b"file ")):
-        raise Unsupported(
-            "an append-only file, not an RDB: its state needs replay", offset=source.start, code="needs-replay"
-        )
+def refuse_others(source: Source) -> None:
+    """Say what an input is that is no RDB, instead of calling it a damaged one."""
+    found = source.recognise()
+    if found.kind in ("aof", "manifest"):
+        what = "an append-only file" if found.kind == "aof" else "the manifest of an append-only file"
+        raise Unsupported(f"{what}, not an RDB: its state needs replay", offset=source.start, code="needs-replay")
+    if found.kind != "rdb":
+        raise found.error()

@@ -12,7 +12,6 @@ but permission to read is needed.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -34,7 +33,6 @@ from rdbkit.source import Source, open_source
 from rdbkit.target import Target
 from rdbkit.wire.cursor import Cursor
 
-_COMMANDS = re.compile(rb"\*|(?:#[^\n]*\n)*(?:\*[0-9]|#TS:[0-9])")
 _FORMATS = {"rdb": "RDB", "aof": "commands", "empty": "empty", "unknown": "unknown"}
 
 
@@ -87,15 +85,10 @@ class Preamble(Snapshot):
 
 def open_preamble(source: Source, *, in_set: bool = False, **options: Any) -> Preamble:
     """Return the RDB with which a source begins; `in_set`: a server would execute whatever follows it."""
-    snapshots.refuse_aof(source)
+    snapshots.refuse_others(source)
     snapshot = Preamble(source, **options)
     snapshot.in_set = in_set
     return snapshot
-
-
-def holds_commands(peek: bytes) -> bool:
-    """Tell by a file's first bytes whether it is a log of commands."""
-    return _COMMANDS.match(peek) is not None
 
 
 class Part(Check):
@@ -153,10 +146,15 @@ class Part(Check):
             peek = self.source.peek
             if self.in_set and not peek and self.source.file_size == 0:
                 self.is_empty = self.complete = True
-            elif peek and not has_preamble(peek) and (self.must_be_commands or holds_commands(peek)):
+            elif peek and not has_preamble(peek) and self._is_log(self.source):
                 yield from self._plain(self.source)
             else:
                 yield from self._all()
+
+    def _is_log(self, source: Source) -> bool:
+        """Tell whether a file is to be read as commands: it holds some, or a server would take it for such a file."""
+        found = source.recognise()
+        return found.holds_commands or (self.must_be_commands and found.kind in ("unknown", "damaged", "manifest"))
 
     def _open(self) -> Snapshot:
         assert self.source is not None

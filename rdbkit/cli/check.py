@@ -41,6 +41,7 @@ COLUMNS = (
 #: Codes that say: this is no file that we know, or not yet.
 _FOREIGN = frozenset(
     (
+        "foreign-format",
         "not-rdb",
         "unsupported-version",
         "unsupported-type",
