@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Protocol, Self
 
 from rdbkit.entry import Entry, Record
 from rdbkit.errors import Corrupt, RdbkitError, Unsupported
-from rdbkit.rdb import ahead, encoding, limits, spec, walker
+from rdbkit.rdb import ahead, cause, encoding, limits, spec, walker
 from rdbkit.rdb.body import Body
 from rdbkit.rdb.compressed import Evidence
 from rdbkit.rdb.dump import read_payload
@@ -39,6 +39,8 @@ _REMEMBERED = 1 << 26
 _READINGS = 8
 #: Bytes by which what follows an RDB is recognised.
 _TAIL_SEEN = 64
+#: So much of what follows is read: no server reads any of it.
+_TAIL_READ = 1 << 26
 
 Openable = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
@@ -55,11 +57,20 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """Bytes behind the end of the RDB: how many, and what they look like (source.classify_tail)."""
+    """Bytes after the end of the RDB: how many, and what they look like (source.classify_tail).
+
+    `cut`: there are more, of which there is no telling without unpacking or waiting for all of them.
+    """
 
     kind: str
     size: int
     offset: int
+    cut: bool = False
+
+    @property
+    def count(self) -> str:
+        """The size for a message."""
+        return f"{'at least ' if self.cut else ''}{self.size} bytes"
 
 
 class MemoryModel(Protocol):
@@ -130,6 +141,7 @@ class Snapshot:
         self._again: list[Source] = []
         self._current: Entry | None = None
         self._failure: RdbkitError | None = None
+        self._last: list[walker.Entry] = []
         update = crc64.update() if verify else None
         self.cursor = Cursor(source=source, base=source.start, update=update)
         self.walker = Walker(self.cursor, plan or Plan(level=walker.SHAPE, retain=True), verify=verify)
@@ -349,13 +361,29 @@ class Snapshot:
                 finally:
                     self._collect()
                 self._count(batch)
+                if batch:
+                    self._last = batch[-cause.ENTRIES :]
                 if batch or self._records:
                     yield batch
             self._finish()
         except RdbkitError as error:
+            cause.explain(error, self._bytes_at, self._last)
             # Asked once more, a damaged file must not look like one that is at its end.
             self._failure = error
             raise
+
+    def _bytes_at(self, offset: int, size: int) -> bytes:
+        """Return bytes from an offset on, as far as they are at hand: in the window, or by a second reading."""
+        cursor, source = self.cursor, self.source
+        if cursor.base <= offset <= cursor.base + cursor.end:
+            at = offset - cursor.base
+            found = cursor.data[at : min(cursor.end, at + size)]
+            if len(found) == size or not source.seekable:
+                return found
+        if not source.seekable or offset < source.start:
+            return b""
+        with source.reopen(offset) as again:
+            return again.look(size)
 
     def _count(self, batch: list[walker.Entry]) -> None:
         numbers = [row[1] for row in batch]
@@ -388,26 +416,36 @@ class Snapshot:
         while cursor.end - cursor.pos < _TAIL_SEEN and cursor.more(_TAIL_SEEN):
             pass
         first = cursor.take(min(_TAIL_SEEN, cursor.end - cursor.pos))
-        while not cursor.at_end():
+        zeros = not first.strip(b"\0")
+        while cursor.tell() - self.end < _TAIL_READ and not cursor.at_end():
+            zeros = zeros and not cursor.data[cursor.pos : cursor.end].strip(b"\0")
             cursor.pos = cursor.end
         size = cursor.tell() - self.end
+        cut = size >= _TAIL_READ and not cursor.at_end()
+        if cut and cursor.size >= 0:
+            size, cut = cursor.size - self.end, False
         if not size and self.source.trailing:
             first, size = self.source.trailing
+            cut = size >= _TAIL_READ
+            zeros = not first.strip(b"\0")
         if size:
-            self.tail = Tail(classify_tail(first, size, self.source.mark), size, self.end)
+            kind = classify_tail(first, size, self.source.mark)
+            if kind == "zeros" and not zeros:
+                kind = "zeros, then other bytes"
+            self.tail = Tail(kind, size, self.end, cut)
             self._judge(self.tail)
 
     def _judge(self, tail: Tail) -> None:
         if tail.kind == "AOF commands":
             raise Unsupported(
-                f"an AOF with an RDB preamble: {tail.size} bytes of commands follow, and its state needs replay",
+                f"an AOF with an RDB preamble: {tail.count} of commands follow, and its state needs replay",
                 offset=tail.offset,
                 code="needs-replay",
             )
         # Where no checksum vouches for it, a stray end mark in the middle of a file looks just like this.
         if self.checksum != "good" and tail.kind not in ("replication mark", "nothing"):
             raise Corrupt(
-                f"{tail.size} bytes ({tail.kind}) follow the end of an RDB whose checksum is {self.checksum}: "
+                f"{tail.count} ({tail.kind}) follow the end of an RDB whose checksum is {self.checksum}: "
                 "keys may be hidden in them",
                 offset=tail.offset,
                 code="trailing-bytes",

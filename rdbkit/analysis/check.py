@@ -335,7 +335,7 @@ class Check:
         tail = self.snapshot.tail
         if tail is not None:
             severity = "note" if tail.kind == "replication mark" else "warning"
-            yield Finding(severity, "trailing-bytes", f"{tail.size} bytes behind the end: {tail.kind}", tail.offset)
+            yield Finding(severity, "trailing-bytes", f"{tail.count} after the end: {tail.kind}", tail.offset)
 
     def _framing(self, snapshot: Snapshot) -> Iterator[Finding]:
         """Yield how a replication transfer differs from what it announced."""

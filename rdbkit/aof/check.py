@@ -120,6 +120,9 @@ class AofCheck(Loading):
         if self.problem is None:
             message = "the file ends inside a transaction (MULTI without EXEC)"
             return Finding("error", "open-transaction", message, self.multi, self.db)
+        head = self.source.recognise() if self.resp.start == self.source.start else None
+        if head is not None and head.code:
+            return Finding("error", head.code, head.message, head.offset, self.db)
         what, offset, _, _ = self.problem
         # Where not even the record's own header is whole, these are the arguments of the one before.
         args = self.resp.args if offset > self.resp.start else []

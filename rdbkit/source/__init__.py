@@ -24,8 +24,8 @@ from typing import BinaryIO, Self
 from rdbkit.errors import LimitExceeded, Passed, Unsupported
 from rdbkit.source.layers import READ, Ahead, Unpacked
 from rdbkit.source.packing import PACKINGS, packing_of
-from rdbkit.source.recognise import LOOK, Recognised, recognise
 from rdbkit.source.raw import Memory, Raw, identity, name_of, open_path, use_object
+from rdbkit.source.recognise import LOOK, Recognised, recognise
 
 __all__ = ["Recognised", "Source", "classify_tail", "open_source"]
 
@@ -136,15 +136,19 @@ class Source:
     def recognise(self) -> Recognised:
         """Return what the input is; ask before the first read()."""
         if self._recognised is None:
-            self._recognised = recognise(self.peek, self.start, self._ahead.peek, self._last)
+            self._recognised = recognise(self.peek, self.start, self.look, self._last)
         return self._recognised
+
+    def look(self, n: int) -> bytes:
+        """Return the next n bytes, fewer before the end or damage, and leave them to be read."""
+        return self._ahead.peek(n)
 
     def _last(self) -> bytes:
         """Return the last bytes of a long file; b"" where they are not at hand."""
         if self.size - self.start <= LOOK or not self.seekable:
             return b""
         with self.reopen(self.size - READ) as again:
-            return again._ahead.peek(READ)
+            return again.look(READ)
 
     def read(self, n: int, /) -> bytes:
         """Return up to n (> 0) bytes, b"" only at the end.

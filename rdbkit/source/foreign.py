@@ -1,4 +1,4 @@
-"""Formats that are not for rdbkit, and what to do with each: so that a mistaken file is named instead of called damaged.
+"""Formats that are not for rdbkit, and what to do with each: a mistaken file is named and not called damaged.
 
 Sources: the magic numbers that each format documents.
 """
@@ -104,7 +104,8 @@ def _tar(head: bytes) -> str:
     if not field or field.strip(b"01234567") or int(field, 8) != total:
         return ""
     name = block[:100].split(b"\0")[0].decode("utf-8", "backslashreplace")
-    return f"a tar archive (first member {name!r}): {_UNPACK}, or read one member: tar -xOf FILE MEMBER | rdbkit check -"
+    remedy = f"{_UNPACK}, or read one member: tar -xOf FILE MEMBER | rdbkit check -"
+    return f"a tar archive (first member {name!r}): {remedy}"
 
 
 def _markup(head: bytes) -> str:
@@ -132,4 +133,3 @@ def _disk(head: bytes) -> str:
     if head[:2] == b"MZ" and head[78:117].startswith(b"This program"):
         return f"a Windows program: {_OTHER_FILE}"
     return ""
-
