@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from rdbkit import snapshot as snapshots
+from rdbkit.analysis.slotcheck import SlotCheck
 from rdbkit.entry import Entry
 from rdbkit.errors import LimitExceeded, Passed, RdbkitError, Truncated
 from rdbkit.rdb import spec, walker
@@ -77,6 +78,7 @@ class Check:
         self._seen_dbs: set[int] = set()
         self._modules: set[str] = set()
         self._not_unique: OSError | None = None
+        self._slots_seen = SlotCheck()
 
     @property
     def checksum(self) -> str:
@@ -124,6 +126,8 @@ class Check:
         for batch in self._watched(snapshot):
             yield from self._pending_records()
             self._fingerprint(batch, unique)
+            if not self._slots_seen.idle:
+                yield from self._slots_seen.feed(batch)
             for row in batch:
                 self.keys += 1
                 due = row[walker.EXPIRES_AT]
@@ -221,6 +225,10 @@ class Check:
     def _pending_records(self) -> Iterator[Finding]:
         assert self.snapshot is not None
         for offset, kind, payload in self.snapshot.take_records():
+            if kind == spec.SLOT_INFO:
+                yield from self._slots_seen.announce(offset, *payload)
+            elif kind == spec.AUX and payload[0] == b"slot-info":
+                yield from self._slots_seen.text(offset, payload[1])
             handler = _RECORDS.get(kind)
             if handler is not None:
                 for severity, code, message in handler(self, payload):
@@ -331,6 +339,7 @@ class Check:
                 )
                 # Up to 3.2 a server counted expired keys that it then left out.
                 yield Finding("note" if self.snapshot.version < 8 else "warning", "resizedb", message, db=db)
+        yield from self._slots_seen.finish()
         yield from self._framing(self.snapshot)
         tail = self.snapshot.tail
         if tail is not None:
