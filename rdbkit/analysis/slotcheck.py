@@ -1,6 +1,6 @@
-"""Do the keys of a cluster's file agree with what the file says of its slots?
+"""Compare the keys of a cluster's file with what the file says of its slots.
 
-A server in cluster mode writes, before the first key of each slot, the slot's number and how many keys it has, and sizes
+A server in cluster mode writes, before the first key of each slot, the slot's number and how many keys it has; it sizes
 its tables by that when it loads the file. A number beyond the last slot is outside of those tables; other mistakes
 cost no more than memory, but no server makes them.
 
@@ -80,7 +80,8 @@ class SlotCheck:
     def finish(self) -> Iterator[Finding]:
         """Judge the last slot, of a file that was read to its end."""
         yield from self._close()
-        for self._now in self._ahead:
+        for announced in self._ahead:
+            self._now = announced
             yield from self._close()
 
     def _close(self) -> Iterator[Finding]:

@@ -90,7 +90,7 @@ class Ahead:
         return piece
 
     def drain(self) -> None:
-        """Read on, to the end or so far as DRAINED; keep the first bytes, at most 64, and their number, in `drained`."""
+        """Read on, to the end or DRAINED bytes; keep the first of them, at most 64, and their number, in `drained`."""
         first = self.peek(64)
         total = 0
         while total < DRAINED and (piece := self.read(READ)):
