@@ -367,10 +367,12 @@ class Snapshot:
                     yield batch
             self._finish()
         except RdbkitError as error:
-            cause.explain(error, self._bytes_at, self._last)
+            found = cause.explained(error, self._bytes_at, self.source.start, self._last)
             # Asked once more, a damaged file must not look like one that is at its end.
-            self._failure = error
-            raise
+            self._failure = found
+            if found is error:
+                raise
+            raise found from error
 
     def _bytes_at(self, offset: int, size: int) -> bytes:
         """Return bytes from an offset on, as far as they are at hand: in the window, or by a second reading."""

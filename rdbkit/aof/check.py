@@ -121,7 +121,7 @@ class AofCheck(Loading):
             message = "the file ends inside a transaction (MULTI without EXEC)"
             return Finding("error", "open-transaction", message, self.multi, self.db)
         head = self.source.recognise() if self.resp.start == self.source.start else None
-        if head is not None and head.code:
+        if head is not None and head.code and head.kind != "unknown":
             return Finding("error", head.code, head.message, head.offset, self.db)
         what, offset, _, _ = self.problem
         # Where not even the record's own header is whole, these are the arguments of the one before.

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rdbkit.errors import RdbkitError
+from rdbkit.errors import Corrupt, RdbkitError
 from rdbkit.rdb import spec
-from rdbkit.rdb.walker import BODY_OFFSET, TYPE, Entry, Plan, Walker
+from rdbkit.rdb.walker import BODY_OFFSET, KEY, SHAPE, TYPE, Entry, Plan, Walker
 from rdbkit.source.recognise import NUL_CAUSES, NULS, nul_run
+from rdbkit.wire import crc64
 from rdbkit.wire.cursor import Cursor
 
 #: Entries before the damage whose strings are looked at, and bytes from each of them on.
 ENTRIES = 8
 _LOOK = 1 << 18
-#: Entries that must follow in a row before a shifted end is believed.
-_SURE = 3
+#: Strings that must be whole only with other line ends before that is believed, and how many are looked for.
+_SURE = 2
+_ENOUGH = 8
+_HEAD = b"REDIS0009"
 _REPLACED = b"\xef\xbf\xbd"
 _KNOWN = frozenset(("checksum-mismatch", "text-copy", "nul-run", "needs-replay", "trailing-bytes", "empty"))
 
@@ -28,15 +31,19 @@ _KNOWN = frozenset(("checksum-mismatch", "text-copy", "nul-run", "needs-replay",
 Fetch = Callable[[int, int], bytes]
 
 
-def explain(error: RdbkitError, fetch: Fetch, last: Sequence[Entry]) -> None:
-    """Say in an error what caused it, if that can be seen; `last` are the entries that were read before it."""
+def explained(error: RdbkitError, fetch: Fetch, start: int, last: Sequence[Entry]) -> RdbkitError:
+    """Return the error that says what caused this one, if that can be seen, else the same.
+
+    The file begins at the offset `start`; `last` are the entries that were read before the damage.
+    """
     if error.code in _KNOWN or error.offset is None:
-        return
-    found = _at(error.offset, fetch) or _line_ends(fetch, last)
-    if found is not None:
-        error.code, cause = found
-        error.message = f"{cause} ({error.message})"
-        error.args = (error.message,)
+        return error
+    found = _at(error.offset, fetch) if isinstance(error, Corrupt) else None
+    found = found or _line_ends(fetch, start, last)
+    if found is None:
+        return error
+    code, message = found
+    return Corrupt(f"{message} ({error.message})", offset=error.offset, code=code, db=error.db, key=error.key)
 
 
 def _at(offset: int, fetch: Fetch) -> tuple[str, str] | None:
@@ -53,63 +60,97 @@ def _at(offset: int, fetch: Fetch) -> tuple[str, str] | None:
     return None
 
 
-def _line_ends(fetch: Fetch, last: Sequence[Entry]) -> tuple[str, str] | None:
-    """Test whether one of the last strings has its stated length only with other line ends, and the walk goes on."""
+# -- converted line ends -----------------------------------------------------------------------------------------------
+
+
+def _line_ends(fetch: Fetch, start: int, last: Sequence[Entry]) -> tuple[str, str] | None:
+    """Recognise line ends that were converted: what undoes it makes the checksum right, or several strings whole."""
+    data = fetch(start, _LOOK)
+    feeds = data.count(b"\n")
+    if feeds and feeds == data.count(b"\r\n") and _sums_up(fetch, start):
+        return "text-copy", "copied as text: LF became CR LF (the checksum is right without these CR)"
+    if b"\r\n" in data:
+        return None
     for entry in last[::-1]:
-        if entry[TYPE] != spec.STRING:
-            continue
-        data = fetch(entry[BODY_OFFSET], _LOOK)
-        start, size = _raw(data)
-        if size <= 0 or start + size > len(data):
-            continue
-        for made, was, end in (("LF", "CR LF", _grown(data, start, size)), ("CR LF", "LF", _shrunk(data, start, size))):
-            if end > 0 and _goes_on(data[end:]):
-                where = f"the string at offset {entry[BODY_OFFSET]} has its length only so"
-                return "text-copy", f"copied as text: {was} became {made} ({where})"
+        fixed = _followed(fetch(entry[BODY_OFFSET], _LOOK)) if entry[TYPE] == spec.STRING else 0
+        if fixed >= _SURE:
+            where = f"{fixed} strings from offset {entry[BODY_OFFSET]} on have their lengths only so"
+            return "text-copy", f"copied as text: CR LF became LF ({where})"
     return None
 
 
-def _raw(data: bytes) -> tuple[int, int]:
+def _sums_up(fetch: Fetch, start: int) -> bool:
+    """Tell whether the file's checksum is that of its bytes with LF for CR LF."""
+    update, crc, at, held = crc64.update(), 0, start, b""
+    while piece := fetch(at, _LOOK):
+        at += len(piece)
+        held += piece
+        # A CR at its end may belong to the LF of the next piece.
+        whole = len(held) - held.endswith(b"\r")
+        done = held[:whole].replace(b"\r\n", b"\n")
+        crc = update(memoryview(done)[:-8], crc) if len(done) > 8 else crc
+        held = done[-8:] + held[whole:]
+    return len(held) == 8 and crc == int.from_bytes(held, "little") != 0
+
+
+def _followed(data: bytes) -> int:
+    """Return how many strings, from the one that begins here, have their length only with CR LF for each LF.
+
+    After each of them the walk must go on, up to the next one of the kind.
+    """
+    fixed, at = 0, 0
+    while fixed < _ENOUGH:
+        end = _grown(data, at)
+        rows = _walk(data, end) if end > 0 else None
+        if rows is None:
+            break
+        fixed += 1
+        base = end - len(_HEAD)
+        strings = [row[BODY_OFFSET] + base for row in rows if row[TYPE] == spec.STRING]
+        nearest = next((place for place in strings[:-ENTRIES:-1] if _leads_on(data, place)), -1)
+        if nearest < 0:
+            break
+        at = nearest
+    return fixed
+
+
+def _leads_on(data: bytes, at: int) -> bool:
+    end = _grown(data, at)
+    return end > 0 and _walk(data, end) is not None
+
+
+def _walk(data: bytes, at: int) -> list[Entry] | None:
+    """Return the entries from an offset up to the next damage; None where there is no entry, nor a file's end."""
+    walker = Walker(Cursor(_HEAD + data[at:]), Plan(SHAPE), verify=False)
+    rows: list[Entry] = []
+    try:
+        while not walker.done:
+            rows += walker.batch()
+    except RdbkitError:
+        return rows if rows and all(row[KEY] for row in rows) else None
+    return rows
+
+
+def _grown(data: bytes, at: int) -> int:
+    """Return where a string ends whose every LF was CR LF; -1: nowhere, or it has none."""
+    start, size = _raw(data[at : at + 9])
+    if size <= 0:
+        return -1
+    start += at
+    end = start + size // 2
+    while end < start + size:
+        had = end - start + data.count(b"\n", start, end)
+        if had >= size:
+            return end if had == size else -1
+        end += max(1, (size - had) // 2)
+    return -1
+
+
+def _raw(head: bytes) -> tuple[int, int]:
     """Return where the bytes of a string begin and how many there are said to be; -1 for one that is encoded."""
-    first = data[0] if data else 0xC0
+    first = head[0] if head else 0xC0
     if first < 0x40:
         return 1, first
     if first < 0x80:
-        return 2, (first & 0x3F) << 8 | int.from_bytes(data[1:2], "big")
-    return (5, int.from_bytes(data[1:5], "big")) if first == 0x80 else (0, -1)
-
-
-def _grown(data: bytes, start: int, size: int) -> int:
-    """Return where a string ends whose every LF was CR LF; -1: nowhere."""
-    left = size - (data.count(b"\n", start, start + size))
-    end = start + max(left, 0)
-    while end <= start + size:
-        had = end - start + data.count(b"\n", start, end)
-        if had >= size:
-            return end if had == size and end < start + size else -1
-        end += 1
-    return -1
-
-
-def _shrunk(data: bytes, start: int, size: int) -> int:
-    """Return where a string ends whose every CR LF was LF; -1: nowhere."""
-    end, had = start + size, -1
-    while end <= len(data):
-        had = end - start - data.count(b"\r\n", start, end)
-        if had >= size:
-            return end if had == size and end > start + size else -1
-        end += size - had
-    return -1
-
-
-def _goes_on(data: bytes) -> bool:
-    """Tell whether entries, or the end of a file, follow here."""
-    walker = Walker(Cursor(b"REDIS0009" + data), Plan(), verify=False)
-    count = 0
-    try:
-        while not walker.done and count < _SURE:
-            count += len(walker.batch())
-    except RdbkitError as error:
-        # The bytes at hand may end in the middle of an entry.
-        return count > 0 and error.code == "truncated" and len(data) > 1 << 10
-    return True
+        return 2, (first & 0x3F) << 8 | int.from_bytes(head[1:2], "big")
+    return (5, int.from_bytes(head[1:5], "big")) if first == 0x80 else (0, -1)
