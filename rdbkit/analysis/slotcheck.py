@@ -45,6 +45,7 @@ class SlotCheck:
         """Take what the file says of a slot; the keys come later."""
         self._ahead.append(Announced(offset, slot, keys, expires))
         if slot >= SLOTS:
+            # Which keys were meant is not known.
             message = f"slot {slot} does not exist (the last is {SLOTS - 1}): a server in cluster mode may crash on it"
             yield Finding("error", "bad-slot", message, offset)
 
@@ -63,7 +64,7 @@ class SlotCheck:
                 yield from self._close()
                 self._now = self._ahead.pop(0)
                 self._db = row[walker.DB]
-            if self._now is None:
+            if self._now is None or self._now.slot >= SLOTS:
                 continue
             if row[walker.DB] != self._db:
                 yield from self._close()
@@ -86,7 +87,7 @@ class SlotCheck:
 
     def _close(self) -> Iterator[Finding]:
         now = self._now
-        if now is not None and (now.keys, now.expires) != (self._keys, self._expires):
+        if now is not None and now.slot < SLOTS and (now.keys, now.expires) != (self._keys, self._expires):
             message = (
                 f"slot {now.slot} is said to have {now.keys} keys, {now.expires} with an expiry; "
                 f"there are {self._keys} and {self._expires}"

@@ -39,7 +39,6 @@ _FRAME = re.compile(
 )
 _FRAME_STARTS = (b"\n", b"+", b"$")
 _MAGICS = (b"REDIS", b"VALKEY")
-_LONGEST_MAGIC = 8
 _TAILS = (
     (re.compile(rb"\0+"), "zeros"),
     (re.compile(rb"REDIS[0-9]{4}.*|VALKEY[0-9]{3}.*", re.DOTALL), "another RDB"),
@@ -102,7 +101,9 @@ class Source:
             return False
         found = _FRAME.match(self._ahead.peek(_FRAMING if first[:1] != b"$" or first == b"$EN" else PEEK))
         assert found is not None
-        if not found.end() or not (found[2] or self._is_payload(found.end(), found[3] is not None)):
+        if not found[2] and not (found[3] or b"+" in found[1]):
+            return False
+        if not found[2] and not self._is_payload(found.end(), found[3] is not None):
             return False
         self._framed = True
         self.start = found.end()
@@ -114,9 +115,12 @@ class Source:
 
     def _is_payload(self, at: int, may_end: bool) -> bool:
         """Tell whether an RDB follows: an AOF that lost its head may begin with the length of a value, too."""
-        head = self._ahead.peek(at + _LONGEST_MAGIC)[at:]
+        head = self._ahead.peek(at + PEEK)[at:]
         if not head:
             return may_end
+        again = _FRAME.match(head)
+        if again is not None and again[3]:
+            head = head[again.end() :]
         return any(head.startswith(magic[: len(head)]) for magic in _MAGICS) or bool(packing_of(head))
 
     def _unpack(self) -> bool:
