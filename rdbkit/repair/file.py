@@ -76,7 +76,7 @@ class File:
         pieces = []
         while n > 0:
             try:
-                piece = os.pread(self.fd, n, offset)
+                piece = os.pread(self._descriptor(), n, offset)
             except OSError as error:
                 error.filename = self.path
                 raise
@@ -86,6 +86,9 @@ class File:
             n -= len(piece)
             offset += len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _descriptor(self) -> int:
+        return self.fd
 
     def pieces(self, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes of a range."""
