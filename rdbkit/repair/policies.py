@@ -21,7 +21,8 @@ from rdbkit.errors import Corrupt, RdbkitError, Unsupported
 from rdbkit.repair.account import Doubt
 from rdbkit.repair.damage import BAD, KEEP, UNKNOWN, judge
 from rdbkit.repair.file import File
-from rdbkit.repair.keep import KeepMost, Lost
+from rdbkit.repair.keep import KeepMost
+from rdbkit.repair.ranges import Lost, Ranges
 from rdbkit.target import Target
 from rdbkit.wire import crc64
 
@@ -39,7 +40,7 @@ _SETTLED = (4, 0)
 class Judged:
     """What a policy came to: `lost` ascending and apart from each other, `commands` kept where they were counted."""
 
-    lost: list[Lost] = field(default_factory=list)
+    lost: Ranges = field(default_factory=Ranges)
     doubts: list[Doubt] = field(default_factory=list)
     commands: int | None = None
 
@@ -86,7 +87,7 @@ def fix(file: File, start: int) -> Judged:
         return Judged()
     if good >= file.end:
         return Judged()
-    return Judged([Lost(good, file.end, reason_of(resp))])
+    return Judged(Ranges([Lost(good, file.end, reason_of(resp))]))
 
 
 def reason_of(resp: Resp) -> str:
@@ -173,7 +174,7 @@ class _Loader:
         judged = Judged(commands=self.commands)
         if at < file.end:
             reason = "wiped" if at < self.start else "torn" if torn else "open-transaction"
-            judged.lost.append(Lost(at, file.end, reason))
+            judged.lost.add(Lost(at, file.end, reason))
         if self.multi and not whole:
             judged.doubts.append(
                 Doubt("left-open", "a transaction stays open: what is written behind it is lost at the next start", at)

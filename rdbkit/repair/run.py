@@ -20,8 +20,8 @@ from rdbkit.repair.account import Repaired, RepairedFile, describe
 from rdbkit.repair.cuts import Cut, NothingThere, find_cut
 from rdbkit.repair.file import File
 from rdbkit.repair.inplace import System
-from rdbkit.repair.keep import Lost
 from rdbkit.repair.policies import POLICIES, Judged
+from rdbkit.repair.ranges import Lost, Ranges
 from rdbkit.repair.write import Job, account_of, refuse_output, replace_all, write_file, write_set
 from rdbkit.target import Target
 
@@ -201,23 +201,24 @@ def _cut(jobs: list[Job], cut: Cut) -> None:
         job.absent = True
 
 
-def _with_cut(job: Job, result: Judged) -> list[Lost]:
+def _with_cut(job: Job, result: Judged) -> Ranges:
     """Return what is given up: what the policy gives up at a cut's edge is cut too."""
-    file = job.file
+    file, lost = job.file, result.lost
     if file.end == file.size:
-        return result.lost
-    lost, at = list(result.lost), file.end
+        return lost
+    at = file.end
     file.end = file.size
     if lost and lost[-1].end == at:
         at = lost.pop().start
-    return [*lost, Lost(at, file.size, "cut")]
+    lost.push(Lost(at, file.size, "cut"))
+    return lost
 
 
 def _told(job: Job, result: Judged) -> RepairedFile:
     size = job.file.size
     doubts = list(result.doubts)
     if job.absent:
-        job.lost = [Lost(0, size, "cut")] if size else []
+        job.lost = Ranges([Lost(0, size, "cut")] if size else [])
     dropped = tuple(describe(job.file, *one) for one in job.lost)
     kept = sum(end - start for start, end in job.ranges)
     return RepairedFile(
