@@ -531,3 +531,12 @@ def refuse_others(source: Source) -> None:
         raise Unsupported(f"{what}, not an RDB: its state needs replay", offset=source.start, code="needs-replay")
     if found.kind != "rdb":
         raise found.error()
+
+
+def target_of_head(path: str, settings: dict[str, str] | None = None) -> Target | None:
+    """Return the server that wrote the RDB with which a file begins; None where that cannot be read."""
+    try:
+        with open_source(path) as source:
+            return Snapshot(source, settings=settings, verify=False).target
+    except RdbkitError:
+        return None

@@ -25,6 +25,7 @@ from rdbkit.aof.check import AofCheck
 from rdbkit.aof.layout import AofFile, AofSet, DataDir, Found, find, would_load
 from rdbkit.aof.reader import has_preamble
 from rdbkit.aof.sets import Remark, text
+from rdbkit.aof.startup import starts_empty
 from rdbkit.errors import RdbkitError, Unsupported
 from rdbkit.rdb.check import Finding
 from rdbkit.rdb.walker import Plan
@@ -41,13 +42,9 @@ def target_of(found: Found, given: Target | None = None, settings: dict[str, str
     if given is not None:
         return given.with_settings(settings) if settings else given
     files = [found] if isinstance(found, AofFile) else list(found.files) if isinstance(found, AofSet) else []
-    for file in files[:1]:
-        if file.format == "rdb":
-            try:
-                with Snapshot(open_source(file.path), settings=settings, verify=False) as snapshot:
-                    return snapshot.target
-            except RdbkitError:
-                break
+    head = snapshots.target_of_head(files[0].path, settings) if files and files[0].format == "rdb" else None
+    if head is not None:
+        return head
     target = Target.of_aof(manifest=isinstance(found, AofSet))
     return target.with_settings(settings) if settings else target
 
@@ -144,12 +141,15 @@ class Part(Check):
         with ExitStack() as stack:
             stack.callback(self.source.close)
             peek = self.source.peek
-            if self.in_set and not peek and self.source.file_size == 0:
+            if not peek and self.source.file_size == 0 and (self.in_set or self._starts_empty()):
                 self.is_empty = self.complete = True
             elif peek and not has_preamble(peek) and self._is_log(self.source):
                 yield from self._plain(self.source)
             else:
                 yield from self._all()
+
+    def _starts_empty(self) -> bool:
+        return isinstance(self.what, str) and starts_empty(self.what, self.options.get("target"))
 
     def _is_log(self, source: Source) -> bool:
         """Tell whether a file is to be read as commands: it holds some, or a server would take it for such a file."""

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
 from rdbkit.errors import Unsupported
+from rdbkit.source import Recognised
 from rdbkit.source.packing import packing_of
 from rdbkit.wire.cursor import Cursor
 
 #: Bytes read at a time.
 CHUNK = 1 << 18
 _NEAR = 1 << 12
+#: Bytes after which it is said how far the file was read.
+_STEP = 1 << 22
 
 
 class File:
@@ -25,7 +28,13 @@ class File:
 
     Raises OSError with its filename, and Unsupported (code "not-a-file", "packed") for what cannot be repaired in its
     place: a pipe, a compressed file.
+
+    `advance` is called with the offset that was reached, now and then; `recognised` says what the file is, if that was
+    asked.
     """
+
+    advance: Callable[[int], object] | None = None
+    recognised: Recognised | None = None
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -38,6 +47,7 @@ class File:
             raise
         self.size = self.end = self.seen.st_size
         self._near = (0, b"")
+        self._reached = _STEP
 
     def _refuse(self) -> None:
         if stat.S_ISDIR(self.seen.st_mode):
@@ -73,6 +83,9 @@ class File:
         return self._pread(min(n, self.end - offset), offset) if offset < self.end else b""
 
     def _pread(self, n: int, offset: int) -> bytes:
+        if offset > self._reached and self.advance is not None:
+            self._reached = offset + _STEP
+            self.advance(offset)
         pieces = []
         while n > 0:
             try:

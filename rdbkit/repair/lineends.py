@@ -1,6 +1,6 @@
 r"""Undo what a copy in text mode did to the line ends of an AOF, where the lengths in it prove what they were.
 
-    CR LF became LF      *2 LF $3 LF SET LF …    each value tells how long it was: the line ends missing in it were CR LF
+    CR LF became LF      *2 LF $3 LF SET LF …    each value says how long it was: the line ends missing in it were CR LF
     LF became CR LF      *2 CR CR LF …           a CR goes from each line end
 
 In the first case a value can have held both LF and CR LF. Its length says how many of its line ends were CR LF: none
@@ -46,6 +46,7 @@ class Restored(File):
     def __init__(self, damaged: File) -> None:
         self.path, self.fd, self.seen = damaged.path, damaged.fd, damaged.seen
         self._near = (0, b"")
+        self._reached = 0
         self.before = damaged.size
         self.places = 0
         self._bytes = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
