@@ -86,7 +86,9 @@ def explain(file: str, error: BaseException) -> str:
         where.append(f"db {error.db}")
     if error.key is not None:
         where.append(f"key {quoted(error.key)}")
-    hint = HINTS.get(error.code, HINTS[""] if not isinstance(error, Passed | LimitExceeded | Unsupported) else "")
+    hint = error.hint or HINTS.get(
+        error.code, HINTS[""] if not isinstance(error, Passed | LimitExceeded | Unsupported) else ""
+    )
     message = f"{path_text(file)}: {error.message}" + (f" ({', '.join(where)})" if where else "")
     return ". ".join(filter(None, (message, hint and hint[0].upper() + hint[1:])))
 

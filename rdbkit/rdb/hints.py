@@ -50,3 +50,5 @@ HINTS = {
     "nested-multi": "a server goes on behind it; redis-check-aof --fix would cut the file there",
     "bad-select": "what follows it is loaded into the wrong database",
 }
+#: What to do about a torn AOF, first of all.
+TORN_AOF = "`rdbkit repair` takes the torn command off, and keeps a copy; or fetch the file again, if it was copied"

@@ -6,10 +6,10 @@ was kept by `Doubt`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rdbkit.aof.behind import REMAINS, Behind
 from rdbkit.aof.resp import ERROR, RECORD, Item
 from rdbkit.aof.table import keys_of
 from rdbkit.repair.damage import KEEP, Reader, resync
@@ -20,9 +20,7 @@ from rdbkit.repair.ranges import Lost
 PLACES = 1000
 #: Keys that are named for a dropped range, and bytes of each.
 KEYS = 100
-# What makes bytes that cannot be read the remains of a command, and not something that got in between.
-_REMAINS = re.compile(rb"[$*][0-9]|\r\n")
-#: How far damaged bytes are looked through for that.
+#: How far damaged bytes are looked through for the remains of a command.
 _SEEN = 1 << 12
 #: So many NULs at the end of a torn file are told as what they are.
 _ZEROS = 16
@@ -181,7 +179,10 @@ def describe_all(file: File, lost: Sequence[Lost]) -> tuple[tuple[Dropped, ...],
 def describe(file: File, start: int, end: int, reason: str) -> Dropped:
     """Return what is lost with a range."""
     keys = dict[bytes, None]()
-    commands, damaged = _count(file, start, end, keys)
+    if end == file.size and reason != "cut":
+        commands, damaged = _count_tail(file, start, keys)
+    else:
+        commands, damaged = _count(file, start, end, keys)
     if reason in ("torn", "damaged") and end == file.end and not file.at(max(start, end - _ZEROS), _ZEROS).strip(b"\0"):
         reason = "zeros"
     shown = tuple(keys)[:KEYS]
@@ -210,9 +211,17 @@ def _count(file: File, at: int, end: int, keys: dict[bytes, None]) -> tuple[int,
     return commands, damaged
 
 
+def _count_tail(file: File, at: int, keys: dict[bytes, None]) -> tuple[int, int]:
+    """Return the same of all that follows an offset, as `check` counts it."""
+    behind = Behind(at, KEYS + 1)
+    behind.read(file)
+    _name(behind.keys, keys)
+    return behind.commands, behind.broken + behind.torn
+
+
 def _is_command(file: File, start: int, end: int) -> bool:
     """Tell whether damaged bytes are the remains of a command."""
-    return _REMAINS.search(file.at(start, min(end - start, _SEEN))) is not None
+    return REMAINS.search(file.at(start, min(end - start, _SEEN))) is not None
 
 
 def _name(found: Sequence[bytes], keys: dict[bytes, None]) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from rdbkit.errors import Unsupported
 from rdbkit.source import Recognised
 from rdbkit.source.packing import packing_of
-from rdbkit.wire.cursor import Cursor
+from rdbkit.wire.cursor import Cursor, Readable
 
 #: Bytes read at a time.
 CHUNK = 1 << 18
@@ -35,6 +36,7 @@ class File:
 
     advance: Callable[[int], object] | None = None
     recognised: Recognised | None = None
+    packing: tuple[str, ...] = ()
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -111,6 +113,11 @@ class File:
                 raise OSError(5, "the file became shorter while it was read", self.path)
             yield piece
             start += len(piece)
+
+    @contextmanager
+    def reopen(self, offset: int, /) -> Iterator[Readable]:
+        """Give a reader of all from an offset on."""
+        yield _From(self, offset, self.end)
 
     def cursor(self, start: int, end: int | None = None) -> Cursor:
         """Return a cursor over a range."""

@@ -113,7 +113,7 @@ def test_annotations_are_refused_by_older_servers_only_if_one_is_named(face):
     assert codes(findings) == ["annotation-refused"]
     part = face("analysis.checking").Part(data)
     assert list(part.findings()) == []
-    assert str(part.target) == "redis:6.2.16"
+    assert str(part.target) == "redis:7.0.15"
 
 
 # -- what is told ------------------------------------------------------------------------------------------------------
