@@ -8,7 +8,7 @@ Only what can be seen is said: the error keeps its offset, and where nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rdbkit.errors import Corrupt, RdbkitError
 from rdbkit.rdb import spec
@@ -23,6 +23,8 @@ _LOOK = 1 << 18
 #: Strings that must be whole only with other line ends before that is believed, and how many are looked for.
 _SURE = 2
 _ENOUGH = 8
+#: CR that a packed string may miss.
+_MISSING = 12
 _HEAD = b"REDIS0009"
 _REPLACED = b"\xef\xbf\xbd"
 _KNOWN = frozenset(("checksum-mismatch", "text-copy", "nul-run", "needs-replay", "trailing-bytes", "empty"))
@@ -100,23 +102,26 @@ def _followed(data: bytes) -> int:
     """
     fixed, at = 0, 0
     while fixed < _ENOUGH:
-        end = _grown(data, at)
-        rows = _walk(data, end) if end > 0 else None
-        if rows is None:
+        found = _step(data, at)
+        if found is None:
             break
         fixed += 1
+        end, rows = found
         base = end - len(_HEAD)
         strings = [row[BODY_OFFSET] + base for row in rows if row[TYPE] == spec.STRING]
-        nearest = next((place for place in strings[:-ENTRIES:-1] if _leads_on(data, place)), -1)
-        if nearest < 0:
+        at = next((place for place in strings[: -ENTRIES - 1 : -1] if _step(data, place) is not None), -1)
+        if at < 0:
             break
-        at = nearest
     return fixed
 
 
-def _leads_on(data: bytes, at: int) -> bool:
-    end = _grown(data, at)
-    return end > 0 and _walk(data, end) is not None
+def _step(data: bytes, at: int) -> tuple[int, list[Entry]] | None:
+    """Return where a string ends if LF in it was CR LF, and the entries after it; None if it cannot be so."""
+    for end in _ends(data, at):
+        rows = _walk(data, end)
+        if rows is not None:
+            return end, rows
+    return None
 
 
 def _walk(data: bytes, at: int) -> list[Entry] | None:
@@ -131,26 +136,40 @@ def _walk(data: bytes, at: int) -> list[Entry] | None:
     return rows
 
 
-def _grown(data: bytes, at: int) -> int:
-    """Return where a string ends whose every LF was CR LF; -1: nowhere, or it has none."""
-    start, size = _raw(data[at : at + 9])
-    if size <= 0:
-        return -1
+def _ends(data: bytes, at: int) -> Iterator[int]:
+    """Yield where a string may end that misses CR: as long as its LF allow."""
+    start, size, packed = _header(data[at : at + 12])
     start += at
+    if size <= 0 or start >= len(data):
+        return
+    if packed:
+        # Some LF in packed data are numbers, and were never CR LF.
+        most = min(data.count(b"\n", start, start + size), _MISSING, size - 1)
+        yield from (start + size - missing for missing in range(1, most + 1))
+        return
     end = start + size // 2
     while end < start + size:
         had = end - start + data.count(b"\n", start, end)
         if had >= size:
-            return end if had == size else -1
+            yield from [end] if had == size else []
+            return
         end += max(1, (size - had) // 2)
-    return -1
 
 
-def _raw(head: bytes) -> tuple[int, int]:
-    """Return where the bytes of a string begin and how many there are said to be; -1 for one that is encoded."""
-    first = head[0] if head else 0xC0
+def _header(head: bytes) -> tuple[int, int, bool]:
+    """Return where the bytes of a string begin, how many there are said to be, and whether they are packed."""
+    packed = head[:1] == b"\xc3"
+    start, size = _length(head, int(packed))
+    if packed:
+        start, _ = _length(head, start)
+    return start, size, packed
+
+
+def _length(head: bytes, at: int) -> tuple[int, int]:
+    """Return where a length ends, and what it is; -1 for none."""
+    first = head[at] if at < len(head) else 0xC0
     if first < 0x40:
-        return 1, first
+        return at + 1, first
     if first < 0x80:
-        return 2, (first & 0x3F) << 8 | int.from_bytes(head[1:2], "big")
-    return (5, int.from_bytes(head[1:5], "big")) if first == 0x80 else (0, -1)
+        return at + 2, (first & 0x3F) << 8 | int.from_bytes(head[at + 1 : at + 2], "big")
+    return (at + 5, int.from_bytes(head[at + 1 : at + 5], "big")) if first == 0x80 else (at, -1)

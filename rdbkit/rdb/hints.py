@@ -16,7 +16,7 @@ HINTS = {
     "leading-bytes": "cut them off, into a new file: tail -c +N, where N is that offset plus 1",
     "foreign-format": "",
     "not-rdb": "check that this is the file you meant",
-    "needs-replay": "`rdbkit commands` lists its commands; of a single file, `rdbkit split` gives the RDB at its head",
+    "needs-replay": "`rdbkit commands` lists its commands; `rdbkit split` gives the RDB part of a single file",
     "trailing-bytes": "compare with the original: a sound file ends at its checksum",
     "torn-transfer": "the RDB itself is whole; what ends the transfer was lost on the way",
     "db-out-of-range": "load it with a larger `databases`, and tell rdbkit with --set databases=N",

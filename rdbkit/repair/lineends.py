@@ -4,8 +4,8 @@ r"""Undo what a copy in text mode did to the line ends of an AOF, where the leng
     LF became CR LF      *2 CR CR LF …           a CR goes from each line end
 
 In the first case a value can have held both LF and CR LF. Its length says how many of its line ends were CR LF: none
-and all can be restored, some of them cannot, and then the whole file is refused. Where a value could end in more than
-one place, what follows must fit one of them only.
+and all can be restored, some of them cannot, and then the whole file is refused. A value ends where what follows fits
+its own lengths; of several such places at the first one, if it is one of those that can be restored.
 
 The result is a temporary file without a name, which the policies then read in place of the damaged one.
 """
@@ -74,7 +74,7 @@ def _refusal(message: str, offset: int) -> Corrupt:
 
 def _shrink(damaged: File, out: BinaryIO) -> int:
     """Take the CR from each CR LF; refuse a file in which an LF has none. Return how many."""
-    places, held, at = 0, b"", 0
+    places, held, at, torn = 0, b"", 0, False
     for piece in damaged.pieces(0, damaged.size):
         data = held + piece
         # A CR at the end may belong to the LF of the next piece.
@@ -86,7 +86,10 @@ def _shrink(damaged: File, out: BinaryIO) -> int:
         out.write(data.replace(b"\r\n", b"\n"))
         places += found
         at += len(data)
-    out.write(held)
+        # Of CR CR at the end of a torn file the second one is not the file's own.
+        torn = data.endswith(b"\r")
+    if not torn:
+        out.write(held)
     return places
 
 
@@ -152,8 +155,9 @@ class _Growing:
             ends = [one for one, fit in zip(ends, fits) if fit and fit == max(fits)]
         if not ends:
             return self._rest(start, torn=self._is_torn(start, size))
+        # Of several the first: with any other the value would hold whole records that follow it.
         (end, missing, feeds), *others = ends
-        if others:
+        if others and missing not in (0, feeds):
             raise _refusal("where this value ends cannot be known", start)
         if missing not in (0, feeds):
             message = f"{missing} of the {feeds} in this value were CR LF: which of them cannot be known"

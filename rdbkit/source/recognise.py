@@ -30,10 +30,10 @@ LOOK = 1 << 20
 #: So many NUL bytes in a row are no part of a format.
 NULS = 16
 #: Characters of a line that a message quotes.
-_QUOTED = 40
+_QUOTED = 60
 
 _MAGIC = re.compile(rb"REDIS[0-9]{4}|VALKEY[0-9]{3}")
-_MAGIC_INSIDE = re.compile(rb"(?:REDIS00[01][0-9]|VALKEY0[0-9]{2})[\xfa\xfe\xff]")
+_MAGIC_INSIDE = re.compile(rb"(?:REDIS00[01][0-9]|VALKEY0[0-9]{2})[\x00-\x1f\xf0-\xff]")
 _COMMAND = re.compile(rb"\*(?:[0-9+\- \t\v\f]|\r?\n|\r?\Z)")
 _ANNOTATIONS = re.compile(rb"(?:#[^\n]*\n)*(?:\*[0-9]|#TS:[0-9])")
 _MANIFEST = re.compile(rb"(?:#[^\n]*\n)*file [^\n]+ (?:seq|type) ", re.IGNORECASE)
@@ -146,6 +146,8 @@ def rdb_as_text(head: bytes) -> str:
         return f"an RDB copied as text: bytes became UTF-8 replacement characters (EF BF BD): {_FOR_GOOD}"
     if mark in (b"\xc2", b"\xc3") and b"\x80" <= second <= b"\xbf":
         return "an RDB copied as text: its bytes were taken for Latin-1 and written as UTF-8"
+    if _FEED.search(head):
+        return "an RDB copied as text: LF became CR LF"
     first = _FIRST_AUX.search(head, 9, 24)
     if first is not None and head[9 : first.start()] != b"\xfa":
         made = head[9 : first.start()]
@@ -155,8 +157,6 @@ def rdb_as_text(head: bytes) -> str:
             what = "became question marks" if made == b"?" else "lost their highest bit"
             return f"an RDB copied as text: bytes above 127 {what}: {_FOR_GOOD}"
         return f"an RDB copied as text: the byte 0xfa after its magic became {made.hex(' ')}"
-    if _FEED.search(head):
-        return "an RDB copied as text: LF became CR LF"
     return ""
 
 
