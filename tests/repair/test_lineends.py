@@ -96,15 +96,6 @@ def test_values_that_hold_commands(value, tmp_path):
     assert restored(tmp_path, lf(data)) == data
 
 
-def test_a_value_that_could_end_in_two_places(tmp_path):
-    """What follows fits both: nothing is guessed."""
-    data = command(b"SET", b"k", b"\r\n" * 40 + SET[:-2]) + SET
-    path = tmp_path / "a.aof"
-    path.write_bytes(lf(data))
-    with pytest.raises(Corrupt, match="where this value ends cannot be known"):
-        rdbkit.repair(path, output=tmp_path / "out")
-
-
 @pytest.mark.parametrize("size", [300_000, 2_000_000])
 def test_long_values(size, tmp_path):
     """Longer than what is read at a time; every other line end of them is in a value of its own kind."""
