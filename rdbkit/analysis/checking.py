@@ -34,6 +34,7 @@ from rdbkit.source import Source, open_source
 from rdbkit.target import Target
 from rdbkit.wire.cursor import Cursor
 
+_DEFAULT_NAMES = {"dbfilename": b"dump.rdb", "appenddirname": b"appendonlydir", "appendfilename": b"appendonly.aof"}
 _FORMATS = {"rdb": "RDB", "aof": "commands", "empty": "empty", "unknown": "unknown"}
 
 
@@ -245,8 +246,26 @@ def _loads(found: AofSet | DataDir, where: str) -> Iterator[Finding]:
             continue
         if files:
             listed = ", then ".join(f"{text(file.name)} ({_described(file)})" for file in files)
-            message = f"with appendonly {'yes' if appendonly else 'no'} a server loads {listed}"
+            settings = [f"appendonly {'yes' if appendonly else 'no'}"]
+            names = _named(found, appendonly, files) if isinstance(found, DataDir) else []
+            message = f"with {' and '.join(settings + names)} a server loads {listed}"
+            if names:
+                message += f"; with another {' or '.join(name.split()[0] for name in names)} it does not see it"
             yield Finding("note", "loads", message, file=where)
+
+
+def _named(found: DataDir, appendonly: bool, files: tuple[AofFile, ...]) -> list[str]:
+    """Return the settings of names that a server needs for these files, where they are not the default."""
+    if not appendonly:
+        wanted = [("dbfilename", files[0].name)]
+    elif found.sets:
+        one = found.sets[0]
+        home = os.fsencode(os.path.basename(one.directory))  # noqa: PTH119  paths stay text here
+        wanted = [("appenddirname", home)] if one.directory != found.path else []
+        wanted.append(("appendfilename", one.prefix))
+    else:
+        wanted = [("appendfilename", files[0].name)]
+    return [f"{name} {text(value)}" for name, value in wanted if value != _DEFAULT_NAMES[name]]
 
 
 def _described(file: AofFile) -> str:

@@ -294,7 +294,7 @@ def _singles(directory: str, names: list[bytes]) -> tuple[list[AofFile], list[Ao
 def _remarks(found: DataDir) -> Iterator[Remark]:
     if found.rdbs and (found.sets or found.aofs):
         names = ", ".join(text(file.name) for file in found.rdbs)
-        yield Remark("note", "rdb-no-fallback", f"with appendonly yes a server loads the AOF; {names} is no fallback")
+        yield Remark("note", "rdb-no-fallback", f"with appendonly yes a server loads AOFs only; {names} is no fallback")
     elif found.rdbs:
         message = "no AOF: with appendonly yes a server starts empty, the RDB is no fallback"
         yield Remark("note", "rdb-only", message)
