@@ -357,6 +357,19 @@ def test_foreign_formats(recognised, face, data, words):
     assert caught.value.code == "foreign-format"
 
 
+@pytest.mark.parametrize("data", [gzip.compress(RDB)[:10], gzip.compress(RDB)[:9], b"\x1f\x8b\x08" + bytes(40)])
+def test_damage_to_a_packing_is_not_an_empty_file(recognised, face, data):
+    with pytest.raises(face.errors.RdbkitError) as caught:
+        recognised(data)
+    assert "gzip" in caught.value.message
+    for call in (face.rdbkit.open, face("analysis.checking").open_preamble):
+        what = data if call is face.rdbkit.open else face("source").open_source(data)
+        with pytest.raises(face.errors.RdbkitError) as caught:
+            call(what)
+        assert "gzip" in caught.value.message
+    assert "gzip" in face.rdbkit.check(data).findings[0].message
+
+
 def test_a_packed_archive(recognised):
     assert "tar archive" in recognised(gzip.compress(archive(tarred))).message
 

@@ -138,7 +138,9 @@ class Source:
         return True
 
     def recognise(self) -> Recognised:
-        """Return what the input is; ask before the first read()."""
+        """Return what the input is; ask before the first read(). Raises for a packing that gives nothing."""
+        if not self.peek and self._ahead.failure is not None:
+            raise self._ahead.failure
         if self._recognised is None:
             self._recognised = recognise(self.peek, self.start, self.look, self._last)
         return self._recognised

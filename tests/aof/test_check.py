@@ -425,3 +425,16 @@ def test_names_that_are_not_the_default_are_said(face, tmp_path, home, prefix, w
     assert told[0].startswith(words)
     assert ("it does not see it" in told[0]) == (" and " in words)
     assert told[1].startswith("with appendonly no and dbfilename other.rdb a server loads other.rdb")
+
+
+@pytest.mark.parametrize("size", [16, 300, 600_000])
+@pytest.mark.parametrize("before", [SET * 3, SET[:-3], b"*3\r\n$3\r\n"])
+def test_nul_bytes_in_the_middle(face, before, size):
+    """Their place and number are said, wherever in a command they begin."""
+    _, findings = checked(face, before + bytes(size) + SET * 3)
+    found = next(finding for finding in findings if finding.severity == "error")
+    assert found.code == "bad-aof"
+    # Of those that begin inside of a value, the first ones may be taken for a part of it.
+    told = re.search(r"a run of (\d+) NUL bytes at offset (\d+)", found.message)
+    assert told is not None
+    assert (int(told[1]), int(told[2])) == (size, len(before))
