@@ -86,7 +86,7 @@ def repair(
             result, _reserved(path, found, members), directory=found is not None, force=force or output is None
         )
     with ExitStack() as stack:
-        jobs = [Job(stack.enter_context(_opened(member, in_place)), member) for member in members]
+        jobs = [Job(stack.enter_context(_opened(member, policy, in_place)), member) for member in members]
         goal = target or _assumed(members, found is not None)
         alone = jobs[0] if policy == "keep-most" and found is None else None
         if alone is not None:
@@ -150,8 +150,11 @@ def _text(name: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
-def _opened(member: AofFile, in_place: bool) -> File:
-    """Open a file; where its line ends were converted, as it was before that. Raises what it is, if it is no AOF."""
+def _opened(member: AofFile, policy: str, in_place: bool) -> File:
+    """Open a file; where its line ends were converted, to keep most of it as it was before that.
+
+    Raises what it is, if it is no AOF.
+    """
     file = File(member.path)
     try:
         with open_source(member.path) as source:
@@ -159,7 +162,7 @@ def _opened(member: AofFile, in_place: bool) -> File:
         if member.role == "single":
             _refuse(found, packing)
         file.recognised = found
-        if found.kind != "line-ends":
+        if found.kind != "line-ends" or policy != "keep-most":
             return file
         if in_place:
             message = "restoring line ends gives a new file: leave out --in-place"

@@ -151,6 +151,16 @@ def test_not_in_place(tmp_path):
     assert path.read_bytes() == lf(SET)
 
 
+def test_other_policies_do_as_other_programs(tmp_path):
+    path = tmp_path / "a.aof"
+    path.write_bytes(lf(SET))
+    rdbkit.repair(path, output=tmp_path / "out", policy="fix")
+    assert (tmp_path / "out").read_bytes() == b""
+    with pytest.raises(Corrupt) as caught:
+        rdbkit.repair(path, policy="server", dry_run=True)
+    assert caught.value.code == "server-refuses"
+
+
 def test_a_file_of_a_set(tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "a.aof.1.incr.aof").write_bytes(lf(SET * 2))
