@@ -19,6 +19,8 @@ class RdbkitError(Exception):
     """Base of every error that the bytes of an input can cause; never raised itself."""
 
     code = "error"
+    hint = ""
+    """What to do next, where that does not follow from the code."""
 
     def __init__(
         self,

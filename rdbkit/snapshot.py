@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Literal, Protocol, Self
 
 from rdbkit.entry import Entry, Record
 from rdbkit.errors import Corrupt, LimitExceeded, RdbkitError, Unsupported
-from rdbkit.rdb import ahead, encoding, limits, spec, walker
+from rdbkit.rdb import ahead, cause, encoding, limits, spec, walker
 from rdbkit.rdb.body import Body
 from rdbkit.rdb.check import CHECKED_RECORDS, RecordChecks, whole_value
 from rdbkit.rdb.compressed import Evidence
@@ -46,6 +46,8 @@ _LONG_KEYS = 20
 _TAIL_SEEN = 64
 #: What is wrong with values is remembered for the first so many; all are counted.
 _PROBLEMS = 100
+#: So much of what follows is read: no server reads any of it.
+_TAIL_READ = 1 << 26
 
 #: What is read of a snapshot, unless the caller says otherwise.
 DEFAULT_PLAN = Plan(level=walker.SHAPE, retain=True)
@@ -66,11 +68,20 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """Bytes behind the end of the RDB: how many, and what they look like (source.classify_tail)."""
+    """Bytes after the end of the RDB: how many, and what they look like (source.classify_tail).
+
+    `cut`: there are more, of which there is no telling without unpacking or waiting for all of them.
+    """
 
     kind: str
     size: int
     offset: int
+    cut: bool = False
+
+    @property
+    def count(self) -> str:
+        """The size for a message."""
+        return f"{'at least ' if self.cut else ''}{self.size} bytes"
 
 
 class MemoryModel(Protocol):
@@ -163,6 +174,7 @@ class Snapshot:
         self.problems: list[RdbkitError] = []
         self.problem_count = 0
         self._checks = RecordChecks(settings)
+        self._last: list[walker.Entry] = []
         update = crc64.update() if verify else None
         self.cursor = Cursor(source=source, base=source.start, update=update)
         self.walker = Walker(self.cursor, plan or DEFAULT_PLAN, verify=verify)
@@ -443,15 +455,33 @@ class Snapshot:
                 finally:
                     self._collect()
                 self._count(batch)
+                if batch:
+                    self._last = batch[-cause.ENTRIES :]
                 if batch or self._records:
                     yield batch
                 if self._failure is not None:
                     raise self._failure
             self._finish()
         except RdbkitError as error:
+            found = cause.explained(error, self._bytes_at, self.source.start, self._last)
             # Asked once more, a damaged file must not look like one that is at its end.
-            self._failure = error
-            raise
+            self._failure = found
+            if found is error:
+                raise
+            raise found from error
+
+    def _bytes_at(self, offset: int, size: int) -> bytes:
+        """Return bytes from an offset on, as far as they are at hand: in the window, or by a second reading."""
+        cursor, source = self.cursor, self.source
+        if cursor.base <= offset <= cursor.base + cursor.end:
+            at = offset - cursor.base
+            found = cursor.data[at : min(cursor.end, at + size)]
+            if len(found) == size or not source.seekable:
+                return found
+        if not source.seekable or offset < source.start:
+            return b""
+        with source.reopen(offset) as again:
+            return again.look(size)
 
     def _count(self, batch: list[walker.Entry]) -> None:
         numbers = [row[1] for row in batch]
@@ -486,26 +516,36 @@ class Snapshot:
         while cursor.end - cursor.pos < _TAIL_SEEN and cursor.more(_TAIL_SEEN):
             pass
         first = cursor.take(min(_TAIL_SEEN, cursor.end - cursor.pos))
-        while not cursor.at_end():
+        zeros = not first.strip(b"\0")
+        while cursor.tell() - self.end < _TAIL_READ and not cursor.at_end():
+            zeros = zeros and not cursor.data[cursor.pos : cursor.end].strip(b"\0")
             cursor.pos = cursor.end
         size = cursor.tell() - self.end
+        cut = size >= _TAIL_READ and not cursor.at_end()
+        if cut and cursor.size >= 0:
+            size, cut = cursor.size - self.end, False
         if not size and self.source.trailing:
             first, size = self.source.trailing
+            cut = size >= _TAIL_READ
+            zeros = not first.strip(b"\0")
         if size:
-            self.tail = Tail(classify_tail(first, size, self.source.mark), size, self.end)
+            kind = classify_tail(first, size, self.source.mark)
+            if kind == "zeros" and not zeros:
+                kind = "zeros, then other bytes"
+            self.tail = Tail(kind, size, self.end, cut)
             self._judge(self.tail)
 
     def _judge(self, tail: Tail) -> None:
         if tail.kind == "AOF commands":
             raise Unsupported(
-                f"an AOF with an RDB preamble: {tail.size} bytes of commands follow, and its state needs replay",
+                f"an AOF with an RDB preamble: {tail.count} of commands follow, and its state needs replay",
                 offset=tail.offset,
                 code="needs-replay",
             )
         # Where no checksum vouches for it, a stray end mark in the middle of a file looks just like this.
         if self.checksum != "good" and tail.kind not in ("replication mark", "nothing"):
             raise Corrupt(
-                f"{tail.size} bytes ({tail.kind}) follow the end of an RDB whose checksum is {self.checksum}: "
+                f"{tail.count} ({tail.kind}) follow the end of an RDB whose checksum is {self.checksum}: "
                 "keys may be hidden in them",
                 offset=tail.offset,
                 code="trailing-bytes",
@@ -550,7 +590,7 @@ def open(  # noqa: A001  rdbkit.open is to be called by that name
         raise ValueError(f'on_damage is "skip" or "stop", not {on_damage!r}')
     source = open_source(what)
     try:
-        refuse_aof(source)
+        refuse_others(source)
         goal = Target.parse(target) if isinstance(target, str) else target
         if max_item is not None:
             plan = changed(plan or DEFAULT_PLAN, max_item=max_item)
@@ -607,9 +647,20 @@ def item_limits(target: Target) -> tuple[int, int, int, int]:
     return of(target, spec.HASH), of(target, spec.SET), of(target, spec.ZSET_2), of(target, spec.LIST)
 
 
-def refuse_aof(source: Source) -> None:
-    """Say what an append-only file is, instead of calling it a damaged RDB."""
-    if source.peek.startswith((b"*", b"#TS:", b"file ")):
-        raise Unsupported(
-            "an append-only file, not an RDB: its state needs replay", offset=source.start, code="needs-replay"
-        )
+def refuse_others(source: Source) -> None:
+    """Say what an input is that is no RDB, instead of calling it a damaged one."""
+    found = source.recognise()
+    if found.kind in ("aof", "manifest"):
+        what = "an append-only file" if found.kind == "aof" else "the manifest of an append-only file"
+        raise Unsupported(f"{what}, not an RDB: its state needs replay", offset=source.start, code="needs-replay")
+    if found.kind != "rdb":
+        raise found.error()
+
+
+def target_of_head(path: str, settings: dict[str, str] | None = None) -> Target | None:
+    """Return the server that wrote the RDB with which a file begins; None where that cannot be read."""
+    try:
+        with open_source(path) as source:
+            return Snapshot(source, settings=settings, verify=False).target
+    except RdbkitError:
+        return None

@@ -13,6 +13,7 @@ from typing import Any
 
 from rdbkit import snapshot as snapshots
 from rdbkit.analysis.duplicates import KeyNames
+from rdbkit.analysis.slotcheck import SlotCheck
 from rdbkit.entry import Entry
 from rdbkit.errors import LimitExceeded, RdbkitError, Truncated
 from rdbkit.rdb import spec, walker
@@ -77,6 +78,7 @@ class Check:
         self.counts: Counter[str] = Counter()
         self._records = RecordChecks(settings)
         self._modules: set[str] = set()
+        self._slots_seen = SlotCheck()
 
     @property
     def checksum(self) -> str:
@@ -124,6 +126,8 @@ class Check:
         for batch in self._watched(snapshot):
             yield from self._pending_records()
             names.add(batch)
+            if not self._slots_seen.idle:
+                yield from self._slots_seen.feed(batch)
             for row in batch:
                 self.keys += 1
                 due = row[walker.EXPIRES_AT]
@@ -203,14 +207,19 @@ class Check:
     def _pending_records(self) -> Iterator[Finding]:
         assert self.snapshot is not None
         for record in self.snapshot.take_records():
-            if record[1] == walker.LONG_KEY:
-                error, expires = record[2]
+            offset, kind, payload = record
+            if kind == spec.SLOT_INFO:
+                yield from self._slots_seen.announce(offset, *payload)
+            elif kind == spec.AUX and payload[0] == b"slot-info":
+                yield from self._slots_seen.text(offset, payload[1])
+            elif kind == walker.LONG_KEY:
+                error, expires = payload
                 self.keys += 1
                 self.unreadable += 1
                 self.expires += expires
                 yield replace(Finding.of(error), severity="warning")
             for severity, code, message in self._records.problems(record, self.snapshot.templates):
-                yield Finding(severity, code, message, record[0])
+                yield Finding(severity, code, message, offset)
 
     # -- the sums --------------------------------------------------------------------------------------------------
 
@@ -240,11 +249,12 @@ class Check:
                 )
                 # Up to 3.2 a server counted expired keys that it then left out.
                 yield Finding("note" if self.snapshot.version < 8 else "warning", "resizedb", message, db=db)
+        yield from self._slots_seen.finish()
         yield from self._framing(self.snapshot)
         tail = self.snapshot.tail
         if tail is not None:
             severity = "note" if tail.kind == "replication mark" else "warning"
-            yield Finding(severity, "trailing-bytes", f"{tail.size} bytes behind the end: {tail.kind}", tail.offset)
+            yield Finding(severity, "trailing-bytes", f"{tail.count} after the end: {tail.kind}", tail.offset)
 
     def _framing(self, snapshot: Snapshot) -> Iterator[Finding]:
         """Yield how a replication transfer differs from what it announced."""

@@ -12,7 +12,6 @@ but permission to read is needed.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +25,7 @@ from rdbkit.aof.check import AofCheck
 from rdbkit.aof.layout import AofFile, AofSet, DataDir, Found, find, would_load
 from rdbkit.aof.reader import has_preamble
 from rdbkit.aof.sets import Remark, text
+from rdbkit.aof.startup import starts_empty
 from rdbkit.errors import RdbkitError, Unsupported
 from rdbkit.rdb.check import Finding
 from rdbkit.rdb.walker import MAX_ITEM
@@ -34,7 +34,7 @@ from rdbkit.source import Source, open_source
 from rdbkit.target import Target
 from rdbkit.wire.cursor import Cursor
 
-_COMMANDS = re.compile(rb"\*|(?:#[^\n]*\n)*(?:\*[0-9]|#TS:[0-9])")
+_DEFAULT_NAMES = {"dbfilename": b"dump.rdb", "appenddirname": b"appendonlydir", "appendfilename": b"appendonly.aof"}
 _FORMATS = {"rdb": "RDB", "aof": "commands", "empty": "empty", "unknown": "unknown"}
 
 
@@ -43,13 +43,9 @@ def target_of(found: Found, given: Target | None = None, settings: dict[str, str
     if given is not None:
         return given.with_settings(settings) if settings else given
     files = [found] if isinstance(found, AofFile) else list(found.files) if isinstance(found, AofSet) else []
-    for file in files[:1]:
-        if file.format == "rdb":
-            try:
-                with Snapshot(open_source(file.path), settings=settings, verify=False) as snapshot:
-                    return snapshot.target
-            except RdbkitError:
-                break
+    head = snapshots.target_of_head(files[0].path, settings) if files and files[0].format == "rdb" else None
+    if head is not None:
+        return head
     target = Target.of_aof(manifest=isinstance(found, AofSet))
     return target.with_settings(settings) if settings else target
 
@@ -87,15 +83,10 @@ class Preamble(Snapshot):
 
 def open_preamble(source: Source, *, in_set: bool = False, **options: Any) -> Preamble:
     """Return the RDB with which a source begins; `in_set`: a server would execute whatever follows it."""
-    snapshots.refuse_aof(source)
+    snapshots.refuse_others(source)
     snapshot = Preamble(source, **options)
     snapshot.in_set = in_set
     return snapshot
-
-
-def holds_commands(peek: bytes) -> bool:
-    """Tell by a file's first bytes whether it is a log of commands."""
-    return _COMMANDS.match(peek) is not None
 
 
 class Part(Check):
@@ -151,12 +142,20 @@ class Part(Check):
         with ExitStack() as stack:
             stack.callback(self.source.close)
             peek = self.source.peek
-            if self.in_set and not peek and self.source.file_size == 0:
+            if not peek and self.source.file_size == 0 and (self.in_set or self._starts_empty()):
                 self.is_empty = self.complete = True
-            elif peek and not has_preamble(peek) and (self.must_be_commands or holds_commands(peek)):
+            elif peek and not has_preamble(peek) and self._is_log(self.source):
                 yield from self._plain(self.source)
             else:
                 yield from self._all()
+
+    def _starts_empty(self) -> bool:
+        return isinstance(self.what, str) and starts_empty(self.what, self.options.get("target"))
+
+    def _is_log(self, source: Source) -> bool:
+        """Tell whether a file is to be read as commands: it holds some, or a server would take it for such a file."""
+        found = source.recognise()
+        return found.holds_commands or (self.must_be_commands and found.kind in ("unknown", "damaged", "manifest"))
 
     def _open(self) -> Snapshot:
         assert self.source is not None
@@ -247,8 +246,26 @@ def _loads(found: AofSet | DataDir, where: str) -> Iterator[Finding]:
             continue
         if files:
             listed = ", then ".join(f"{text(file.name)} ({_described(file)})" for file in files)
-            message = f"with appendonly {'yes' if appendonly else 'no'} a server loads {listed}"
+            settings = [f"appendonly {'yes' if appendonly else 'no'}"]
+            names = _named(found, appendonly, files) if isinstance(found, DataDir) else []
+            message = f"with {' and '.join(settings + names)} a server loads {listed}"
+            if names:
+                message += f"; with another {' or '.join(name.split()[0] for name in names)} it does not see it"
             yield Finding("note", "loads", message, file=where)
+
+
+def _named(found: DataDir, appendonly: bool, files: tuple[AofFile, ...]) -> list[str]:
+    """Return the settings of names that a server needs for these files, where they are not the default."""
+    if not appendonly:
+        wanted = [("dbfilename", files[0].name)]
+    elif found.sets:
+        one = found.sets[0]
+        home = os.fsencode(os.path.basename(one.directory))  # noqa: PTH119  paths stay text here
+        wanted = [("appenddirname", home)] if one.directory != found.path else []
+        wanted.append(("appendfilename", one.prefix))
+    else:
+        wanted = [("appendfilename", files[0].name)]
+    return [f"{name} {text(value)}" for name, value in wanted if value != _DEFAULT_NAMES[name]]
 
 
 def _described(file: AofFile) -> str:

@@ -8,13 +8,13 @@ there is, not exactly what. The work is bounded by a multiple of the bytes behin
 from __future__ import annotations
 
 import re
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from rdbkit.aof.distinct import Distinct
 from rdbkit.aof.resp import END, LOADER, RECORD, Resp
 from rdbkit.aof.table import arity_fits, keys_of, spec_of
-from rdbkit.source import Source
-from rdbkit.wire.cursor import Cursor
+from rdbkit.wire.cursor import Cursor, Readable
 
 #: Bytes of each argument that are kept.
 KEEP = 128
@@ -22,6 +22,9 @@ KEEP = 128
 NAMED = 10
 _BATCH = 512
 _START = re.compile(rb"\*[1-9][0-9]{0,8}\r\n\$[1-9][0-9]?\r\n[A-Za-z]")
+#: What makes bytes that cannot be read the remains of a command, and how far they are looked through for that.
+REMAINS = re.compile(rb"[$*][0-9]|\r\n")
+_SEEN = 1 << 12
 #: Longer than what _START matches.
 _OVERLAP = 32
 #: Bytes read again and again, as multiples of the whole, before the rest is left uncounted.
@@ -29,21 +32,35 @@ _REREAD = 3
 _FREE = 1 << 26
 
 
+class Again(Protocol):
+    """What can be read once more from an offset on: a Source."""
+
+    @property
+    def packing(self) -> tuple[str, ...]:
+        """As Source.packing."""
+
+    def reopen(self, offset: int, /) -> AbstractContextManager[Readable]:
+        """Return another reader."""
+
+
 class Behind:
     """Counts what stands from an offset to the end; `read` it first.
 
     `commands` complete, of which `keys` names the first ten keys and `distinct` counts them all; `torn`: there is an
-    incomplete one too; `damaged`: something was skipped, so the counts are estimates.
+    incomplete one too; `damaged`: something was skipped, so the counts are estimates; `broken`: how many stretches of
+    it are the remains of commands.
     """
 
-    def __init__(self, offset: int) -> None:
+    def __init__(self, offset: int, named: int = NAMED) -> None:
         self.offset = offset
+        self.named = named
         self.end = offset
         self.commands = 0
         self.keys: list[bytes] = []
         self.distinct = Distinct()
         self.torn = False
         self.damaged = False
+        self.broken = 0
         self._spent = 0
 
     @property
@@ -51,7 +68,7 @@ class Behind:
         """How many bytes there are."""
         return self.end - self.offset
 
-    def read(self, source: Source) -> None:
+    def read(self, source: Again) -> None:
         """Read a source again from the offset on. Raises Passed where that is a pipe, and what reading raises."""
         at = self.offset
         first = True
@@ -89,7 +106,18 @@ class Behind:
             self._name(resp.args if resp.problem[1] > resp.start else [])
         else:
             self.damaged = True
+            self.broken += self._is_broken(cursor, resp.start)
         return resp.start
+
+    @staticmethod
+    def _is_broken(cursor: Cursor, start: int) -> bool:
+        """Tell whether damaged bytes are the remains of a command, and not something that got in between."""
+        at = start - cursor.base
+        if at < 0:
+            return True
+        found = _START.search(cursor.data, at + 1, cursor.end)
+        end = min(cursor.end if found is None else found.start(), at + _SEEN)
+        return REMAINS.search(cursor.data, at, end) is not None
 
     def _is_command(self, resp: Resp) -> bool:
         """Read one record; count it if it is a command."""
@@ -112,8 +140,8 @@ class Behind:
         keys = keys_of(args)
         if keys:
             self.distinct.add(keys)
-            if len(self.keys) < NAMED:
-                self.keys += [key for key in dict.fromkeys(keys) if key not in self.keys][: NAMED - len(self.keys)]
+            if len(self.keys) < self.named:
+                self.keys += [key for key in dict.fromkeys(keys) if key not in self.keys][: self.named - len(self.keys)]
 
     def _find(self, cursor: Cursor) -> bool:
         """Put a cursor where the next command may start; False at the end."""

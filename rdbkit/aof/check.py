@@ -29,7 +29,9 @@ from rdbkit.aof.loading import Loading, Start, shown
 from rdbkit.aof.resp import CHECKER, ERROR, Resp
 from rdbkit.errors import RdbkitError
 from rdbkit.rdb.check import Finding
+from rdbkit.rdb.hints import TORN_AOF
 from rdbkit.source import Source
+from rdbkit.source.recognise import NUL_CAUSES
 from rdbkit.target import Target
 from rdbkit.wire.cursor import Cursor
 
@@ -120,6 +122,9 @@ class AofCheck(Loading):
         if self.problem is None:
             message = "the file ends inside a transaction (MULTI without EXEC)"
             return Finding("error", "open-transaction", message, self.multi, self.db)
+        head = self.source.recognise() if self.resp.start == self.source.start else None
+        if head is not None and head.code and head.kind != "unknown":
+            return Finding("error", head.code, head.message, head.offset, self.db)
         what, offset, _, _ = self.problem
         # Where not even the record's own header is whole, these are the arguments of the one before.
         args = self.resp.args if offset > self.resp.start else []
@@ -127,10 +132,33 @@ class AofCheck(Loading):
             name = f" ({shown(args[0])})" if args else ""
             inside = "" if self.multi is None else f" inside the transaction from offset {self.multi}"
             message = f"the file ends in the middle of a command{name}{inside}"
-            return Finding("error", "truncated", message, self.resp.start, self.db, self.key_of(args))
-        return Finding(
-            "error", "bad-aof", "not a command, where one should start or go on", offset, self.db, self.key_of(args)
-        )
+            key = self.key_of(args)
+            return Finding("error", "truncated", message, self.resp.start, self.db, key, advice=TORN_AOF)
+        run = self._nul_run(offset)
+        message = run or "not a command, where one should start or go on"
+        return Finding("error", "bad-aof", message, offset, self.db, self.key_of(args))
+
+    def _nul_run(self, offset: int) -> str:
+        """Describe the NUL bytes at an offset where a command should be; "" if there are too few."""
+        if not self.source.seekable:
+            return ""
+        before = min(offset - self.source.start, _SOME_ZEROS << 8)
+        count = first = 0
+        with self.source.reopen(offset - before) as again:
+            head = again.look(before + 1)
+            if head[before:] != b"\0":
+                head = b""
+            first = offset - before + len(head.rstrip(b"\0"))
+            at = offset - before
+            while head and (piece := again.read(1 << 18)):
+                at += len(piece)
+                if at > first and (rest := piece[max(0, first - at + len(piece)) :].lstrip(b"\0")):
+                    at -= len(rest)
+                    break
+            count = at - first
+        if count < _SOME_ZEROS:
+            return ""
+        return f"a run of {count} NUL bytes at offset {first}, where a command should start or go on: {NUL_CAUSES}"
 
     def _zeros(self) -> tuple[int, int] | None:
         """Return where the NULs at the file's end begin, if they are what is wrong with it, and how many there are."""
@@ -205,6 +233,8 @@ class AofCheck(Loading):
     def _count_lost(self, cut: int) -> str:
         if not self.source.seekable:
             return "losing what cannot be told of a pipe"
+        if cut == self.source.start and self.source.recognise().kind == "line-ends":
+            return "losing all of it"
         behind = Behind(cut)
         try:
             behind.read(self.source)
@@ -217,8 +247,12 @@ def _losing(behind: Behind) -> str:
     """Return "losing 2 commands and a torn one (30 bytes; keys 'a', 'b')"."""
     about = "about " if behind.damaged else ""
     parts = [f"{about}{behind.commands} command{'' if behind.commands == 1 else 's'}"] if behind.commands else []
+    if behind.broken:
+        damaged = f"{behind.broken} damaged" if behind.broken > 1 else "a damaged" if parts else "one damaged"
+        what = "one" if parts else "command"
+        parts.append(f"{damaged} {what}{'' if behind.broken == 1 else 's'}")
     parts += ["a torn one" if parts else "one torn command"] if behind.torn else []
-    lost = " and ".join(parts) or "no command"
+    lost = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] if parts else "no command"
     names = ", ".join(map(shown, behind.keys))
     number = behind.distinct.result()
     more = f" and {number.number - len(behind.keys)} more" if number.number > len(behind.keys) else ""

@@ -18,12 +18,13 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from rdbkit.aof.manifest import looks_like_manifest
 from rdbkit.aof.sets import (
+    BYPRODUCT,
     MEMBER,
     SUFFIX,
     TEMPORARY,
@@ -35,6 +36,7 @@ from rdbkit.aof.sets import (
     is_file,
     load_set,
     look,
+    some,
     text,
 )
 from rdbkit.errors import Unsupported
@@ -153,20 +155,35 @@ def _is_data(head: bytes) -> bool:
 # -- a directory -------------------------------------------------------------------------------------------------------
 
 
-def _scan(directory: str) -> tuple[list[bytes], list[bytes]]:
-    """Return the names of the regular files in a directory, and of the directories; links are followed."""
-    files, directories = [], []
+def _scan(directory: str) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """Return the names of the regular files in a directory, of the directories, and of what repairs put there.
+
+    Links are followed.
+    """
+    files, directories, byproducts = [], [], []
     with os.scandir(directory) as entries:
         for entry in entries:
-            if entry.is_file():
-                files.append(os.fsencode(entry.name))
+            name = os.fsencode(entry.name)
+            if BYPRODUCT.fullmatch(name):
+                byproducts.append(name)
+            elif entry.is_file():
+                files.append(name)
             elif entry.is_dir():
-                directories.append(os.fsencode(entry.name))
-    return sorted(files), sorted(directories)
+                directories.append(name)
+    return sorted(files), sorted(directories), sorted(byproducts)
+
+
+def _ignored(names: Iterable[bytes]) -> list[Remark]:
+    """Return what is to be said of the by-products of repairs."""
+    listed = list(names)
+    if not listed:
+        return []
+    shown = some(map(text, listed))
+    return [Remark("note", "by-products", f"put here by rdbkit, and ignored in a directory: {shown}")]
 
 
 def _directory(path: str, keep_errors: bool) -> Found:
-    names, directories = _scan(path)
+    names, directories, byproducts = _scan(path)
     own = list(_sets(path, names, keep_errors))
     claimed = set[bytes]().union(*(_claimed(one, names) for one in own))
     loose = [name for name in names if name not in claimed]
@@ -176,23 +193,29 @@ def _directory(path: str, keep_errors: bool) -> Found:
     for name in directories:
         inner = _join(path, name)
         try:
-            below += _sets(inner, _scan(inner)[0], keep_errors, path)
+            inside, _, more = _scan(inner)
+            sets = list(_sets(inner, inside, keep_errors, path))
         except PermissionError as error:
             if error.filename != inner:
                 raise
             shut[name] = error
+            continue
+        below += sets
+        byproducts += [name + b"/" + one for one in more] if sets else []
+    remarks = _ignored(byproducts)
     if len(own) == 1 and not (rdbs or aofs or below):
-        return own[0]
+        return replace(own[0], warnings=(*own[0].warnings, *remarks))
     if not (own or rdbs or aofs or below):
         if shut:
             raise next(iter(shut.values()))
-        raise Unsupported("no RDB, AOF or AOF set in this directory", code="nothing-found")
-    sets = (*own, *below)
+        ignored = f" ({remarks[0].message})" if remarks else ""
+        raise Unsupported(f"no RDB, AOF or AOF set in this directory{ignored}", code="nothing-found")
+    sets = [*own, *below]
     taken_in = {file.path for one in sets for file in one.files}
     kept = tuple(file for file in aofs if file.path not in taken_in)
     temporary = tuple(name for name in loose if TEMPORARY.fullmatch(name))
-    remarks = [Remark("warning", "unreadable", f"no permission to look into {text(name)}", name) for name in shut]
-    found = DataDir(path, tuple(rdbs), kept, sets, temporary, ())
+    remarks += [Remark("warning", "unreadable", f"no permission to look into {text(name)}", name) for name in shut]
+    found = DataDir(path, tuple(rdbs), kept, tuple(sets), temporary, ())
     return replace(found, warnings=(*remarks, *_remarks(found)))
 
 
@@ -271,7 +294,7 @@ def _singles(directory: str, names: list[bytes]) -> tuple[list[AofFile], list[Ao
 def _remarks(found: DataDir) -> Iterator[Remark]:
     if found.rdbs and (found.sets or found.aofs):
         names = ", ".join(text(file.name) for file in found.rdbs)
-        yield Remark("note", "rdb-no-fallback", f"with appendonly yes a server loads the AOF; {names} is no fallback")
+        yield Remark("note", "rdb-no-fallback", f"with appendonly yes a server loads AOFs only; {names} is no fallback")
     elif found.rdbs:
         message = "no AOF: with appendonly yes a server starts empty, the RDB is no fallback"
         yield Remark("note", "rdb-only", message)

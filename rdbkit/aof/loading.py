@@ -12,6 +12,7 @@ Sources: aof.c of the BSD-licensed Valkey 8; recorded starts of Redis 7.0.15 and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from rdbkit.aof.resp import ERROR, LOADER, LOADER_LINE, OLD_LOADER_LINE, RECORD, Problem, Resp
@@ -66,6 +67,14 @@ def shown(name: bytes) -> str:
     """Return a name for a message."""
     text = name[:_SHOWN].decode("utf-8", "backslashreplace")
     return f"'{text}'" + ("…" if len(name) > _SHOWN else "")
+
+
+def annotated(target: Target) -> Target:
+    """Return the server to be assumed, in place of this one, for a file that holds annotations."""
+    if Ways.of(target).annotations:
+        return target
+    found = Target.of("redis", (7, 0, 15), allocator=target.allocator, now=target.now)
+    return replace(found, origin="assumed for an AOF with timestamps, which Redis 7.0 and newer write")
 
 
 class Loading:
@@ -131,7 +140,7 @@ class Loading:
             if args.__class__ is bytes:
                 self.annotations += 1
                 if not self.ways.annotations:
-                    yield from self._refused_annotation(offset)
+                    yield from self._annotation(offset)
                 continue
             role, row = known.get(args[0]) or self._learn(args[0])
             if role:
@@ -216,9 +225,13 @@ class Loading:
         message = f"{shown(args[0])} with {len(args) - 1} arguments: a server does not look, and may crash"
         return Finding("error", "bad-arity", message, offset, self.db, self.key_of(args))
 
-    def _refused_annotation(self, offset: int) -> Iterator[Finding]:
-        # An assumed server is no reason to call a file damaged that a later one loads.
-        if self.target.origin == "given" and self.refused is None:
+    def _annotation(self, offset: int) -> Iterator[Finding]:
+        """Deal with a line that the target does not know; where it was only assumed, a server that does wrote it."""
+        if self.target.origin != "given":
+            self.target = annotated(self.target)
+            self.ways = Ways.of(self.target)
+            self.resp.line = LOADER_LINE
+        elif self.refused is None:
             self.refused = f"it does not know the annotation at offset {offset}"
             yield Finding("error", "annotation-refused", f"{self.target} refuses lines that begin with #", offset)
 

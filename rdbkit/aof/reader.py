@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from rdbkit.aof.resp import ERROR, LOADER, RECORD, Resp
 from rdbkit.errors import Corrupt, RdbkitError, Truncated
+from rdbkit.rdb.hints import TORN_AOF
 from rdbkit.rdb.walker import Plan, Walker
 from rdbkit.source import Source
 from rdbkit.wire import crc64
@@ -125,5 +126,7 @@ class AofReader:
         assert self.resp.problem is not None
         what, offset, _, _ = self.resp.problem
         if what in ("short", "eof"):
-            return Truncated("the file ends in the middle of a command", offset=self.resp.start)
+            torn = Truncated("the file ends in the middle of a command", offset=self.resp.start)
+            torn.hint = TORN_AOF
+            return torn
         return Corrupt("not a command, where one should start or go on", offset=offset, code="bad-aof")

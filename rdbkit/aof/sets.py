@@ -26,6 +26,10 @@ SUFFIX = b".manifest"
 MEMBER = re.compile(rb"(?P<prefix>.+)\.(?P<seq>[0-9]+)\.(?:base\.(?:rdb|aof)|incr\.aof)", re.DOTALL)
 #: Files that a server is about to rename, or left behind when it was stopped.
 TEMPORARY = re.compile(rb"temp-(?:.+\.(?:manifest|incr)|rewriteaof-.*\.aof|[0-9.-]+\.rdb)", re.DOTALL)
+#: What rdbkit itself puts beside a file: results, backups, what was dropped, and what was not finished.
+BYPRODUCT = re.compile(
+    rb".+\.(?:bak-[0-9]+|dropped(?:-[0-9]+)?(?:\.jsonl)?|repaired|partial)|\..+\.rdbkit-.+", re.DOTALL
+)
 #: Bytes that tell what a file is.
 HEAD = 64
 _ROLES = {"b": "base", "i": "incr", "h": "history"}
@@ -311,14 +315,15 @@ def _of_names(found: AofSet) -> Iterator[Remark]:
 def _of_rest(found: AofSet) -> Iterator[Remark]:
     there = [text(file.name) for file in found.history if file.format != "missing"]
     if found.files and there:
-        yield Remark("note", "history", f"not loaded, deleted after the load: {_some(there)}")
+        yield Remark("note", "history", f"not loaded, deleted after the load: {some(there)}")
     if found.stray and found.files:
-        yield Remark("note", "stray-files", f"not listed, so ignored: {_some(map(text, found.stray))}")
+        yield Remark("note", "stray-files", f"not listed, so ignored: {some(map(text, found.stray))}")
     if found.temporary:
-        yield Remark("note", "temporary-files", f"left by a rewrite, ignored: {_some(map(text, found.temporary))}")
+        yield Remark("note", "temporary-files", f"left by a rewrite, ignored: {some(map(text, found.temporary))}")
 
 
-def _some(names: Iterable[str], limit: int = 10) -> str:
+def some(names: Iterable[str], limit: int = 10) -> str:
+    """Return names for a message, of many the first."""
     shown = list(names)
     more = f" and {len(shown) - limit} more" if len(shown) > limit else ""
     return ", ".join(shown[:limit]) + more

@@ -44,6 +44,7 @@ _UNVERIFIED = frozenset(("checksum-disabled", "checksum-absent", "checksum-not-v
 #: Codes that say: this is no file that we know, or not yet.
 _FOREIGN = frozenset(
     (
+        "foreign-format",
         "not-rdb",
         "unsupported-version",
         "unsupported-type",

@@ -26,7 +26,7 @@ from rdbkit.cli.options import (
     say,
 )
 from rdbkit.convert.selection import glob
-from rdbkit.errors import Truncated, Unsupported
+from rdbkit.errors import Unsupported
 from rdbkit.report.progress import Progress
 from rdbkit.report.rows import Column, Row, RowWriter, row_writer
 from rdbkit.report.table import Table
@@ -247,11 +247,12 @@ class _Reading:
 
 def _refuse_others(source: Source, in_set: bool) -> None:
     """Refuse what is no AOF; in a set whatever lies there is one."""
-    peek = source.peek
-    if not in_set and peek and not peek.startswith((b"*", b"#", b"REDIS", b"VALKEY")):
-        raise Unsupported("neither an AOF nor an RDB", offset=source.start, code="not-aof")
-    if not in_set and not peek:
-        raise Truncated("an empty file", offset=source.start, code="empty")
+    if not in_set:
+        found = source.recognise()
+        if found.kind == "manifest":
+            raise Unsupported("the manifest of an AOF: name it as a file", offset=source.start, code="needs-replay")
+        if found.kind not in ("aof", "rdb"):
+            raise found.error()
 
 
 def _is_preamble(source: Source) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from rdbkit.analysis.aof import CommandFold, Commands, fold_commands
-from rdbkit.analysis.checking import holds_commands, lying_at, target_of
+from rdbkit.analysis.checking import lying_at, target_of
 from rdbkit.aof.layout import AofFile, AofSet, DataDir
 from rdbkit.aof.reader import has_preamble
 from rdbkit.cli.info_sheet import sheet
@@ -96,7 +96,8 @@ def _source(
 ) -> None:
     """Add what an RDB, a log of commands, or one behind the other holds."""
     in_set = role != "single"
-    if not (in_set and not source.peek) and (has_preamble(source.peek) or not (in_set or holds_commands(source.peek))):
+    log = in_set or source.recognise().kind == "aof"
+    if not (in_set and not source.peek) and (has_preamble(source.peek) or not log):
         _rdb(reading, run, source, quick, facts, in_set)
         return
     target = reading.target or Target.of_aof(manifest=in_set)

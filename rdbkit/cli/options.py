@@ -85,7 +85,8 @@ def explain(file: str, error: BaseException) -> str:
     if isinstance(error, OSError):
         return f"{path_text(file)}: {error.strerror or error}"
     assert isinstance(error, RdbkitError)
-    hint = HINTS.get(error.code, HINTS[""] if not isinstance(error, Passed | LimitExceeded | Unsupported) else "")
+    general = "" if isinstance(error, Passed | LimitExceeded | Unsupported) else HINTS[""]
+    hint = error.hint or HINTS.get(error.code, general)
     message = _placed(file, error)
     if error.code == "checksum-mismatch":
         message += f": {UNTRUSTED}"
@@ -385,7 +386,9 @@ class Reading:
 
         found = find(path, keep_errors=True)
         if isinstance(found, AofSet):
-            raise Unsupported("the files of an AOF: its state needs replay", code="needs-replay")
+            bases = [path_text(file.path) for file in found.files if file.format == "rdb"][:1]
+            instead = f"; the RDB at its base is {bases[0]}" if bases else ""
+            raise Unsupported(f"the files of an AOF: its state needs replay{instead}", code="needs-replay")
         assert isinstance(found, DataDir)
         names = ", ".join(path_text(file.path) for file in found.rdbs)
         if found.sets or found.aofs:
@@ -440,7 +443,8 @@ class Reading:
         """Say, of a file that was read to its end, what makes one doubt that this was all of it."""
         name, tail = path_text(snapshot.name), snapshot.tail
         if tail is not None and tail.kind != "replication mark":
-            told = f"{units.count(tail.size)} bytes ({tail.kind}) follow the end at offset {tail.offset}"
+            count = f"{'at least ' if tail.cut else ''}{units.count(tail.size)} bytes"
+            told = f"{count} ({tail.kind}) follow the end at offset {tail.offset}"
             say(f"{name}: {told}: not read, as a server does not read them", quiet=self.quiet)
         if snapshot.source.changed():
             say(f"{name}: the file changed while it was read: it is being written", quiet=self.quiet)

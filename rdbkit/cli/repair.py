@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -22,15 +24,21 @@ from rdbkit.cli.options import (
     status_of,
 )
 from rdbkit.errors import RdbkitError
-from rdbkit.repair.account import Dropped, Repaired, RepairedFile
+from rdbkit.rdb.hints import HINTS
+from rdbkit.repair.account import Doubt, Dropped, Repaired, RepairedFile
 from rdbkit.repair.run import repair
 from rdbkit.repair.write import planned
+from rdbkit.report.progress import Progress
 from rdbkit.report.text import encoder, path_text, printable, terminal
 from rdbkit.report.units import count, size
 from rdbkit.target import Target
 
 #: What to do next, by code.
 _HINTS = {
+    "line-ends-lost": "fetch the file again in binary mode",
+    "line-ends": "run it again without --in-place",
+    "nothing-left": "restore another copy",
+    "framed": "",
     "damaged-preamble": "take the snapshot from another copy; `rdbkit split` gives what follows it",
     "server-refuses": "take another policy: keep-most or fix",
     "missing-file": "put it back, or take it out of the manifest if it is not needed",
@@ -79,6 +87,7 @@ rdbkit repair appendonly.aof --before FLUSHALL
 @click.option("--db", metavar="N", type=click.IntRange(0), help="With --before: the last one in this database.")
 @click.option("--target", metavar="SERVER", callback=_server, help="With --policy server: redis:7.2.6, valkey:9.1.2.")
 @format_option("table", "json", "jsonl")
+@click.option("--progress/--no-progress", default=None, help="Show progress (default: on a terminal).")
 @click.option("-q", "--quiet", is_flag=True, help="No talk on standard error, errors excepted.")
 def command(
     path: str,
@@ -86,13 +95,17 @@ def command(
     as_fix: bool,
     output_format: str,
     quiet: bool,
+    progress: bool | None,
     before: str | None,
     **options: Any,
 ) -> None:
     """Make a sound AOF of a damaged one, and tell what was kept and what was lost.
 
     The result is a new file, or for a set a new directory, unless --in-place; what was dropped as damaged is kept in a
-    file beside it. Exit status 0: nothing was lost · 5: something had to be dropped · 1: it cannot be repaired.
+    file beside it. Line ends that a copy in text mode converted are restored where the lengths prove what they were.
+
+    Exit status 0: nothing was lost · 5: something had to be dropped · 1: it cannot be repaired, or no server loads what
+    is left · 3: no AOF.
     """
     if as_fix and policy not in (None, "fix"):
         raise click.UsageError(f"--as-fix and --policy {policy} contradict each other.")
@@ -110,7 +123,9 @@ def command(
     with open_output(None, [path]) as out:
         try:
             refuse_printed(planned(output) if output is not None and not options["dry_run"] else [])
-            account = repair(path, policy=policy or ("fix" if as_fix else "keep-most"), before=words, **options)
+            with _watched(False if quiet else progress) as watch:
+                named = policy or ("fix" if as_fix else "keep-most")
+                account = repair(path, policy=named, before=words, progress=watch, **options)
         except ValueError as error:
             raise click.UsageError(f"{path_text(str(error))}.") from None
         except (RdbkitError, OSError) as error:
@@ -119,27 +134,78 @@ def command(
         out.text(_FORMATS[output_format](account))
         out.finish()
     say(f"{path_text(path)}: {_verdict(account)}", quiet=quiet)
-    sys.exit(0 if account.complete else 5)
+    sys.exit(1 if not account.sound else 0 if account.complete else 5)
+
+
+@contextmanager
+def _watched(enabled: bool | None) -> Iterator[Callable[[int, int], None]]:
+    """Give a function that shows how far the judging is; it begins when it is known how much there is."""
+    shown: list[Progress] = []
+
+    def watch(done: int, total: int) -> None:
+        if not shown:
+            shown.append(Progress(total, enabled=enabled).__enter__())
+        shown[0].update(done)
+
+    try:
+        yield watch
+    finally:
+        for progress in shown:
+            progress.close()
 
 
 def _explained(path: str, error: RdbkitError | OSError) -> str:
     if isinstance(error, OSError):
         return f"{path_text(str(error.filename or path))}: {error.strerror or error}"
     where = "" if error.offset is None else f" (offset {error.offset})"
-    hint = _HINTS.get(error.code, "")
+    hint = _HINTS.get(error.code, HINTS.get(error.code, ""))
     return f"{path_text(path)}: {error.message}{where}" + (f". {hint[0].upper()}{hint[1:]}" if hint else "")
 
 
 def _verdict(account: Repaired) -> str:
+    """Return what was lost, where the result is, and what to do next."""
+    done = "; ".join(filter(None, (_restored(account), _dropped(account))))
     if not account.changed:
-        return "nothing to repair" + (f", copied to {path_text(account.output)}" if account.output else "")
-    dropped = [one for file in account.files for one in file.dropped]
-    lost = sum(one.end - one.start for one in dropped)
-    commands = sum(one.commands for one in dropped)
-    what = f"{size(lost)} dropped in {_counted(len(dropped), 'place')}, {_counted(commands, 'command')} among them"
-    if account.dry_run:
-        return f"nothing written: {what} would be"
-    return f"{what}; the result is in {path_text(account.output or '')}"
+        done = "nothing to repair" + (f", copied to {path_text(account.output)}" if account.output else "")
+    elif account.dry_run:
+        done = f"nothing written: {done} would be"
+    elif account.output is not None:
+        done += f"; the result is in {path_text(account.output)}"
+    if not account.sound:
+        fault = next(fault for file in account.files for fault in file.faults)
+        where = "" if fault.offset is None else f" (offset {fault.offset} of the result)"
+        return f"{done}. No server starts with {'it' if account.changed else 'the file'}: {fault.message}{where}"
+    step = _next(account)
+    return f"{done}. Next: {step}" if step else done
+
+
+def _restored(account: Repaired) -> str:
+    places = sum(file.restored for file in account.files)
+    return f"{_counted(places, 'line end')} restored" if places else ""
+
+
+def _dropped(account: Repaired) -> str:
+    places = sum(file.places for file in account.files)
+    if not places:
+        return "" if _restored(account) else "nothing dropped"
+    lost = sum(file.lost_size for file in account.files)
+    commands = sum(file.lost_commands for file in account.files)
+    return f"{size(lost)} dropped in {_counted(places, 'place')}, {_counted(commands, 'command')} among them"
+
+
+def _next(account: Repaired) -> str:
+    """Return the steps by which the result comes into use."""
+    if not account.changed or account.dry_run or account.output is None:
+        return ""
+    backups = [file.backup for file in account.files if file.backup]
+    if backups:
+        old = path_text(backups[0]) if len(backups) == 1 else f"{len(backups)} files, NAME.bak-<n>"
+        return f"start the server; {'the old file is' if len(backups) == 1 else 'the old files are'} {old}"
+    target = account.files[0].path
+    if len(account.files) > 1 or account.files[0].role != "single":
+        target = os.path.dirname(target) or os.curdir  # noqa: PTH120  paths stay text here
+    result, target = path_text(account.output), path_text(target)
+    return f"stop the server, move {target} away, move {result} to {target}, start the server"
 
 
 def _counted(number: int, what: str) -> str:
@@ -156,9 +222,10 @@ def _json(account: Repaired) -> str:
         "dry_run": account.dry_run,
         "changed": account.changed,
         "complete": account.complete,
+        "sound": account.sound,
         "output": _named(account.output),
         "files": [_file(file) for file in account.files],
-        "warnings": [{"code": one.code, "offset": one.offset, "message": one.message} for one in account.doubts],
+        "warnings": [_doubt(one) for one in account.doubts],
     }
     return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
 
@@ -182,9 +249,16 @@ def _file(file: RepairedFile) -> dict[str, Any]:
         "output": _named(file.output),
         "backup": _named(file.backup),
         "side": _named(file.side),
+        "restored": file.restored,
+        "lost": {"places": file.places, "bytes": file.lost_size, "commands": file.lost_commands},
         "dropped": [_range(one) for one in file.dropped],
-        "warnings": [{"code": one.code, "offset": one.offset, "message": one.message} for one in file.doubts],
+        "faults": [_doubt(one) for one in file.faults],
+        "warnings": [_doubt(one) for one in file.doubts],
     }
+
+
+def _doubt(one: Doubt) -> dict[str, Any]:
+    return {"code": one.code, "offset": one.offset, "message": one.message}
 
 
 def _range(one: Dropped) -> dict[str, Any]:
@@ -193,6 +267,7 @@ def _range(one: Dropped) -> dict[str, Any]:
         "size": one.end - one.start,
         "reason": one.reason,
         "commands": one.commands,
+        "damaged": one.damaged,
         "keys": [printable(key) for key in one.keys],
         "more_keys": one.more_keys,
         "message": one.message,
@@ -212,9 +287,22 @@ def _of_file(file: RepairedFile) -> Iterator[str]:
     for one in file.dropped:
         keys = ", ".join(encoder("escape")(key) for key in one.keys[:_SHOWN])
         more = ", …" if len(one.keys) > _SHOWN else ""
-        named = f"{_counted(one.commands, 'command')}" + (f" on {keys}{more}" if keys else "")
+        hurt = f" ({count(one.damaged)} damaged)" if one.damaged and one.commands > 1 else ""
+        named = _counted(one.commands, "command") + hurt + (f" on {keys}{more}" if keys else "")
         yield f"  dropped {one.reason}: {size(one.end - one.start)} at offset {one.start}, {named}: {one.message}"
+    if file.rest.places:
+        rest = file.rest
+        told = f"{size(rest.size)}, {_counted(rest.commands, 'command')}"
+        yield f"  and {_counted(rest.places, 'more place')}: {told}; all are in the index beside the result"
+    if file.restored:
+        yield f"  restored {_counted(file.restored, 'line end')}: offsets are those of the restored file"
+    faults = {(fault.code, fault.offset) for fault in file.faults}
+    for fault in file.faults:
+        where = "" if fault.offset is None else f" at offset {fault.offset}"
+        yield f"  error {fault.code}{where} of the result: {fault.message}"
     for doubt in file.doubts:
+        if (doubt.code, doubt.offset) in faults:
+            continue
         where = "" if doubt.offset is None else f" at offset {doubt.offset}"
         yield f"  warning {doubt.code}{where}: {doubt.message}"
     for what, path in (("result", file.output), ("old file", file.backup), ("dropped bytes", file.side)):

@@ -41,16 +41,18 @@ class Finding:
     key: bytes | None = None
     file: str | None = None
     """The file that is meant, where several are checked as one: those of a set or a directory."""
+    advice: str = ""
+    """What to do next, where that does not follow from the code."""
 
     @property
     def hint(self) -> str:
         """What to do next."""
-        return HINTS.get(self.code, HINTS[""] if self.severity == "error" else "")
+        return self.advice or HINTS.get(self.code, HINTS[""] if self.severity == "error" else "")
 
     @classmethod
     def of(cls, error: RdbkitError) -> Finding:
         """Turn what a decoder raised into a row."""
-        return cls("error", error.code, error.message, error.offset, error.db, error.key)
+        return cls("error", error.code, error.message, error.offset, error.db, error.key, advice=error.hint)
 
 
 #: No array has an element at this index, or after it.

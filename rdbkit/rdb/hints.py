@@ -13,8 +13,13 @@ HINTS = {
     "unsupported-type": "only the product that wrote it can read it",
     "unsupported-opcode": "only the product that wrote it can read it",
     "unsupported-version": "look for a newer rdbkit",
+    "text-copy": "fetch the file again in binary mode",
+    "line-ends": "`rdbkit repair` restores them where the lengths prove it; else fetch the file again in binary mode",
+    "nul-run": "restore another copy of the file: what was there is lost",
+    "leading-bytes": "cut them off, into a new file: tail -c +N, where N is that offset plus 1",
+    "foreign-format": "",
     "not-rdb": "check that this is the file you meant",
-    "needs-replay": "`rdbkit split` gives the RDB part",
+    "needs-replay": "`rdbkit commands` lists its commands; `rdbkit split` gives the RDB part of a single file",
     "trailing-bytes": "compare with the original: a sound file ends at its checksum",
     "torn-transfer": "the RDB itself is whole; what ends the transfer was lost on the way",
     "db-out-of-range": "load it with a larger `databases`, and tell rdbkit with --set databases=N",
@@ -49,3 +54,5 @@ HINTS = {
     "nested-multi": "a server goes on behind it; redis-check-aof --fix would cut the file there",
     "bad-select": "what follows it is loaded into the wrong database",
 }
+#: What to do about a torn AOF, first of all.
+TORN_AOF = "`rdbkit repair` takes the torn command off, and keeps a copy; or fetch the file again, if it was copied"

@@ -29,6 +29,7 @@ from typing import Any, Final
 from rdbkit.errors import Corrupt, LimitExceeded, RdbkitError, Truncated, Unsupported
 from rdbkit.rdb import spec
 from rdbkit.rdb.body import Body
+from rdbkit.source.recognise import NUL_CAUSES
 from rdbkit.wire.cursor import Cursor, Overflow
 from rdbkit.wire.listpack import is_integer
 from rdbkit.wire.spool import Spool
@@ -81,6 +82,9 @@ _TEMPLATES_KEPT = 1 << 25
 #: Members' expiries of one entry (KeyDB) come along up to so many bytes, and what a dict takes for each of them.
 _MEMBERS_KEPT = 1 << 24
 _MEMBER = 200
+#: NUL bytes after a type and a key that are such, by which a run is recognised, and how far one is counted.
+_SOME_NULS = 6
+_MOST_NULS = 1 << 26
 # Times between 1990 and 2200, in ms: which byte order a time of an old file was written in.
 _EARLY, _LATE = 631152000000, 7258118400000
 
@@ -247,6 +251,8 @@ class Walker:
         # Lengths of less than 16 KiB are told by the first byte.
         if cursor.pos < cursor.end and cursor.view[cursor.pos] < 0x80:
             key = cursor.string()
+            if not key and kind == _STRING:
+                self._zeros(at)
         else:
             bounded = cursor.string_up_to(self.max_item)
             if bounded is None:
@@ -316,6 +322,31 @@ class Walker:
         self.delivered = False
         self._forget()
         self.body.skip(kind)
+
+    def _zeros(self, at: int) -> None:
+        """Refuse NUL bytes that read as empty strings under the empty key, one after another.
+
+        The first of these can be real, and three or four NUL bytes with it; the second is a key twice.
+        """
+        cursor = self.cursor
+        while cursor.end - cursor.pos < _SOME_NULS and cursor.more(_SOME_NULS):
+            pass
+        head = cursor.data[cursor.pos : min(cursor.end, cursor.pos + _SOME_NULS)]
+        if cursor.base + cursor.pos != at + 2 or head.strip(b"\0") or len(head) < _SOME_NULS:
+            return
+        window = cursor.data[: cursor.pos]
+        start = cursor.tell() - max(len(window) - len(window.rstrip(b"\0")), 2)
+        most = cursor.tell() + _MOST_NULS
+        while cursor.tell() < most:
+            rest = cursor.data[cursor.pos : cursor.end]
+            cursor.pos = cursor.end - len(rest.lstrip(b"\0"))
+            if cursor.pos < cursor.end or not cursor.more(1):
+                break
+        least = "at least " if cursor.tell() >= most else ""
+        count = cursor.tell() - start
+        raise Corrupt(
+            f"a run of {least}{count} NUL bytes at offset {start}: {NUL_CAUSES}", offset=start, code="nul-run"
+        )
 
     def _walked(self, kind: int, start: int) -> Any:
         """Walk the body that begins at `start`; return its shape, None where the plan asks for none or none is told."""
@@ -427,6 +458,12 @@ class Walker:
         return False
 
     def _stranger(self, number: int, at: int) -> None:
+        cursor = self.cursor
+        while cursor.end - cursor.pos < 2 and cursor.more(2):
+            pass
+        if number == 0xEF and cursor.data[cursor.pos : cursor.pos + 2] == b"\xbf\xbd":
+            message = "copied as text: bytes became UTF-8 replacement characters (EF BF BD)"
+            raise Corrupt(message, offset=at, code="text-copy")
         name = {"valkey": "VALKEY", "dragonfly": "Dragonfly"}.get(self.product, "REDIS")
         raise Corrupt(
             f"unknown type or opcode {number} ({number:#04x}) in a {name} file of RDB version {self.version}",

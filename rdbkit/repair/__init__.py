@@ -6,6 +6,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from rdbkit.repair.account import Repaired
@@ -27,6 +28,7 @@ def repair(
     before: bytes | None = None,
     db: int | None = None,
     target: Target | None = None,
+    progress: Callable[[int, int], object] | None = None,
     **system: Any,
 ) -> Repaired:
     """Make a sound AOF, or set of AOFs, of a damaged one, and tell what was kept and what was lost.
@@ -47,5 +49,6 @@ def repair(
         before=before,
         db=db,
         target=target,
+        progress=progress,
         **system,
     )

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from rdbkit.errors import Unsupported
+from rdbkit.source import Recognised
 from rdbkit.source.packing import packing_of
-from rdbkit.wire.cursor import Cursor
+from rdbkit.wire.cursor import Cursor, Readable
 
 #: Bytes read at a time.
 CHUNK = 1 << 18
 _NEAR = 1 << 12
+#: Bytes after which it is said how far the file was read.
+_STEP = 1 << 22
 
 
 class File:
@@ -25,7 +29,14 @@ class File:
 
     Raises OSError with its filename, and Unsupported (code "not-a-file", "packed") for what cannot be repaired in its
     place: a pipe, a compressed file.
+
+    `advance` is called with the offset that was reached, now and then; `recognised` says what the file is, if that was
+    asked.
     """
+
+    advance: Callable[[int], object] | None = None
+    recognised: Recognised | None = None
+    packing: tuple[str, ...] = ()
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -38,6 +49,7 @@ class File:
             raise
         self.size = self.end = self.seen.st_size
         self._near = (0, b"")
+        self._reached = _STEP
 
     def _refuse(self) -> None:
         if stat.S_ISDIR(self.seen.st_mode):
@@ -73,10 +85,13 @@ class File:
         return self._pread(min(n, self.end - offset), offset) if offset < self.end else b""
 
     def _pread(self, n: int, offset: int) -> bytes:
+        if offset > self._reached and self.advance is not None:
+            self._reached = offset + _STEP
+            self.advance(offset)
         pieces = []
         while n > 0:
             try:
-                piece = os.pread(self.fd, n, offset)
+                piece = os.pread(self._descriptor(), n, offset)
             except OSError as error:
                 error.filename = self.path
                 raise
@@ -87,6 +102,9 @@ class File:
             offset += len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def _descriptor(self) -> int:
+        return self.fd
+
     def pieces(self, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes of a range."""
         while start < end:
@@ -95,6 +113,11 @@ class File:
                 raise OSError(5, "the file became shorter while it was read", self.path)
             yield piece
             start += len(piece)
+
+    @contextmanager
+    def reopen(self, offset: int, /) -> Iterator[Readable]:
+        """Give a reader of all from an offset on."""
+        yield _From(self, offset, self.end)
 
     def cursor(self, start: int, end: int | None = None) -> Cursor:
         """Return a cursor over a range."""

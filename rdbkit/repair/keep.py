@@ -12,29 +12,18 @@ command that nobody knows, as long as that one would have to be, is taken for it
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from rdbkit.aof.resp import Item
 from rdbkit.aof.table import COMMANDS, CONTAINERS
-from rdbkit.errors import LimitExceeded
 from rdbkit.repair.account import Doubt
 from rdbkit.repair.damage import BAD, PLAIN, UNKNOWN, Damage, Reader, Records, judge
 from rdbkit.repair.file import File
+from rdbkit.repair.ranges import Lost, Ranges
 
-#: More damaged places than a file that is worth repairing has.
-MAX_LOST = 100_000
 #: Names and counts of arguments whose judgement is remembered.
 _REMEMBERED = 4096
 _SHORT = ("eof", "bytes")
 _SELECT = re.compile(rb"select", re.IGNORECASE)
-
-
-class Lost(NamedTuple):
-    """A range that is given up, and why (account.REASONS)."""
-
-    start: int
-    end: int
-    reason: str
 
 
 class KeepMost:
@@ -48,12 +37,12 @@ class KeepMost:
     def __init__(self, file: File, start: int) -> None:
         self.file = file
         self.start = start
-        self.lost: list[Lost] = []
+        self.lost = Ranges()
         self.doubts: list[Doubt] = []
         self.commands = 0
         self._records = Records(file, start)
         self._multi: tuple[int, int] | None = None
-        self._pending: list[Lost] = []
+        self._pending = Ranges()
         self._since: tuple[int, int] | None = None
         self._odd: tuple[int, int, int] | None = None
         self._known: set[tuple[bytes, int]] = set()
@@ -72,7 +61,6 @@ class KeepMost:
         if self._multi is not None:
             self._unclosed(self.file.end, "open-transaction")
         self._see_again(self.file.end)
-        self.lost = _joined(self.lost)
         if self._unknown:
             self.doubts.append(self._unknown)
 
@@ -135,7 +123,7 @@ class KeepMost:
         if self._pending:
             begin, _ = self._since or (self._pending[0].start, 0)
             self._drop(Lost(begin, end, "transaction"), self._kept_before)
-            self._pending, self._since = [], None
+            self._pending, self._since = Ranges(), None
         elif self._multi is None:
             begin, _, kept = self._odd or (offset, end, self.commands)
             self._drop(Lost(begin, end, "transaction" if self._odd else "stray-exec"), kept - 1)
@@ -161,33 +149,31 @@ class KeepMost:
     def _give_up(self, lost: Lost) -> None:
         """Note damage; what belongs to it is known when the next MULTI or EXEC comes."""
         if self._pending and self._pending[-1].end == lost.start:
-            self._pending[-1] = lost._replace(start=self._pending[-1].start)
+            self._pending.push(lost._replace(start=self._pending.pop().start))
             return
-        if len(self.lost) + len(self._pending) > MAX_LOST:
-            raise LimitExceeded(f"more than {MAX_LOST} damaged places", offset=lost.start, code="too-damaged")
         if not self._pending:
             self._since, self._multi = self._multi, None
             self._kept_before = self._since[1] if self._since else self.commands
             self._kept_after = self.commands
-        self._pending.append(lost)
+        self._pending.push(lost)
         self._lose_sight(lost)
 
     def _settle(self) -> None:
         """No EXEC came: each piece of damage stands for itself, but for the transaction in which the first one lies."""
         if not self._pending:
             return
-        first, *others = self._pending
+        first = self._pending[0]
         if self._since is not None:
             reason = "transaction" if first.end < self.file.end else "open-transaction"
             first = Lost(self._since[0], first.end, reason)
         self._drop(first, self.commands - (self._kept_after - self._kept_before))
-        for lost in others:
-            self._drop(lost, self.commands)
-        self._pending, self._since = [], None
+        for at in range(1, len(self._pending)):
+            self._drop(self._pending[at], self.commands)
+        self._pending, self._since = Ranges(), None
 
     def _drop(self, lost: Lost, commands: int) -> None:
         """Give a range up; so many commands are kept until now."""
-        self.lost.append(lost)
+        self.lost.add(lost)
         self.commands = commands
         if lost.reason in ("transaction", "open-transaction"):
             self._lose_sight(lost)
@@ -207,19 +193,6 @@ class KeepMost:
         if count > 0 and start < self.file.end:
             message = f"a SELECT may be lost before it: {count} commands may act on the wrong database"
             self.doubts.append(Doubt("lost-select", message, start))
-
-
-def _joined(lost: list[Lost]) -> list[Lost]:
-    """Return ranges in order, those that touch or overlap as one."""
-    joined: list[Lost] = []
-    for one in sorted(lost):
-        if joined and one.start <= joined[-1].end:
-            last = joined[-1]
-            reason = last.reason if last.reason == one.reason or one.end <= last.end else "damaged"
-            joined[-1] = Lost(last.start, max(last.end, one.end), reason)
-        else:
-            joined.append(one)
-    return joined
 
 
 def may_select(file: File, start: int, end: int) -> bool:

@@ -12,22 +12,24 @@ Sources: recorded starts of servers (where one cuts, by version) and runs of the
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
+from rdbkit.aof.loading import Loading, annotated
 from rdbkit.aof.reader import skip_preamble
 from rdbkit.aof.resp import END, ERROR, LOADER, OLD_LOADER_LINE, RECORD, Item, Resp
 from rdbkit.errors import Corrupt, RdbkitError, Unsupported
 from rdbkit.repair.account import Doubt
 from rdbkit.repair.damage import BAD, KEEP, UNKNOWN, judge
 from rdbkit.repair.file import File
-from rdbkit.repair.keep import KeepMost, Lost
+from rdbkit.repair.keep import KeepMost
+from rdbkit.repair.ranges import Lost, Ranges
+from rdbkit.source import open_source
 from rdbkit.target import Target
 from rdbkit.wire import crc64
 
 POLICIES = ("keep-most", "fix", "server")
 _BATCH = 512
-_BARE = re.compile(rb"\*[0-9]+\n\$[0-9]+\n")
+_HALVES = ("nested-multi", "exec-without-multi")
 #: A server that is to read a value of so many bytes does not get the memory, and crashes.
 _TOO_LONG = 1 << 47
 #: Products and versions from which a torn record inside a transaction, or behind a preamble, is cut with more care.
@@ -39,9 +41,11 @@ _SETTLED = (4, 0)
 class Judged:
     """What a policy came to: `lost` ascending and apart from each other, `commands` kept where they were counted."""
 
-    lost: list[Lost] = field(default_factory=list)
+    lost: Ranges = field(default_factory=Ranges)
     doubts: list[Doubt] = field(default_factory=list)
     commands: int | None = None
+    loads: bool = False
+    """Whether it is known that a server loads what is left."""
 
 
 def start_of(file: File, *, as_tool: bool = False, increment: bool = False) -> int:
@@ -86,7 +90,7 @@ def fix(file: File, start: int) -> Judged:
         return Judged()
     if good >= file.end:
         return Judged()
-    return Judged([Lost(good, file.end, reason_of(resp))])
+    return Judged(Ranges([Lost(good, file.end, reason_of(resp))]))
 
 
 def reason_of(resp: Resp) -> str:
@@ -107,6 +111,8 @@ def server(file: File, start: int, target: Target) -> Judged:
 
     Raises Corrupt (code "server-refuses") for what it exits at, Unsupported for versions whose ways are not known.
     """
+    if target.origin != "given" and target.product == "redis" and _has_annotation(file, start):
+        target = annotated(target)
     version = target.version[:2]
     if target.product == "redis" and version < _SETTLED:
         raise Unsupported(f"where {target} cuts is not known: name 4.0 or newer", code="unknown-target")
@@ -127,6 +133,18 @@ def server(file: File, start: int, target: Target) -> Judged:
             raise _refusal("a value longer than any memory", resp.start)
         return loader.cut(file, torn=True)
     return loader.cut(file, torn=False) if loader.multi else Judged(commands=loader.commands)
+
+
+def _has_annotation(file: File, start: int) -> bool:
+    """Tell whether a line that begins with # is among the records."""
+    resp = Resp(file.cursor(start), LOADER)
+    status = RECORD
+    while status == RECORD:
+        items: list[Item] = []
+        status = resp.batch(_BATCH, 0, items)
+        if any(isinstance(args, bytes) for _, _, args, _ in items):
+            return True
+    return False
 
 
 class _Loader:
@@ -173,7 +191,7 @@ class _Loader:
         judged = Judged(commands=self.commands)
         if at < file.end:
             reason = "wiped" if at < self.start else "torn" if torn else "open-transaction"
-            judged.lost.append(Lost(at, file.end, reason))
+            judged.lost.add(Lost(at, file.end, reason))
         if self.multi and not whole:
             judged.doubts.append(
                 Doubt("left-open", "a transaction stays open: what is written behind it is lost at the next start", at)
@@ -194,9 +212,12 @@ def _refusal(what: str, offset: int) -> Corrupt:
 
 def keep_most(file: File, start: int) -> Judged:
     """Give up no more than what is damaged. Raises Unsupported (code "not-aof") where nothing looks like commands."""
-    if _loads_as_it_is(file, start):
-        doubt = Doubt("checker-refuses", "servers load this as it is; redis-check-aof calls it damaged", start)
-        return Judged(doubts=[doubt])
+    target = Target.of_aof(manifest=True)
+    return loads_as_it_is(file, start, target) or keep_readable(file, start)
+
+
+def keep_readable(file: File, start: int) -> Judged:
+    """Follow the records as the check tool reads them, which is stricter than a server; see keep_most."""
     keeper = KeepMost(file, start)
     keeper.run()
     judged = Judged(keeper.lost, keeper.doubts, keeper.commands)
@@ -205,18 +226,22 @@ def keep_most(file: File, start: int) -> Judged:
     return judged
 
 
-def _loads_as_it_is(file: File, start: int) -> bool:
-    """Tell whether a file was made by hand, its lines ending in LF alone, and servers load it all the same."""
-    if not _BARE.match(file.at(start, 32)):
-        return False
-    resp = Resp(file.cursor(start), LOADER)
-    status, multi = RECORD, False
-    while status == RECORD:
-        items: list[Item] = []
-        status = resp.batch(_BATCH, KEEP, items)
-        for _, _, args, _ in items:
-            if isinstance(args, list):
-                if judge(args) in (BAD, UNKNOWN):
-                    return False
-                multi = (multi or args[0].lower() == b"multi") and args[0].lower() != b"exec"
-    return status == END and not multi
+def loads_as_it_is(file: File, start: int, target: Target, *, last: bool = True) -> Judged | None:
+    """Return that nothing is given up of a file that a server loads without a word; None for any other.
+
+    Some of what servers load redis-check-aof calls damaged: line ends that are no CR LF, for one.
+    """
+    with open_source(b"") as nothing:
+        loading = Loading(nothing, file.cursor(start), target, last=last)
+    for finding in loading.load():
+        # An EXEC too many or too few is loaded, and still means that a part of a transaction is gone.
+        if finding.severity == "error" or finding.code in _HALVES:
+            return None
+    if loading.problem is not None or loading.multi is not None or not (loading.commands or start):
+        return None
+    doubts = []
+    resp = Resp(file.cursor(start))
+    if resp.scan() == ERROR or resp.multi:
+        message = "servers load this as it is; redis-check-aof calls it damaged"
+        doubts.append(Doubt("checker-refuses", message, resp.start))
+    return Judged(doubts=doubts, commands=loading.commands, loads=True)

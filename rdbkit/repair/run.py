@@ -9,20 +9,27 @@ of its manifest.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 
 from rdbkit.aof.layout import find, would_load
 from rdbkit.aof.sets import AofFile, AofSet
-from rdbkit.errors import Corrupt, RdbkitError, Unsupported
+from rdbkit.aof.startup import starts_empty
+from rdbkit.errors import Corrupt, RdbkitError, Truncated, Unsupported
 from rdbkit.files.names import descriptor_of
 from rdbkit.repair import policies
-from rdbkit.repair.account import Repaired, RepairedFile, describe
+from rdbkit.repair.account import Repaired, RepairedFile, describe_all
 from rdbkit.repair.cuts import Cut, NothingThere, find_cut
 from rdbkit.repair.file import File
 from rdbkit.repair.inplace import System
-from rdbkit.repair.keep import Lost
+from rdbkit.repair.lineends import Restored
 from rdbkit.repair.policies import POLICIES, Judged
+from rdbkit.repair.ranges import Lost, Ranges
+from rdbkit.repair.verdict import faults_of
 from rdbkit.repair.write import Job, account_of, refuse_output, replace_all, write_file, write_set
+from rdbkit.snapshot import target_of_head
+from rdbkit.source import Recognised, open_source
 from rdbkit.target import Target
 
 _REAL = System()
@@ -41,6 +48,7 @@ def repair(
     before: bytes | None = None,
     db: int | None = None,
     target: Target | None = None,
+    progress: Callable[[int, int], object] | None = None,
     system: System = _REAL,
 ) -> Repaired:
     """Make a sound AOF, or set of AOFs, of a damaged one, and tell what was kept and what was lost.
@@ -51,8 +59,10 @@ def repair(
     policy        "keep-most", "fix" (as redis-check-aof --fix) or "server" (as `target` cuts at start)
     in_place      replace the files, and keep the old ones as NAME.bak-<n>; `force`: even while they are in use
     until_time    ms since epoch · until_offset: bytes · before: a command's name, with `db` in that database
+    progress      is called with the bytes that were read so far and with those that there are, while all is judged
 
-    Raises Corrupt where it cannot be repaired (codes "damaged-preamble", "not-last", "missing-file", "server-refuses"),
+    Raises Corrupt where it cannot be repaired (codes "damaged-preamble", "not-last", "missing-file", "server-refuses",
+    "nothing-left", and those of `rdbkit check` for a copy as text or a file of NUL bytes), Truncated for an empty file,
     NothingThere for a cut at what is not there, Unsupported for what is no AOF, ValueError for arguments that
     contradict each other and for an output that is an input, OSError (EBUSY for a file in use, EEXIST for an output
     that exists). Then nothing was changed.
@@ -76,8 +86,15 @@ def repair(
             result, _reserved(path, found, members), directory=found is not None, force=force or output is None
         )
     with ExitStack() as stack:
-        jobs = [Job(stack.enter_context(_opened(member)), member) for member in members]
-        _judge(jobs, policy, cut, target or Target.of_aof(manifest=found is not None))
+        jobs = [Job(stack.enter_context(_opened(member, policy, in_place)), member) for member in members]
+        goal = target or _assumed(members, found is not None)
+        alone = jobs[0] if policy == "keep-most" and found is None else None
+        if alone is not None:
+            _refuse_empty(alone, goal)
+        _watch(jobs, progress)
+        _judge(jobs, policy, cut, goal)
+        if alone is not None:
+            _refuse_nothing(alone)
         account = account_of(path, policy, jobs, dry_run)
         if dry_run:
             return account
@@ -133,8 +150,77 @@ def _text(name: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
-def _opened(member: AofFile) -> File:
-    return File(member.path)
+def _opened(member: AofFile, policy: str, in_place: bool) -> File:
+    """Open a file; where its line ends were converted, to keep most of it as it was before that.
+
+    Raises what it is, if it is no AOF.
+    """
+    file = File(member.path)
+    try:
+        with open_source(member.path) as source:
+            found, packing = source.recognise(), source.packing
+        if member.role == "single":
+            _refuse(found, packing)
+        file.recognised = found
+        if found.kind != "line-ends" or policy != "keep-most":
+            return file
+        if in_place:
+            message = "restoring line ends gives a new file: leave out --in-place"
+            raise Corrupt(f"{found.message}: {message}", offset=found.offset, code="line-ends")
+        return Restored(file)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _refuse(found: Recognised, packing: tuple[str, ...]) -> None:
+    if packing:
+        message = "a capture of a replication transfer, not an AOF: `rdbkit split` takes its two parts out"
+        raise Unsupported(message, offset=0, code="framed")
+    if found.kind in ("foreign", "damaged"):
+        raise found.error()
+
+
+def _assumed(members: list[AofFile], manifest: bool) -> Target:
+    head = target_of_head(members[0].path) if members[0].format == "rdb" else None
+    return head or Target.of_aof(manifest=manifest)
+
+
+class _Advance:
+    """Says how far one file of several was read."""
+
+    def __init__(self, progress: Callable[[int, int], object], before: int, total: int) -> None:
+        self.progress, self.before, self.total = progress, before, total
+
+    def __call__(self, at: int) -> None:
+        self.progress(self.before + at, self.total)
+
+
+def _watch(jobs: list[Job], progress: Callable[[int, int], object] | None) -> None:
+    """Have each file say how far it was read."""
+    if progress is None:
+        return
+    total = sum(job.file.size for job in jobs)
+    before = 0
+    for job in jobs:
+        job.file.advance = _Advance(progress, before, total)
+        before += job.file.size
+
+
+def _refuse_empty(job: Job, target: Target) -> None:
+    """Refuse what `check` refuses: a single file without a byte in it, where no server is known to start with it."""
+    if not job.file.size and not starts_empty(job.member.path, target):
+        raise Truncated("the file is empty", offset=0, code="empty")
+
+
+def _refuse_nothing(job: Job) -> None:
+    """Refuse to write a file without a command in it."""
+    if job.told.lost and not (job.start or job.told.commands):
+        raise _nothing()
+
+
+def _nothing() -> Corrupt:
+    return Corrupt("no command in it is whole: nothing is left to keep", offset=0, code="nothing-left")
 
 
 # -- judging -----------------------------------------------------------------------------------------------------------
@@ -159,6 +245,11 @@ def _judge(jobs: list[Job], policy: str, cut: Cut, target: Target) -> None:
     results = {id(job): result for job, result in judged}
     for job in jobs:
         job.account = _told(job, results.get(id(job), Judged()))
+    for job, result in judged:
+        if result.loads:
+            continue
+        faults = faults_of(job.file, job.lost, job.start, target, last=job is judged[-1][0])
+        job.account = replace(job.told, faults=faults)
 
 
 def _judged(job: Job, jobs: list[Job], policy: str, target: Target) -> Judged:
@@ -167,7 +258,21 @@ def _judged(job: Job, jobs: list[Job], policy: str, target: Target) -> Judged:
             return policies.fix(job.file, job.start)
         if policy == "server":
             return policies.server(job.file, job.start, target)
-        return policies.keep_most(job.file, job.start)
+        last = job is [one for one in jobs if not one.absent][-1]
+        loads = policies.loads_as_it_is(job.file, job.start, target, last=last)
+        return loads or _kept(job)
+
+
+def _kept(job: Job) -> Judged:
+    """Keep what is readable; where nothing is, say of the file what `check` says."""
+    kind = job.file.recognised
+    try:
+        judged = policies.keep_readable(job.file, job.start)
+    except Unsupported as error:
+        raise (_nothing() if kind is None or kind.holds_commands else kind.error()) from error
+    if kind is not None and kind.kind == "unknown" and job.member.role == "single" and not judged.commands:
+        raise kind.error()
+    return judged
 
 
 class _named:  # noqa: N801  reads as a word in a with
@@ -201,25 +306,35 @@ def _cut(jobs: list[Job], cut: Cut) -> None:
         job.absent = True
 
 
-def _with_cut(job: Job, result: Judged) -> list[Lost]:
+def _with_cut(job: Job, result: Judged) -> Ranges:
     """Return what is given up: what the policy gives up at a cut's edge is cut too."""
-    file = job.file
+    file, lost = job.file, result.lost
     if file.end == file.size:
-        return result.lost
-    lost, at = list(result.lost), file.end
+        return lost
+    at = file.end
     file.end = file.size
     if lost and lost[-1].end == at:
         at = lost.pop().start
-    return [*lost, Lost(at, file.size, "cut")]
+    lost.push(Lost(at, file.size, "cut"))
+    return lost
 
 
 def _told(job: Job, result: Judged) -> RepairedFile:
-    size = job.file.size
+    file = job.file
     doubts = list(result.doubts)
     if job.absent:
-        job.lost = [Lost(0, size, "cut")] if size else []
-    dropped = tuple(describe(job.file, *one) for one in job.lost)
-    kept = sum(end - start for start, end in job.ranges)
+        job.lost = Ranges([Lost(0, file.size, "cut")] if file.size else [])
+    dropped, rest = describe_all(file, job.lost)
+    before, places = (file.before, file.places) if isinstance(file, Restored) else (file.size, 0)
     return RepairedFile(
-        job.member.path, job.member.role, size, kept, result.commands, dropped, tuple(doubts), job.absent
+        job.member.path,
+        job.member.role,
+        before,
+        file.size - sum(lost.end - lost.start for lost in job.lost),
+        result.commands,
+        dropped,
+        tuple(doubts),
+        job.absent,
+        rest=rest,
+        restored=places,
     )

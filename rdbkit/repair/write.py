@@ -42,7 +42,7 @@ from rdbkit.repair.inplace import (
     total,
     unchanged,
 )
-from rdbkit.repair.keep import Lost
+from rdbkit.repair.ranges import Lost
 
 #: What is put beside a result: the bytes that were dropped, and an index of them.
 DROPPED, INDEX = ".dropped", ".dropped.jsonl"

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from rdbkit.report.rows import csv_field, csv_quote
 from rdbkit.report.text import (
     TextStream,
-    csv_cell,
+    csv_pieces,
     encoder,
     json_quote,
     json_safe,
@@ -190,10 +190,8 @@ class _CellWriter(ValueWriter):
 
     def string(self, chunks: Iterable[bytes]) -> None:
         """Write the text of a string, without the quotes of JSON."""
-        disarm: Callable[[str], str] = csv_cell
-        for text in TextStream(self._form).texts(chunks):
-            self.part(disarm(text))
-            disarm = str
+        for text in csv_pieces(TextStream(self._form).texts(chunks)):
+            self.part(text)
 
 
 def export_writer(

@@ -29,7 +29,17 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
-from rdbkit.report.text import csv_cell, json_number, json_quote, json_safe, json_strings, path_text, terminal, texts
+from rdbkit.report.text import (
+    SUSPICIOUS,
+    csv_cell,
+    json_number,
+    json_quote,
+    json_safe,
+    json_strings,
+    path_text,
+    terminal,
+    texts,
+)
 
 Row = tuple[Any, ...]
 Values = Sequence[Any]
@@ -42,7 +52,7 @@ _BATCH = 2048  # rows woven at once: bounds the text of one template
 _CACHED = 4096
 _QUOTED_IN_CSV = re.compile(r'[",\r\n]')
 # First characters of a CSV text cell that needs a second look: formulas, and "" for the empty string.
-_SUSPICIOUS = frozenset(["", *"=+-@\t\r"])
+_SUSPICIOUS = SUSPICIOUS | {""}
 
 
 class Column(NamedTuple):

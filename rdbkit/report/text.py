@@ -5,9 +5,9 @@ r"""The text form of bytes: one rule for every output, and a way back.
     a backslash before xHH       \x5c   (any other backslash stays)
 
 Replacing every \xHH by its byte is the exact inverse (`undo`), so distinct bytes have distinct texts. What a medium
-cannot bear is written the same way, by the bytes of its UTF-8: control and direction characters on a terminal
-(`terminal`), and in CSV a first character that spreadsheets take for a formula (`csv_cell`). base64 and hex are the
-other two forms.
+cannot bear is written the same way, by the bytes of its UTF-8: on a terminal control, direction and invisible
+characters (`terminal`), in CSV the first character of what spreadsheets take for a formula (`csv_cell`). base64 and hex
+are the other two forms.
 
 The plural functions handle a batch of short items by one join, one look for anything odd, one decode and one split;
 only where something is odd do they go item by item.
@@ -34,9 +34,21 @@ _AMBIGUOUS = re.compile(rb"\\(?=x[0-9a-fA-F]{2})")
 _ESCAPED = re.compile(rb"\\x([0-9a-fA-F]{2})")
 _STRAY = re.compile("[\udc80-\udcff]")
 _OPEN = re.compile(rb"\\(?:x[0-9a-fA-F]?)?")  # what may yet become \xHH
-# C0, DEL, C1, and the characters that reorder what follows them on a line (U+202A to E, U+2066 to 9).
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_FORMULA = frozenset("=+-@\t\r")
+# Control characters, and what is not seen or changes the order of what is seen: all format characters (category Cf),
+# line and paragraph separators (Zl, Zp), variation selectors, fillers, and the rest of what Unicode lets a program
+# leave out (Default_Ignorable_Code_Point): two names that look the same on a terminal are the same.
+_CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
+    "\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+#: What a spreadsheet, or what reads a file for it, may take away from the beginning of a cell: blanks and quotes.
+_FILLERS = " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000-\u200f\u2028\u2029\u202f\u205f\u2060\u3000\ufeff\"'"
+_FORMULA = re.compile(f"[\t\r]|[{_FILLERS}]*[=+\\-@\uff1d\uff0b\uff0d\uff20]")
+_FILLED = re.compile(f"[{_FILLERS}]*")
+_SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20"
+#: First characters of a cell that `csv_cell` may have to change.
+SUSPICIOUS = frozenset(re.findall(f"[{_FILLERS}]", "".join(map(chr, (*range(0x3001), 0xFEFF))))) | {*_SIGNS}
 
 _C0 = bytes(range(32))
 _ODD_IN_JSON = _C0 + b'"\\\x7f'
@@ -88,18 +100,45 @@ def hexed(text: str) -> str:
 
 
 def terminal(text: str) -> str:
-    r"""Make text harmless to a terminal: control and direction characters become \xHH."""
-    return text if text.isprintable() else _CONTROL.sub(lambda match: hexed(match[0]), text)
+    r"""Make text harmless to a terminal: control, direction and invisible characters become \xHH."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _CONTROL.sub(lambda match: hexed(match[0]), text)
 
 
 def json_safe(text: str) -> str:
     r"""Make finished JSON harmless to a terminal: what `terminal` escapes becomes \uHHHH; line ends stay."""
-    return _CONTROL.sub(lambda match: match[0] if match[0] == "\n" else f"\\u{ord(match[0]):04x}", text)
+    return _CONTROL.sub(lambda match: match[0] if match[0] == "\n" else _in_json(match[0]), text)
+
+
+def _in_json(char: str) -> str:
+    r"""Return \uHHHH; beyond U+FFFF the two of its surrogates."""
+    units = char.encode("utf-16-be")
+    return "".join([f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2)])
 
 
 def csv_cell(text: str) -> str:
-    r"""Write a first character that makes a spreadsheet calculate (= + - @ TAB CR) as \xHH."""
-    return hexed(text[0]) + text[1:] if text[:1] in _FORMULA else text
+    r"""Write the first character as \xHH where a spreadsheet may calculate: `= + - @`, also after blanks or quotes."""
+    return hexed(text[0]) + text[1:] if text[:1] in SUSPICIOUS and _FORMULA.match(text) else text
+
+
+def csv_pieces(pieces: Iterable[str]) -> Iterator[str]:
+    """Do the same with a cell that comes in pieces; one that begins with very many blanks is taken for a formula."""
+    held: list[str] = []
+    size = 0
+    pieces = iter(pieces)
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        blank = _FILLED.fullmatch(piece) is not None
+        if not blank or size > _PIECE:
+            begin = "".join(held)
+            held = []
+            yield hexed(begin[0]) + begin[1:] if blank else csv_cell(begin)
+            break
+    if held:
+        yield csv_cell("".join(held))
+    yield from pieces
 
 
 def path_text(path: str) -> str:

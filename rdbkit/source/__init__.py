@@ -25,14 +25,20 @@ from rdbkit.errors import LimitExceeded, Passed, Unsupported
 from rdbkit.source.layers import READ, Ahead, Unpacked
 from rdbkit.source.packing import PACKINGS, packing_of
 from rdbkit.source.raw import Memory, Raw, identity, name_of, open_path, use_object
+from rdbkit.source.recognise import LOOK, Recognised, recognise
 
-__all__ = ["Source", "classify_tail", "open_source"]
+__all__ = ["Recognised", "Source", "classify_tail", "open_source"]
 
 #: The most bytes that `Source.peek` and `Source.trailing` show.
 PEEK = 64
 #: A primary sends a newline about once a second while it prepares the transfer; we look past an hour of them.
 _FRAMING = 4096
-_FRAME = re.compile(rb"\n*\$(?:EOF:([!-~]{40})|([0-9]{1,19}))\r\n")
+# What a primary answers before the payload: newlines, status lines, and the offset on a channel of its own.
+_FRAME = re.compile(
+    rb"((?:\n|\+[ -~]{0,500}\r\n|\$ENDOFF:[ -~]{0,200}\r\n)*)(?:\$(?:EOF:([!-~]{40})|([0-9]{1,19}))\r\n)?"
+)
+_FRAME_STARTS = (b"\n", b"+", b"$")
+_MAGICS = (b"REDIS", b"VALKEY")
 _TAILS = (
     (re.compile(rb"\0+"), "zeros"),
     (re.compile(rb"REDIS[0-9]{4}.*|VALKEY[0-9]{3}.*", re.DOTALL), "another RDB"),
@@ -66,6 +72,8 @@ class Source:
         self._seen = seen
         self._ahead = Ahead(raw)
         self._layers: list[Ahead] = []
+        self._framed = False
+        self._recognised: Recognised | None = None
         if start is None:
             self._unwrap()
         self.peek = self._look()
@@ -86,17 +94,34 @@ class Source:
             pass
 
     def _unframe(self) -> bool:
-        if self.mark is not None or self.framed_length is not None:
+        if self._framed:
             return False
-        found = _FRAME.match(self._ahead.peek(_FRAMING if self._ahead.peek(1) == b"\n" else PEEK))
-        if found is None:
+        first = self._ahead.peek(3)
+        if first[:1] not in _FRAME_STARTS:
             return False
+        found = _FRAME.match(self._ahead.peek(_FRAMING if first[:1] != b"$" or first == b"$EN" else PEEK))
+        assert found is not None
+        if not found[2] and not (found[3] or b"+" in found[1]):
+            return False
+        if not found[2] and not self._is_payload(found.end(), found[3] is not None):
+            return False
+        self._framed = True
         self.start = found.end()
         self._ahead.skip(found.end())
-        self.mark = found[1]
-        self.framed_length = int(found[2]) if found[2] else None
-        self.packing += ("replication $EOF" if found[1] else "replication $<len>",)
+        self.mark = found[2]
+        self.framed_length = int(found[3]) if found[3] else None
+        self.packing += ("replication $EOF" if found[2] else "replication $<len>" if found[3] else "replication",)
         return True
+
+    def _is_payload(self, at: int, may_end: bool) -> bool:
+        """Tell whether an RDB follows: an AOF that lost its head may begin with the length of a value, too."""
+        head = self._ahead.peek(at + PEEK)[at:]
+        if not head:
+            return may_end
+        again = _FRAME.match(head)
+        if again is not None and again[3]:
+            head = head[again.end() :]
+        return any(head.startswith(magic[: len(head)]) for magic in _MAGICS) or bool(packing_of(head))
 
     def _unpack(self) -> bool:
         name = packing_of(self._ahead.peek(PEEK))
@@ -111,6 +136,25 @@ class Source:
         self.start = 0
         self._look()
         return True
+
+    def recognise(self) -> Recognised:
+        """Return what the input is; ask before the first read(). Raises for a packing that gives nothing."""
+        if not self.peek and self._ahead.failure is not None:
+            raise self._ahead.failure
+        if self._recognised is None:
+            self._recognised = recognise(self.peek, self.start, self.look, self._last)
+        return self._recognised
+
+    def look(self, n: int) -> bytes:
+        """Return the next n bytes, fewer before the end or damage, and leave them to be read."""
+        return self._ahead.peek(n)
+
+    def _last(self) -> bytes:
+        """Return the last bytes of a long file; b"" where they are not at hand."""
+        if self.size - self.start <= LOOK or not self.seekable:
+            return b""
+        with self.reopen(self.size - READ) as again:
+            return again.look(READ)
 
     def read(self, n: int, /) -> bytes:
         """Return up to n (> 0) bytes, b"" only at the end.
@@ -146,6 +190,7 @@ class Source:
         if not self._layers:
             other = self._again(offset)
             other.packing, other.mark, other.framed_length = self.packing, self.mark, self.framed_length
+            other._framed = self._framed
             return other
         other = self._again(None)
         try:

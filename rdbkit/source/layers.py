@@ -15,6 +15,8 @@ from rdbkit.errors import RdbkitError, Truncated
 
 #: Bytes that a layer asks of the one below.
 READ = 1 << 16
+#: Bytes of what nobody reads, after which nothing more is looked at.
+DRAINED = 1 << 26
 #: Bytes that an unpacker makes of them before it pauses.
 CHUNK = 1 << 18
 
@@ -88,10 +90,10 @@ class Ahead:
         return piece
 
     def drain(self) -> None:
-        """Read to the end; keep the first bytes of that, at most 64, and their number, in `drained`."""
+        """Read on, to the end or DRAINED bytes; keep the first of them, at most 64, and their number, in `drained`."""
         first = self.peek(64)
         total = 0
-        while piece := self.read(READ):
+        while total < DRAINED and (piece := self.read(READ)):
             total += len(piece)
         self.drained = first, total
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import subprocess
@@ -113,7 +114,7 @@ def test_annotations_are_refused_by_older_servers_only_if_one_is_named(face):
     assert codes(findings) == ["annotation-refused"]
     part = face("analysis.checking").Part(data)
     assert list(part.findings()) == []
-    assert str(part.target) == "redis:6.2.16"
+    assert str(part.target) == "redis:7.0.15"
 
 
 # -- what is told ------------------------------------------------------------------------------------------------------
@@ -402,3 +403,38 @@ def test_read_only(face, tmp_path):
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in directory.iterdir()}
     assert not check(face, directory)[0].sound
     assert before == {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in directory.iterdir()}
+
+
+# -- the settings that a server needs ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("home", "prefix", "words"), [
+    ("appendonlydir", b"appendonly.aof", "with appendonly yes a server loads"),
+    ("aof", b"appendonly.aof", "with appendonly yes and appenddirname aof a server loads"),
+    ("appendonlydir", b"a.aof", "with appendonly yes and appendfilename a.aof a server loads"),
+    ("x", b"y", "with appendonly yes and appenddirname x and appendfilename y a server loads"),
+])  # fmt: skip
+def test_names_that_are_not_the_default_are_said(face, tmp_path, home, prefix, words):
+    """A server with other names does not see the files, and starts empty."""
+    (tmp_path / home).mkdir()
+    name = prefix + b".1.incr.aof"
+    (tmp_path / home / os.fsdecode(name)).write_bytes(SET)
+    (tmp_path / home / os.fsdecode(prefix + b".manifest")).write_bytes(b"file " + name + b" seq 1 type i\n")
+    (tmp_path / "other.rdb").write_bytes(b"REDIS0009\xff" + bytes(8))
+    told = [finding.message for finding in face.rdbkit.check(tmp_path).findings if finding.code == "loads"]
+    assert told[0].startswith(words)
+    assert ("it does not see it" in told[0]) == (" and " in words)
+    assert told[1].startswith("with appendonly no and dbfilename other.rdb a server loads other.rdb")
+
+
+@pytest.mark.parametrize("size", [16, 300, 600_000])
+@pytest.mark.parametrize("before", [SET * 3, SET[:-3], b"*3\r\n$3\r\n"])
+def test_nul_bytes_in_the_middle(face, before, size):
+    """Their place and number are said, wherever in a command they begin."""
+    _, findings = checked(face, before + bytes(size) + SET * 3)
+    found = next(finding for finding in findings if finding.severity == "error")
+    assert found.code == "bad-aof"
+    # Of those that begin inside of a value, the first ones may be taken for a part of it.
+    told = re.search(r"a run of (\d+) NUL bytes at offset (\d+)", found.message)
+    assert told is not None
+    assert (int(told[1]), int(told[2])) == (size, len(before))

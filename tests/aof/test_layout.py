@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from rdbkit.aof import layout
+
 RDB = b"REDIS0010\xfa\x08aof-base\xc0\x01\xff" + bytes(8)
 PLAIN = b"REDIS0009\xfa\x0caof-preamble\xc0\x00\xff" + bytes(8)
 VALKEY = b"VALKEY080\xff" + bytes(8)
@@ -375,3 +377,38 @@ def test_nothing_is_touched(face, tmp_path):
     before = subprocess.check_output(["ls", "-lRac", "--time-style=full-iso", tmp_path])
     face("aof.layout").find(tmp_path)
     assert subprocess.check_output(["ls", "-lRac", "--time-style=full-iso", tmp_path]) == before
+
+
+@pytest.mark.parametrize("name", [
+    "a.aof.bak-1", "a.aof.bak-12", "a.aof.dropped", "a.aof.dropped-3", "a.aof.dropped.jsonl", "a.aof.dropped-3.jsonl",
+    "a.aof.repaired", "a.aof.partial", ".a.aof.rdbkit-x1", "dump.rdb.partial",
+])  # fmt: skip
+def test_what_repairs_leave_is_ignored_and_said(name, tmp_path):
+    (tmp_path / "a.aof").write_bytes(AOF)
+    (tmp_path / name).write_bytes(AOF)
+    found = layout.find(tmp_path)
+    assert [file.name for file in found.aofs] == [b"a.aof"]
+    notes = [remark.message for remark in found.warnings if remark.code == "by-products"]
+    assert notes == [f"put here by rdbkit, and ignored in a directory: {name}"]
+    assert layout.find(tmp_path / name).format == "aof"
+
+
+@pytest.mark.parametrize("name", ["a.aof.bak", "bak-1", "a.dropped.aof", "repaired", "partial.rdb", "a.aof.bak-1x"])
+def test_other_names_are_not(name, tmp_path):
+    (tmp_path / name).write_bytes(AOF)
+    assert [file.name for file in layout.find(tmp_path).aofs] == [name.encode()]
+
+
+def test_a_repaired_set_beside_the_set(tmp_path):
+    for home in (tmp_path / "appendonlydir", tmp_path / "appendonlydir.repaired"):
+        home.mkdir()
+        (home / "a.aof.1.incr.aof").write_bytes(AOF)
+        (home / "a.aof.manifest").write_bytes(b"file a.aof.1.incr.aof seq 1 type i\n")
+    (tmp_path / "appendonlydir" / "a.aof.1.incr.aof.bak-1").write_bytes(AOF)
+    found = layout.find(tmp_path)
+    assert [one.directory for one in found.sets] == [str(tmp_path / "appendonlydir")]
+    assert found.sets[0].stray == ()
+    [note] = [remark.message for remark in found.warnings if remark.code == "by-products"]
+    assert "appendonlydir.repaired" in note
+    assert "appendonlydir/a.aof.1.incr.aof.bak-1" in note
+    assert layout.find(tmp_path / "appendonlydir.repaired").files[0].format == "aof"

@@ -140,9 +140,9 @@ def test_a_mixed_file_and_a_packed_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "status", "words"),
     [
-        (b"", 1, "an empty file"),
+        (b"", 1, "the file is empty"),
         (b"REDIS0010\xff" + bytes(8), 3, "it holds no commands"),
-        (b"text", 3, "neither an AOF nor an RDB"),
+        (b"text", 3, "not a Redis or Valkey file"),
         (SET + SET[:5], 1, "in the middle of a command (offset 27)"),
         (SET + b"x", 1, "not a command, where one should start or go on (offset 27)"),
         (SET + command(b"MULTI"), 1, "inside a transaction"),
@@ -179,9 +179,8 @@ def test_long_arguments(tmp_path: Path) -> None:
 def test_check_of_a_sound_log(log: Path) -> None:
     ran = rdbkit("check", log)
     assert (ran.status, ran.out) == (0, "")
-    assert ran.lines == [
-        f"rdbkit: {log}: sound: AOF, for redis:6.2.16 (assumed for a single AOF): 6 commands in {len(LOG)} B"
-    ]
+    target = "redis:7.0.15 (assumed for an AOF with timestamps, which Redis 7.0 and newer write)"
+    assert ran.lines == [f"rdbkit: {log}: sound: AOF, for {target}: 6 commands in {len(LOG)} B"]
 
 
 def test_check_of_a_torn_log(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rdb import entry, made
 
-from cli.run import rdbkit
+from cli.run import raw, rdbkit
+from rdbkit.aof import writer
 
 COMMANDS = {
     "info": ("info",),
@@ -19,7 +21,7 @@ COMMANDS = {
 INPUTS = [
     ("nowhere.rdb", 4, "No such file or directory"),
     ("empty.rdb", 1, "the file is empty"),
-    ("text.rdb", 3, "not an RDB file"),
+    ("text.rdb", 3, "not a Redis or Valkey file"),
     ("newer.rdb", 3, "99"),
     ("cut.rdb", 1, "the file ends in the middle of a record"),
     ("checksum.rdb", 1, "checksum"),
@@ -138,3 +140,100 @@ def test_the_preamble_of_an_aof_never_passes_for_its_state(files: Path) -> None:
 def test_a_wrong_checksum_that_was_reached_is_told_in_spite_of_limit(files: Path) -> None:
     assert rdbkit("keys", files / "checksum.rdb", "-n", 1).status == 1
     assert rdbkit("get", files / "checksum.rdb", "str:int:zero").status == 1
+
+
+SET = writer.command(b"SET", b"k", b"v")
+RDB = made(("aux", b"redis-ver", b"7.0.0"), entry(0, b"k"), version=10)
+NAMED = {
+    "a head cut off": (SET[9:] + SET * 9, 1, "a damaged AOF", "rdbkit repair"),
+    "a byte order mark": (b"\xef\xbb\xbf" + SET, 1, "byte order mark", "rdbkit repair"),
+    "line ends": ((SET * 9).replace(b"\r\n", b"\n"), 1, "line ends became LF", "rdbkit repair"),
+    "text copy": (RDB.decode("utf-8", "replace").encode(), 1, "copied as text", "binary mode"),
+    "zeros": (RDB[: RDB.index(b"\0\x01k")] + bytes(400), 1, "400 NUL bytes", "another copy"),
+    "all zeros": (bytes(400), 1, "NUL bytes only", "another copy"),
+    "zip": (b"PK\x03\x04" + bytes(99), 3, "a zip archive", "unpack"),
+    "html": (b"<!DOCTYPE html><p>404", 3, "an HTML page", "fetch it again"),
+    "unknown": (b"anything else", 3, "not a Redis or Valkey file", ""),
+    "empty": (b"", 1, "the file is empty", ""),
+}
+EVERY = {
+    **COMMANDS,
+    "get": ("get",),
+    "report": ("report",),
+    "prefixes": ("prefixes",),
+    "commands": ("commands",),
+    "split": ("split",),
+    "repair": ("repair", "--dry-run"),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_every_command_names_it_and_says_what_to_do(name: str, tmp_path: Path) -> None:
+    """From a file; with the same exit status, and nothing left behind."""
+    data, status, words, remedy = NAMED[name]
+    path = tmp_path / "input"
+    path.write_bytes(data)
+    for command_name, args in EVERY.items():
+        more = {"get": ["k"], "split": ["--rdb", tmp_path / "r", "--aof", tmp_path / "a"]}.get(command_name, [])
+        ran = rdbkit(*args, path, *more)
+        if command_name == "repair" and remedy == "rdbkit repair":
+            # It is the remedy.
+            assert ran.status in (0, 5), ran
+            continue
+        assert ran.status == status, (command_name, ran)
+        said = ran.out + ran.err
+        assert words in said, (command_name, ran)
+        assert remedy in said, (command_name, ran)
+    assert [file.name for file in tmp_path.iterdir()] == ["input"]
+
+
+@pytest.mark.parametrize("name", ["a head cut off", "text copy", "zeros", "zip", "line ends"])
+def test_from_a_pipe_too(name: str) -> None:
+    data, status, words, _ = NAMED[name]
+    for command_name in ("info", "check", "keys", "commands"):
+        code, out, err = raw(command_name, "-", stdin=data)
+        assert code == status
+        assert words in out.decode() + err
+
+
+@pytest.mark.parametrize("head", [b"", b"+FULLRESYNC " + b"a" * 40 + b" 1\r\n"])
+def test_a_captured_transfer(head: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "capture"
+    path.write_bytes(head + b"$%d\r\n" % len(RDB) + RDB)
+    for command_name in ("info", "check", "keys", "export", "report"):
+        assert rdbkit(command_name, path).status == 0
+        assert raw(command_name, "-", stdin=path.read_bytes())[0] == 0
+    ran = rdbkit("repair", path)
+    assert (ran.status, "`rdbkit split`" in ran.err) == (3, True)
+
+
+def test_what_there_is_to_split(files: Path, tmp_path: Path) -> None:
+    """A plain RDB has no second part, a directory is in parts already; nothing is left behind."""
+    parts = ["--rdb", tmp_path / "r", "--aof", tmp_path / "a"]
+    for name, words in (
+        ("good.rdb", "an RDB without commands: there is nothing to split"),
+        ("plain.aof", "an AOF without an RDB preamble: there is nothing to split"),
+    ):
+        ran = rdbkit("split", files / name, *parts)
+        assert ran.status == 3, ran
+        assert words in ran.err
+        assert list(tmp_path.iterdir()) == []
+    assert rdbkit("split", files / "mixed.aof", *parts).status == 0
+    data = tmp_path / "d"
+    data.mkdir()
+    (data / "a.aof.1.base.rdb").write_bytes(RDB)
+    (data / "a.aof.1.incr.aof").write_bytes(SET)
+    (data / "a.aof.manifest").write_bytes(b"file a.aof.1.base.rdb seq 1 type b\nfile a.aof.1.incr.aof seq 1 type i\n")
+    ran = rdbkit("split", data, "--rdb", tmp_path / "x", "--aof", tmp_path / "y")
+    assert ran.status == 3
+    assert f"the RDB part is {data}/a.aof.1.base.rdb and the commands are in {data}/a.aof.1.incr.aof" in ran.err
+    ran = rdbkit("keys", data)
+    assert ran.status == 3
+    assert f"the RDB at its base is {data}/a.aof.1.base.rdb" in ran.err
+
+
+def test_a_torn_aof_is_for_repair_first(tmp_path: Path) -> None:
+    path = tmp_path / "a.aof"
+    path.write_bytes(SET + SET[:-3])
+    assert rdbkit("check", path, "-f", "jsonl").rows[0]["hint"].startswith("`rdbkit repair`")
+    assert "`rdbkit repair` takes the torn command off" in rdbkit("commands", path).err.replace("\n", " ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from binascii import crc_hqx
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ EXPIRIES = MS.to_bytes(8, "little")
 
 #: What is wrong with one key, or record: (code, severity, the calls that write it, version).
 #: The finding stands at the key, or at the record, unless the code is that of a damage inside.
+#: The slots of the keys "k" and "behind".
+K, BEHIND = crc_hqx(b"k", 0) % 16384, crc_hqx(b"behind", 0) % 16384
 WRONG: list[tuple[str, str, list[Any], int]] = [
     ("duplicate-member", "error", [key(spec.SET, b"\x02\x01a\x01a")], 11),
     ("duplicate-member", "error", [key(spec.SET_LISTPACK, lp(b"a", b"b", b"a"))], 11),
@@ -123,6 +126,12 @@ WRONG: list[tuple[str, str, list[Any], int]] = [
     ("db-twice", "warning", [("select_db", 3), entry(0, b"k"), ("select_db", 3), entry(0, b"l")], 9),
     ("resizedb", "warning", [("select_db", 0), ("resize_db", 5, 0), entry(0, b"k")], 9),
     ("resizedb", "note", [("select_db", 0), ("resize_db", 1, 1), entry(0, b"k")], 7),
+    ("bad-slot", "error", [("slot_info", 20000, 0, 0)], 12),
+    ("bad-slot", "warning", [("aux", b"slot-info", b"1,2")], 11),
+    ("slot-mismatch", "warning", [("slot_info", 7, 1, 0), entry(0, b"k"), ("slot_info", BEHIND, 1, 0)], 12),
+    ("slot-counts", "warning", [("slot_info", K, 2, 0), entry(0, b"k"), ("slot_info", BEHIND, 1, 0)], 12),
+    ("slot-counts", "warning", [("aux", b"slot-info", b"%d,1,1" % K), entry(0, b"k"),
+                                ("aux", b"slot-info", b"%d,1,0,0" % BEHIND)], 11),
     ("stray-attribute", "warning", [entry(0, b"k"), ("expire_ms", MS)], 9),
     ("duplicate-key", "error", [entry(0, b"k"), entry(0, b"k")], 9),
     ("duplicate-key", "error", [entry(0, b"k"), *(entry(0, b"%d" % n) for n in range(700)), entry(spec.SET, b"k")], 9),
@@ -137,6 +146,7 @@ ELSEWHERE = {
     "needs-replay": "test_files_of_another_kind", "not-rdb": "test_files_of_another_kind",
     "unsupported-version": "test_files_of_another_kind", "unknown-type": "test_where_it_stopped",
     "unsupported-opcode": "test_where_it_stopped", "unsupported-type": "test_where_it_stopped",
+    "slot-info": "test_slots",
     "torn-transfer": "test_a_transfer_that_is_not_what_it_announced",
 }  # fmt: skip
 
@@ -178,7 +188,7 @@ def test_wrong(face, code, severity, calls, version):
         assert finding.db == 0
     else:
         assert data[finding.offset] in range(256)
-    if any(call[0] == "entry" for call in calls) and not code.startswith(("db-", "resizedb", "stray")):
+    if any(call[0] == "entry" for call in calls) and not code.startswith(("db-", "resizedb", "stray", "slot-c")):
         assert (finding.db, finding.key) == (0, b"k")
     assert face.rdbkit.check(data, strict=True).sound == (severity == "note")
 
@@ -204,7 +214,37 @@ def test_places(face):
 def test_sound_files(face, product, version):
     """A file with all there is: nothing but notes, save for what releases refuse of pre-releases."""
     told = {code for code, severity in codes(found(face, everything(product, version))) if severity != "note"}
-    assert told <= {"pre-ga-function", "resizedb"}
+    assert told <= {"pre-ga-function", "resizedb", "slot-mismatch", "slot-counts"}
+
+
+@pytest.mark.parametrize("form", ["redis", "valkey"])
+def test_slots(face, form):
+    """What the file says of its slots is compared with the keys, hash tags included; sound files give no finding."""
+
+    def told(*parts):
+        calls = []
+        for part in parts:
+            if isinstance(part, bytes):
+                calls.append(entry(0, part))
+            elif form == "redis":
+                calls.append(("slot_info", *part))
+            else:
+                calls.append(("aux", b"slot-info", b",".join(b"%d" % number for number in part)))
+        return [
+            f.code for f in found(face, made(*calls, version=12 if form == "redis" else 11)) if f.code != "newer-type"
+        ]
+
+    tagged = crc_hqx(b"tag", 0) % 16384
+    assert told((tagged, 3, 0), b"{tag}1", b"x{tag}{other}", b"tag") == []
+    assert told((crc_hqx(b"{}a", 0) % 16384, 1, 0), b"{}a") == []
+    assert told((tagged, 1, 0), b"a{tag") == ["slot-mismatch"]
+    assert told((tagged, 1, 0), b"tag", (K, 1, 0)) == ["slot-counts"]
+    assert told((16384, 1, 0), b"k") == ["bad-slot"]
+    many = [b"{tag}%d" % number for number in range(700)]
+    assert told((tagged, 700, 0), *many, (K, 1, 0), b"k") == []
+    assert told((tagged, 701, 0), *many, (K, 1, 0), b"k") == ["slot-counts"]
+    cut = made(("slot_info", tagged, 2, 0), entry(0, b"tag"), version=12)[:-10]
+    assert [f.code for f in found(face, cut) if f.severity != "note"] == ["truncated"]
 
 
 def test_same_key_in_two_databases(face):

@@ -39,7 +39,9 @@ def test_a_new_file_beside_the_old_one(aof):
     ]
     assert "dropped torn" in ran.out
     assert "\x1b" not in ran.out
-    assert re.fullmatch(r"rdbkit: .*a\.aof: \d+ B dropped in 2 places.*a\.aof\.repaired\n", ran.err)
+    told = r"rdbkit: .*a\.aof: \d+ B dropped in 2 places, 2 commands among them; the result is in .*a\.aof\.repaired\. "
+    step = r"Next: stop the server, move \S+/a\.aof away, move \S+\.repaired to \S+, start the server\n"
+    assert re.fullmatch(told + step, ran.err)
 
 
 def test_json(aof, tmp_path):
@@ -127,12 +129,55 @@ def test_one_clear_line(aof, args, status, words):
 
 def test_other_files(aof):
     for content, status, words in (
-        (b"hello, world\n" * 9, 3, "no AOF"),
+        (b"hello, world\n" * 9, 3, "not a Redis or Valkey file"),
         (b"REDIS0011" + bytes(40), 1, "the RDB part is damaged"),
         (b"\x1f\x8b\x08" + bytes(40), 3, "unpack it first"),
-        (b"", 0, "nothing to repair"),
+        (b"", 1, "the file is empty"),
     ):
         aof.write_bytes(content)
         ran = rdbkit("repair", aof)
         assert (ran.status, words in ran.err) == (status, True), ran
     assert rdbkit("repair", aof.parent / "nowhere").status == 4
+
+
+def test_the_next_step(aof):
+    ran = rdbkit("repair", aof, "--in-place")
+    assert ran.err.endswith(f"Next: start the server; the old file is {aof}.bak-1\n")
+    assert rdbkit("repair", aof).err == f"rdbkit: {aof}: nothing to repair\n"
+    aof.write_bytes(SET + b"*1\r\n$3\r\nWET\r\n" + SET[:-3])
+    ran = rdbkit("repair", aof)
+    assert ran.status == 1
+    assert "No server starts with it: unknown command 'WET'" in ran.err
+    assert "error unknown-command" in ran.out
+    assert "Next:" not in ran.err
+
+
+def test_its_own_files_do_not_count(aof):
+    """In a directory: not for check, repair, commands and info; named, they are read."""
+    assert rdbkit("repair", aof).status == 5
+    assert rdbkit("repair", aof, "--in-place").status == 5
+    (aof.parent / ".a.aof.rdbkit-1x2y").write_bytes(SET)
+    (aof.parent / "b.aof.partial").write_bytes(SET)
+    for command_name in ("check", "repair", "commands", "info"):
+        ran = rdbkit(command_name, aof.parent)
+        assert ran.status == 0, ran
+    ran = rdbkit("check", aof.parent, "-f", "jsonl")
+    assert {row["file"] for row in ran.rows} == {str(aof.parent)}
+    note = next(row["message"] for row in ran.rows if row["code"] == "by-products")
+    for name in (".a.aof.rdbkit-1x2y", "a.aof.bak-1", "a.aof.dropped-1", "a.aof.repaired", "b.aof.partial"):
+        assert name in note
+    assert rdbkit("commands", f"{aof}.repaired").status == 0
+    aof.unlink()
+    ran = rdbkit("check", aof.parent)
+    assert ran.status == 3
+    assert "put here by rdbkit" in ran.err
+
+
+def test_line_ends(aof):
+    aof.write_bytes(MANY.replace(b"\r\n", b"\n"))
+    ran = rdbkit("repair", aof, "-f", "json")
+    assert ran.status == 0
+    assert Path(f"{aof}.repaired").read_bytes() == MANY
+    (file,) = json.loads(ran.out)["files"]
+    assert (file["restored"], file["lost"]["places"], file["kept"]) == (MANY.count(b"\r\n"), 0, len(MANY))
+    assert "line ends restored; the result is in" in ran.err

@@ -123,6 +123,10 @@ def test_random_damage_takes_no_more_than_itself(seed, tmp_path):
         damage = hit(rng, before[20].start, before[-20].start)
         hurt = damage.done(data)
         account, left = repaired(tmp_path, hurt)
+        if not account.changed:
+            # Servers are laxer than the check tool: what they load is not called damaged.
+            assert rdbkit.check(hurt).sound == account.sound
+            continue
         after = records(left)
         # Where the framing came out whole, nothing tells what was hit.
         assert after is not None
@@ -222,7 +226,7 @@ def test_lines_that_end_in_lf_load_as_they_are(tmp_path):
 def test_what_is_no_aof_is_left_alone(tmp_path):
     with pytest.raises(Unsupported) as error:
         repaired(tmp_path, b"some text\nof a file\n" * 50)
-    assert error.value.code == "not-aof"
+    assert error.value.code == "not-rdb"
 
 
 def test_any_bytes_are_an_answer(tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import unicodedata
 from itertools import pairwise
 
 import pytest
@@ -69,13 +70,57 @@ TERMINAL = [
     ("\u202e", "\\xe2\\x80\\xae"),
     ("\u2069", "\\xe2\\x81\\xa9"),
     ("日本 ä", "日本 ä"),
-    ("a\u2028b", "a\u2028b"),
+    ("a\u2028b", "a\\xe2\\x80\\xa8b"),
 ]
 
 
 @pytest.mark.parametrize(("given", "shown"), TERMINAL)
 def test_terminal(given: str, shown: str) -> None:
     assert text.terminal(given) == shown
+
+
+@pytest.mark.parametrize("category", ["Cc", "Cf", "Zl", "Zp"])
+def test_nothing_invisible_reaches_a_terminal(category: str) -> None:
+    """Of these categories every character is escaped, in JSON too, and comes back."""
+    chars = [char for char in map(chr, range(0x110000)) if unicodedata.category(char) == category]
+    assert chars
+    for char in chars:
+        shown = text.terminal(f"a{char}b")
+        assert shown.isascii()
+        assert shown.isprintable()
+        assert text.undo(shown) == f"a{char}b".encode()
+    quoted = json.dumps("".join(chars), ensure_ascii=False)
+    assert text.json_safe(quoted).isascii()
+    assert json.loads(text.json_safe(quoted)) == "".join(chars)
+
+
+@pytest.mark.parametrize("char", ["\ufe0f", "\u3164", "\u115f", "\U000e0061", "\U000e0100", "\u180f", "\u034f"])
+def test_selectors_and_fillers_are_invisible_too(char: str) -> None:
+    assert text.terminal(char) == text.hexed(char)
+
+
+@pytest.mark.parametrize("seen", ["völlig", "\u00a0", "e\u0301", "日本", "😀", "\u3000"])
+def test_what_is_seen_stays(seen: str) -> None:
+    assert text.terminal(seen) == seen
+
+
+@pytest.mark.parametrize("sign", [*"=+-@", "\uff1d"])
+@pytest.mark.parametrize("before", ["", " ", "\n", '"', "'", ' \t"', "\u00a0", "\ufeff", " " * 70_000])
+def test_formulas_after_blanks_and_quotes(before: str, sign: str) -> None:
+    """The first character is escaped; in pieces, of any size, the cell is the same."""
+    cell = f"{before}{sign}1"
+    shown = text.csv_cell(cell)
+    assert shown == text.hexed(cell[0]) + cell[1:]
+    assert text.undo(shown) == cell.encode()
+    for size in (1, 7, 1 << 16):
+        pieces = [cell[at : at + size] for at in range(0, len(cell), size)]
+        assert "".join(text.csv_pieces(pieces)) == shown
+
+
+@pytest.mark.parametrize("cell", ["", " ", "\n", '"', "  a=1", "\nb", "'quoted'", "a\n=1"])
+def test_what_is_no_formula_stays(cell: str) -> None:
+    assert text.csv_cell(cell) == cell
+    assert "".join(text.csv_pieces(list(cell))) == cell
 
 
 @pytest.mark.parametrize("first", "=+-@\t\r")
