@@ -50,6 +50,8 @@ class _Live(Decoder):
 
     def __init__(self, kind: int, snapshot: Snapshot, spool: Spool | None) -> None:
         super().__init__(kind, snapshot.cursor, snapshot.templates, spool)
+        # The file's cursor may have that of an earlier entry.
+        self.cursor.spool = spool
         self._snapshot = snapshot
 
     def parts(self) -> Parts:
