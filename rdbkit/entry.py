@@ -57,6 +57,8 @@ class _Live(Decoder):
 
     def __init__(self, kind: int, snapshot: Snapshot, start: int, spool: Spool | None) -> None:
         super().__init__(kind, snapshot.cursor, snapshot.templates, spool)
+        # The file's cursor may have that of an earlier entry.
+        self.cursor.spool = spool
         self._snapshot = snapshot
         self._start = start
 

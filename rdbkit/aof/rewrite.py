@@ -35,6 +35,9 @@ from rdbkit.wire.spool import LongItem, Spool
 ARRAY_ITEMS = 32
 #: Strings, and arguments of a command, up to this many bytes are put together before they are written.
 WHOLE = 1 << 16
+#: A body up to this many bytes comes to less than a megabyte, even if it is packed; so many arguments to some.
+_SMALL = 1 << 13
+_FEW = 16
 
 _WORD = (1 << 64) - 1
 _EXPIRING = (
@@ -64,6 +67,10 @@ class Rewriter:
         self._items = ITEMS if "many items" in self._known else 1
         self._streams = StreamRewriter(self._put, self._known, self.lose)
         self._db: int | None = None
+        self._careful = False
+        """Whether many arguments of a command may be many bytes."""
+        self._spool = Spool()
+        """For what is too long to be held of the entry at hand."""
 
     def function(self, source: bytes) -> None:
         """Write a function library."""
@@ -124,6 +131,10 @@ class Rewriter:
         if entry.type == "module":
             payload.restore(self._write, entry, self._target.rdb_version)
         elif not (self._restore and self._restored(entry)):
+            if entry.type != "string":
+                body = entry.body
+                self._careful = body is None or len(body) > _SMALL
+                self._spool = Spool()
             _FORMS[entry.type](self, entry)
 
     def _restored(self, entry: Entry) -> bool:
@@ -142,11 +153,11 @@ class Rewriter:
             self._put(b"EXPIREAT", key, b"%d" % (at // 1000))
 
     def _put(self, *args: Any) -> None:
-        if sum(map(len, args)) <= WHOLE:
+        if self._spool.count or (len(args) > _FEW and self._careful and sum(map(len, args)) > WHOLE):
+            for piece in command_pieces(args):
+                self._write(piece)
+        else:
             self._write(command(*args))
-            return
-        for piece in command_pieces(args):
-            self._write(piece)
 
     def lose(self, reason: str, count: int = 1) -> None:
         """Count what is left out."""
@@ -161,7 +172,7 @@ class Rewriter:
         first = next(pieces, b"")
         if decoder.size <= WHOLE:
             # Read to its end before anything is written: damage then leaves no half command.
-            self._put(b"SET", entry.key, first + b"".join(pieces))
+            self._write(command(b"SET", entry.key, first + b"".join(pieces)))
             return
         self._write(array_head(3) + bulk(b"SET") + bulk(entry.key) + bulk_head(decoder.size) + first)
         for piece in pieces:
@@ -169,16 +180,16 @@ class Rewriter:
         self._write(CRLF)
 
     def _list(self, entry: Entry) -> None:
-        for items in chunks(entry.decoder(Spool()).parts(), self._items):
+        for items in chunks(entry.decoder(self._spool).parts(), self._items):
             self._put(b"RPUSH", entry.key, *items)
 
     def _set(self, entry: Entry) -> None:
-        for items in chunks(entry.decoder(Spool()).parts(), self._items):
+        for items in chunks(entry.decoder(self._spool).parts(), self._items):
             self._put(b"SADD", entry.key, *items)
 
     def _zset(self, entry: Entry) -> None:
         short = "short scores" in self._known
-        for pairs in chunks(self._numbered(entry.decoder(Spool()).parts()), self._items):
+        for pairs in chunks(self._numbered(entry.decoder(self._spool).parts()), self._items):
             self._put(b"ZADD", entry.key, *[x for member, score in pairs for x in (double_text(score, short), member)])
 
     def _numbered(self, batches: Parts) -> Parts:
@@ -189,7 +200,7 @@ class Rewriter:
             yield kept
 
     def _array(self, entry: Entry) -> None:
-        decoder = entry.decoder(Spool())
+        decoder = entry.decoder(self._spool)
         for pairs in chunks(decoder.parts(), ARRAY_ITEMS):
             self._put(b"ARMSET", entry.key, *[x for index, value in pairs for x in (b"%d" % index, _element(value))])
         if decoder.insert_index is not None:
@@ -197,16 +208,15 @@ class Rewriter:
             self._put(b"ARSEEK", entry.key, b"%d" % (decoder.insert_index + 1 & _WORD))
 
     def _stream(self, entry: Entry) -> None:
-        self._streams.entry(entry)
+        self._streams.entry(entry, self._spool)
 
     # -- hashes ----------------------------------------------------------------------------------------------------
 
     def _hash(self, entry: Entry) -> None:
-        key, spool = entry.key, Spool()
-        batches = entry.decoder(spool).parts()
+        key, batches = entry.key, entry.decoder(self._spool).parts()
         if entry.type_id in payload.TEMPLATES and "templates" in self._known:
             fields = [part for batch in batches for part in batch]
-            if spool.count:
+            if self._spool.count:
                 # A payload is made whole; commands are not.
                 self._fields(key, [fields])
             else:

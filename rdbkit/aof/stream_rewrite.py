@@ -38,9 +38,9 @@ class StreamRewriter:
         self._known = known
         self._lose = lose
 
-    def entry(self, entry: Entry) -> None:
+    def entry(self, entry: Entry, spool: Spool) -> None:
         """Put one stream."""
-        key, decoder = entry.key, entry.decoder(Spool())
+        key, decoder = entry.key, entry.decoder(spool)
         empty = True
         for stream_id, fields in chain.from_iterable(decoder.parts()):
             empty = False

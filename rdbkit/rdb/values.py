@@ -57,7 +57,9 @@ class Decoder:
     def __init__(self, kind: int, cursor: Cursor, templates: Templates, spool: Spool | None = None) -> None:
         self.kind = kind
         self.cursor = cursor
-        self.spool = cursor.spool = spool
+        self.spool = spool
+        if spool is not None:
+            cursor.spool = spool
         self.templates = templates
         self.type = spec.BY_ID[kind].type
         #: Stream: everything but its entries.

@@ -36,6 +36,9 @@ cdef class Cursor:
     cpdef bytes string(self)
     @cython.locals(size="long long", packed="long long", start="long long")
     cpdef item(self)
+    cpdef tuple head(self)
+    @cython.locals(inside=Cursor)
+    cpdef Cursor inner(self, long long size, long long packed, long long start)
     cpdef bytes unpack(self, long long packed, long long size, long long start)
     cpdef int _promised(self, long long n) except -1
     @cython.locals(size="long long", packed="long long", start="long long")
