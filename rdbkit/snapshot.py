@@ -151,6 +151,8 @@ class Snapshot:
         self._copy: Copy | None = None
         self._current: Entry | None = None
         self._failure: RdbkitError | None = None
+        self.untrusted = False
+        """All of the file was read, and its checksum is wrong."""
         self.on_damage = on_damage
         self.damaged = 0
         self.problems: list[RdbkitError] = []
@@ -433,7 +435,15 @@ class Snapshot:
         except RdbkitError as error:
             # Asked once more, a damaged file must not look like one that is at its end.
             self._failure = error
+            self.untrusted = error.code == "checksum-mismatch" and self._is_over()
             raise
+
+    def _is_over(self) -> bool:
+        """Tell whether nothing follows what was read."""
+        try:
+            return self.cursor.at_end()
+        except RdbkitError:
+            return False
 
     def _count(self, batch: list[walker.Entry]) -> None:
         numbers = [row[1] for row in batch]
