@@ -169,6 +169,8 @@ class Snapshot:
         self._copy: Copy | None = None
         self._current: Entry | None = None
         self._failure: RdbkitError | None = None
+        self.untrusted = False
+        """All of the file was read, and its checksum is wrong."""
         self.on_damage = on_damage
         self.damaged = 0
         self.problems: list[RdbkitError] = []
@@ -466,6 +468,7 @@ class Snapshot:
             found = cause.explained(error, self._bytes_at, self.source.start, self._last)
             # Asked once more, a damaged file must not look like one that is at its end.
             self._failure = found
+            self.untrusted = error.code == "checksum-mismatch" and self._is_over()
             if found is error:
                 raise
             raise found from error
@@ -482,6 +485,13 @@ class Snapshot:
             return b""
         with source.reopen(offset) as again:
             return again.look(size)
+
+    def _is_over(self) -> bool:
+        """Tell whether nothing follows what was read."""
+        try:
+            return self.cursor.at_end()
+        except RdbkitError:
+            return False
 
     def _count(self, batch: list[walker.Entry]) -> None:
         numbers = [row[1] for row in batch]

@@ -19,9 +19,9 @@ class File:
     `used_mem` is what the server said it used when it wrote the file, `allocated` what the keys really allocate (None:
     not known, for targets before 4.0), `overhead` an estimate of what a server allocates beside them (heap.overhead;
     None where a selection leaves keys out), all in bytes. `ctime` and `now` are ms since epoch, `now` what expiries are
-    measured from. `error` is what stopped the reading, `error_code` its code: then all is of the part before, except
-    where it is a wrong checksum ("checksum-mismatch"), which is found after everything was read. `damaged` is how many
-    keys have a value whose head is so damaged that its elements and memory are not known.
+    measured from. `error` is what stopped the reading, `error_code` its code: then all is of the part before, unless the
+    file is `whole`: read to its end, and its checksum is wrong. `damaged` is how many keys have a value whose head is so
+    damaged that its elements and memory are not known.
     """
 
     file: str
@@ -43,12 +43,8 @@ class File:
     error: str | None = None
     error_code: str | None = None
     damaged: int = 0
+    whole: bool = True
     totals: Totals = field(default_factory=Totals)
-
-    @property
-    def whole(self) -> bool:
-        """Tell whether the file was read to its end."""
-        return self.error is None or self.error_code == "checksum-mismatch"
 
     @property
     def total(self) -> Total:
@@ -82,6 +78,7 @@ class File:
         self.checksum = snapshot.checksum
         self.functions = len(snapshot.functions)
         self.damaged = snapshot.damaged
+        self.whole = self.error is None or snapshot.untrusted
 
     def stop(self, error: RdbkitError | OSError) -> None:
         """Note what stopped the reading."""
@@ -137,4 +134,5 @@ _FACTS: dict[str, Any] = {
     "error": str | None,
     "error_code": str | None,
     "damaged": int,
+    "whole": bool,
 }

@@ -228,7 +228,7 @@ def _verdict(part: Part, bad: int, foreign: bool) -> str:
     if bad:
         if _is_unverified(part, bad):
             return f"NOT VERIFIED: {what}: {contents}: no damage was found, and nothing vouches for the contents"
-        if part.codes == {"checksum-mismatch"}:
+        if part.codes == {"checksum-mismatch"} and part.snapshot is not None and part.snapshot.untrusted:
             contents += f": {UNTRUSTED}"
         return f"DAMAGED: {what}: {contents}, {_counted(bad, 'finding')}"
     warnings = part.counts["warning"]

@@ -85,12 +85,14 @@ def explain(file: str, error: BaseException) -> str:
     if isinstance(error, OSError):
         return f"{path_text(file)}: {error.strerror or error}"
     assert isinstance(error, RdbkitError)
+    return ". ".join(filter(None, (_placed(file, error), _hint(error))))
+
+
+def _hint(error: RdbkitError) -> str:
+    """Return what to do next about an error, as a sentence."""
     general = "" if isinstance(error, Passed | LimitExceeded | Unsupported) else HINTS[""]
     hint = error.hint or HINTS.get(error.code, general)
-    message = _placed(file, error)
-    if error.code == "checksum-mismatch":
-        message += f": {UNTRUSTED}"
-    return ". ".join(filter(None, (message, hint and hint[0].upper() + hint[1:])))
+    return hint and hint[0].upper() + hint[1:]
 
 
 def _placed(file: str, error: RdbkitError) -> str:
@@ -157,10 +159,14 @@ class Run:
                 # on_damage="stop": named already, and it hides what follows.
                 self.cut = True
                 return
-            if error.code != "checksum-mismatch":
+            if not snapshot.untrusted:
                 raise
-            self.fail(explain(file, error), status_of(error), cut=False)
+            self.fail(f"{_placed(file, error)}: {UNTRUSTED}. {_hint(error)}", status_of(error), cut=False)
             return
+        except GeneratorExit:
+            # Enough was read.
+            self._name_damage(file, snapshot, closing)
+            raise
         self._name_damage(file, snapshot, closing)
 
     def _name_damage(self, file: str, snapshot: Snapshot, closing: Callable[[Snapshot], str]) -> None:

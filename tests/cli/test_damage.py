@@ -183,6 +183,23 @@ def test_a_checksum_that_is_wrong_alone(home: Path, tmp_path: Path, command: str
         assert "checksum wrong: everything was read" in run("check", home / "sum-only.rdb").err
 
 
+def test_what_follows_a_wrong_checksum_was_not_read(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mixed.aof"
+    file.write_bytes((home / "sum-only.rdb").read_bytes() + b"*1\r\n$4\r\nPING\r\n")
+    for command in ("export", "keys", "report", "prefixes", "info", "check"):
+        ran = run(command, file)
+        assert ran.status == 1, command
+        assert "checksum" in ran.err + ran.out
+        assert "everything was read" not in ran.err + ran.out, command
+    assert json.loads(run("report", file, "-f", "json").out)["complete"] is False
+
+
+def test_damage_before_a_limit_is_named(home: Path) -> None:
+    ran = run("keys", home / "head.rdb", "-n", "2", "-f", "jsonl")
+    assert (ran.status, [row["key"] for row in ran.rows]) == (1, ["a", "pack"])
+    assert "key 'pack'" in ran.err
+
+
 def test_a_file_that_is_not_verified(home: Path) -> None:
     for more in (("--require-checksum",), ("--strict", "--require-checksum")):
         ran = run("check", home / "no-sum.rdb", *more, "-f", "json")
