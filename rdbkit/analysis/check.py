@@ -17,7 +17,7 @@ from rdbkit.analysis.slotcheck import SlotCheck
 from rdbkit.entry import Entry
 from rdbkit.errors import LimitExceeded, RdbkitError, Truncated
 from rdbkit.rdb import spec, walker
-from rdbkit.rdb.check import Finding, RecordChecks, level_of, problems
+from rdbkit.rdb.check import Finding, RecordChecks, announced_slot, level_of, problems
 from rdbkit.rdb.values import Decoder
 from rdbkit.rdb.walker import Plan
 from rdbkit.snapshot import Snapshot
@@ -208,10 +208,8 @@ class Check:
         assert self.snapshot is not None
         for record in self.snapshot.take_records():
             offset, kind, payload = record
-            if kind == spec.SLOT_INFO:
-                yield from self._slots_seen.announce(offset, *payload)
-            elif kind == spec.AUX and payload[0] == b"slot-info":
-                yield from self._slots_seen.text(offset, payload[1])
+            if kind == spec.SLOT_INFO or (kind == spec.AUX and payload[0] == b"slot-info"):
+                self._slots_seen.announce(offset, announced_slot(kind, payload))
             elif kind == walker.LONG_KEY:
                 error, expires = payload
                 self.keys += 1

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from rdbkit.analysis.slots import SLOTS, slot_of
+from rdbkit.analysis.slots import slot_of
 from rdbkit.rdb import walker
-from rdbkit.rdb.check import Finding
+from rdbkit.rdb.check import SLOTS, Finding
 
 
 class Announced(NamedTuple):
@@ -41,21 +41,10 @@ class SlotCheck:
         """Whether the file has said nothing of slots so far."""
         return self._now is None and not self._ahead
 
-    def announce(self, offset: int, slot: int, keys: int, expires: int) -> Iterator[Finding]:
-        """Take what the file says of a slot; the keys come later."""
-        self._ahead.append(Announced(offset, slot, keys, expires))
-        if slot >= SLOTS:
-            # Which keys were meant is not known.
-            message = f"slot {slot} does not exist (the last is {SLOTS - 1}): a server in cluster mode may crash on it"
-            yield Finding("error", "bad-slot", message, offset)
-
-    def text(self, offset: int, text: bytes) -> Iterator[Finding]:
-        """Take the same as Valkey writes it: numbers with commas between them."""
-        parts = text.split(b",")
-        if len(parts) not in (3, 4) or not all(part.isdigit() and len(part) < 19 for part in parts):
-            yield Finding("warning", "bad-slot", f"slot-info {text[:60]!r} is not slot,keys,expires", offset)
-            return
-        yield from self.announce(offset, *map(int, parts[:3]))
+    def announce(self, offset: int, found: tuple[int, int, int] | None) -> None:
+        """Take what the file says of a slot (rdb.check.announced_slot); the keys come later."""
+        if found is not None:
+            self._ahead.append(Announced(offset, *found))
 
     def feed(self, batch: Sequence[walker.Entry]) -> Iterator[Finding]:
         """Take keys."""

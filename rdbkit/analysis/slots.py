@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from rdbkit.analysis.hitters import Hitters
 from rdbkit.analysis.rows import KEYS, MEMORY, SUMS, UNKNOWN, UNKNOWN_SIZE, Batch, weigh
+from rdbkit.rdb.check import SLOTS
 
-SLOTS = 16384
 _CAPACITY = 4096
 #: Bytes of a tag; keys with a longer one are left out.
 _LONGEST = 256

@@ -386,7 +386,8 @@ def function_problems(source: bytes, size: int, names: set[bytes]) -> Iterator[P
 
 #: The greatest database number that a server can be configured to have.
 MAX_DB = (1 << 31) - 1
-_SLOTS = 16384
+#: Hash slots of a cluster.
+SLOTS = 16384
 
 
 class RecordChecks:
@@ -414,6 +415,8 @@ class RecordChecks:
             yield from _module_aux(*payload)
         elif kind == spec.SLOT_IMPORT:
             yield from _slots(*payload)
+        elif kind == spec.SLOT_INFO or (kind == spec.AUX and payload[0] == b"slot-info"):
+            yield from _slot(announced_slot(kind, payload), payload)
         elif kind == spec.HASH_TEMPLATE:
             yield from _template(payload[0], templates)
 
@@ -435,9 +438,31 @@ def _module_aux(module: int, when: int) -> Iterator[Problem]:
         yield "error", "bad-module", f"data of module {name} that is due at time {when}"
 
 
+def announced_slot(kind: int, payload: tuple[Any, ...]) -> tuple[int, int, int] | None:
+    """Return slot, keys and expires of a record that announces the keys of a slot; None where that cannot be read.
+
+    Redis has an opcode for it, Valkey an AUX field: numbers with commas between them.
+    """
+    if kind == spec.SLOT_INFO:
+        slot, keys, expires = payload
+        return slot, keys, expires
+    parts = payload[1].split(b",")
+    if len(parts) not in (3, 4) or not all(part.isdigit() and len(part) < 19 for part in parts):
+        return None
+    return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+def _slot(found: tuple[int, int, int] | None, payload: tuple[Any, ...]) -> Iterator[Problem]:
+    if found is None:
+        yield "warning", "bad-slot", f"slot-info {payload[1][:60]!r} is not slot,keys,expires"
+    elif found[0] >= SLOTS:
+        message = f"slot {found[0]} does not exist (the last is {SLOTS - 1}): a server in cluster mode may crash on it"
+        yield "error", "bad-slot", message
+
+
 def _slots(job: bytes, ranges: list[tuple[int, int]]) -> Iterator[Problem]:
     for first, last in ranges:
-        if not first <= last < _SLOTS:
+        if not first <= last < SLOTS:
             yield "error", "bad-slots", f"slots {first} to {last} in an import"
     yield "note", "slot-import", f"slot import {job[:40]!r} was under way: its keys are hidden on the server"
 
@@ -451,5 +476,14 @@ def _template(template: int, templates: Templates) -> Iterator[Problem]:
 
 #: The records that RecordChecks has anything to say of.
 CHECKED_RECORDS = frozenset(
-    (spec.SELECTDB, spec.FUNCTION2, spec.FUNCTION_PRE_GA, spec.MODULE_AUX, spec.SLOT_IMPORT, spec.HASH_TEMPLATE)
+    (
+        spec.SELECTDB,
+        spec.FUNCTION2,
+        spec.FUNCTION_PRE_GA,
+        spec.MODULE_AUX,
+        spec.SLOT_IMPORT,
+        spec.SLOT_INFO,
+        spec.AUX,
+        spec.HASH_TEMPLATE,
+    )
 )

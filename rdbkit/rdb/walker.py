@@ -251,14 +251,14 @@ class Walker:
         # Lengths of less than 16 KiB are told by the first byte.
         if cursor.pos < cursor.end and cursor.view[cursor.pos] < 0x80:
             key = cursor.string()
-            if not key and kind == _STRING:
-                self._zeros(at)
         else:
             bounded = cursor.string_up_to(self.max_item)
             if bounded is None:
                 self._pass_by(kind)
                 return 0
             key = bounded
+        if not key and kind == _STRING:
+            self._zeros(at)
         self.key = key
         self.held += len(key)
         start = cursor.base + cursor.pos
