@@ -16,7 +16,8 @@ from rdbkit.analysis.duplicates import KeyNames
 from rdbkit.entry import Entry
 from rdbkit.errors import LimitExceeded, RdbkitError, Truncated
 from rdbkit.rdb import spec, walker
-from rdbkit.rdb.check import Finding, RecordChecks, problems
+from rdbkit.rdb.check import Finding, problems
+from rdbkit.rdb.records import RecordChecks
 from rdbkit.rdb.walker import Plan
 from rdbkit.snapshot import Snapshot
 

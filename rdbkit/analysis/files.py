@@ -19,9 +19,9 @@ class File:
     `used_mem` is what the server said it used when it wrote the file, `allocated` what the keys really allocate (None:
     not known, for targets before 4.0), `overhead` an estimate of what a server allocates beside them (heap.overhead;
     None where a selection leaves keys out), all in bytes. `ctime` and `now` are ms since epoch, `now` what expiries are
-    measured from. `error` is what stopped the reading, `error_code` its code: then all is of the part before, unless the
-    file is `whole`: read to its end, and its checksum is wrong. `damaged` is how many keys have a value whose head is so
-    damaged that its elements and memory are not known.
+    measured from. `error` is what stopped the reading, `error_code` its code: then all is of the part before, unless
+    the file is `whole`: read to its end, and its checksum is wrong. `damaged` is how many keys have a value whose head
+    is so damaged that its elements and memory are not known.
     """
 
     file: str
