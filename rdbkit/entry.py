@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rdbkit.errors import LimitExceeded, Passed, RdbkitError
 from rdbkit.rdb import spec, walker
+from rdbkit.rdb.check import errors, whole_value
 from rdbkit.rdb.shape import BLOB, COST, DETAIL, ELEMENTS, LENGTH
 from rdbkit.rdb.values import DECODERS, Decoder, Parts
 from rdbkit.wire import lzf
@@ -201,9 +202,6 @@ class Entry:
         Raises for a damaged value, also for one that can be decoded and not be given whole, because it has a member or
         field twice, a score that is no number, or bytes left over: `parts()` gives what is in it.
         """
-        # Not above: most who open a file list it, and ask for no value.
-        from rdbkit.rdb.check import whole_value
-
         with self.located():
             found, self._fields = whole_value(self.decoder(), self._decoder_again, self.end, self.offset)
         return found
@@ -218,8 +216,6 @@ class Entry:
 
         These are the findings of severity "error" that `check` gives of it. Raises where it cannot be decoded.
         """
-        from rdbkit.rdb.check import errors
-
         with self.located():
             found = errors(self._decoder_again, self.end, self.offset)
         for error in found:

@@ -22,6 +22,7 @@ from rdbkit.entry import Entry, Record
 from rdbkit.errors import Corrupt, LimitExceeded, RdbkitError, Unsupported
 from rdbkit.rdb import ahead, encoding, limits, spec, walker
 from rdbkit.rdb.body import Body
+from rdbkit.rdb.check import whole_value
 from rdbkit.rdb.compressed import Evidence
 from rdbkit.rdb.dump import Payload, read_payload
 from rdbkit.rdb.records import CHECKED_RECORDS, RecordChecks
@@ -578,9 +579,6 @@ def load_dump(payload: bytes, *, target: Target | str | None = None) -> Record:
     if found.type_id == spec.FUNCTION2:
         raise Unsupported("a FUNCTION DUMP payload holds no value", offset=0, code="function-dump")
     shape = body.shape(found.type_id)
-    # Not above: most who open a file list it, and ask for no value.
-    from rdbkit.rdb.check import whole_value
-
     again = partial(_payload_decoder, found)
     text, due = whole_value(again(), again, found.offset + len(found.body), 0)
     kind = spec.BY_ID[found.type_id]

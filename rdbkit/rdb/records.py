@@ -1,6 +1,6 @@
 """What can be wrong with the records of a file that are no keys: databases, functions, templates, slots, modules' data.
 
-Severities as in check.py. What a walk looks at in any case, so that this asks little of who only lists keys.
+Severities as in check.py.
 """
 
 from __future__ import annotations
