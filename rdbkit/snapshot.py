@@ -22,9 +22,10 @@ from rdbkit.entry import Entry, Record
 from rdbkit.errors import Corrupt, LimitExceeded, RdbkitError, Unsupported
 from rdbkit.rdb import ahead, cause, encoding, limits, spec, walker
 from rdbkit.rdb.body import Body
-from rdbkit.rdb.check import CHECKED_RECORDS, RecordChecks, whole_value
+from rdbkit.rdb.check import whole_value
 from rdbkit.rdb.compressed import Evidence
 from rdbkit.rdb.dump import Payload, read_payload
+from rdbkit.rdb.records import CHECKED_RECORDS, RecordChecks
 from rdbkit.rdb.shape import ELEMENTS
 from rdbkit.rdb.terms import Terms
 from rdbkit.rdb.values import Decoder

@@ -17,7 +17,8 @@ from rdbkit.analysis.slotcheck import SlotCheck
 from rdbkit.entry import Entry
 from rdbkit.errors import LimitExceeded, RdbkitError, Truncated
 from rdbkit.rdb import spec, walker
-from rdbkit.rdb.check import Finding, RecordChecks, announced_slot, level_of, problems
+from rdbkit.rdb.check import Finding, level_of, problems
+from rdbkit.rdb.records import RecordChecks, announced_slot
 from rdbkit.rdb.values import Decoder
 from rdbkit.rdb.walker import Plan
 from rdbkit.snapshot import Snapshot

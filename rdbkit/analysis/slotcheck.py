@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from rdbkit.analysis.slots import slot_of
 from rdbkit.rdb import walker
-from rdbkit.rdb.check import SLOTS, Finding
+from rdbkit.rdb.check import Finding
+from rdbkit.rdb.records import SLOTS
 
 
 class Announced(NamedTuple):

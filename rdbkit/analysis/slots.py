@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from rdbkit.analysis.hitters import Hitters
 from rdbkit.analysis.rows import KEYS, MEMORY, SUMS, UNKNOWN, UNKNOWN_SIZE, Batch, weigh
-from rdbkit.rdb.check import SLOTS
+from rdbkit.rdb.records import SLOTS
 
 _CAPACITY = 4096
 #: Bytes of a tag; keys with a longer one are left out.

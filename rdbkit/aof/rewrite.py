@@ -26,7 +26,7 @@ from rdbkit.aof.stream_rewrite import StreamRewriter
 from rdbkit.aof.writer import CRLF, array_head, bulk, bulk_head, command, command_pieces, double_text
 from rdbkit.errors import Passed, RdbkitError
 from rdbkit.rdb import spec
-from rdbkit.rdb.check import MAX_DB
+from rdbkit.rdb.records import MAX_DB
 from rdbkit.rdb.values import Parts
 from rdbkit.target import Target
 from rdbkit.wire.spool import LongItem, Spool
