@@ -111,7 +111,7 @@ class Behind:
 
     @staticmethod
     def _is_broken(cursor: Cursor, start: int) -> bool:
-        """Tell whether damaged bytes are the remains of a command, and not something that got in between."""
+        """Return whether damaged bytes are the remains of a command, and not something that got in between."""
         at = start - cursor.base
         if at < 0:
             return True

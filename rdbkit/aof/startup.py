@@ -9,7 +9,7 @@ from rdbkit.target import Target
 
 
 def starts_empty(name: str, target: Target | None) -> bool:
-    """Tell whether a server starts with a single empty file of this name: an AOF, for a given Redis 7.0 or Valkey.
+    """Return whether a server starts with a single empty file of this name: an AOF, for a given Redis 7.0 or Valkey.
 
     No byte says whether the file was to be an RDB, with which no server starts: so here, alone, the name counts.
     """

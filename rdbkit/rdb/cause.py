@@ -82,7 +82,7 @@ def _line_ends(fetch: Fetch, start: int, last: Sequence[Entry]) -> tuple[str, st
 
 
 def _sums_up(fetch: Fetch, start: int) -> bool:
-    """Tell whether the file's checksum is that of its bytes with LF for CR LF."""
+    """Return whether the file's checksum is that of its bytes with LF for CR LF."""
     update, crc, at, held = crc64.update(), 0, start, b""
     while piece := fetch(at, _LOOK):
         at += len(piece)

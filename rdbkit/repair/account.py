@@ -220,7 +220,7 @@ def _count_tail(file: File, at: int, keys: dict[bytes, None]) -> tuple[int, int]
 
 
 def _is_command(file: File, start: int, end: int) -> bool:
-    """Tell whether damaged bytes are the remains of a command."""
+    """Return whether damaged bytes are the remains of a command."""
     return REMAINS.search(file.at(start, min(end - start, _SEEN))) is not None
 
 

@@ -183,7 +183,7 @@ class _Growing:
     # -- where a value ends ----------------------------------------------------------------------------------------
 
     def _is_torn(self, start: int, size: int) -> bool:
-        """Tell whether the file ends inside a value, however its line ends are counted."""
+        """Return whether the file ends inside a value, however its line ends are counted."""
         feeds, held = 0, b""
         for piece in self.file.pieces(start, self.end):
             feeds += piece.count(b"\n")
@@ -232,7 +232,7 @@ class _Growing:
                 yield at + place, missing, feeds
 
     def _begins(self, at: int, last: bool) -> bool:
-        """Tell whether an argument, or after the last one a record, begins here, or the file ends."""
+        """Return whether an argument, or after the last one a record, begins here, or the file ends."""
         head = self._look(at, _OVERLAP)
         if not head:
             return True
@@ -241,7 +241,7 @@ class _Growing:
         return _HEADER.match(head) is not None or self.end - at < _OVERLAP
 
     def _fits(self, at: int, left: int, depth: int) -> int:
-        """Tell whether the elements from here on fit their lengths: 2 if they do, 1 if the file must be torn for that.
+        """Return whether the elements from here on fit their lengths: 2 if they do, 1 if the file must be torn for it.
 
         `left` arguments of a record are still to come. Where there is too much to look at they may.
         """

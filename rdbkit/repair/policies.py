@@ -136,7 +136,7 @@ def server(file: File, start: int, target: Target) -> Judged:
 
 
 def _has_annotation(file: File, start: int) -> bool:
-    """Tell whether a line that begins with # is among the records."""
+    """Return whether a line that begins with # is among the records."""
     resp = Resp(file.cursor(start), LOADER)
     status = RECORD
     while status == RECORD:

@@ -198,7 +198,7 @@ def first_record(data: bytes) -> int:
 
 
 def _has_arguments(data: bytes) -> bool:
-    """Tell whether an argument is there as a whole, with the next one, a record or the end of the data after it."""
+    """Return whether an argument is there as a whole, with the next one, a record or the end of the data after it."""
     for match in _ARGUMENT.finditer(data):
         end = match.end() + int(match[1])
         rest = data[end + 2 : end + 6]
