@@ -273,3 +273,14 @@ def test_what_cannot_be_opened(face, what):
             call(what)
     with pytest.raises(TypeError, match="DUMP"):
         face.rdbkit.load_dump(what)
+
+
+def test_memory_beside_damaged_heads(face):
+    """How many keys share a template cannot be told where one of them is damaged: nobody stumbles over that."""
+    template = ("put", b"\xf2\x05\x01\x01a")
+    good = key(spec.HASH_TMPL_LP_REF, lp(b"5", b"x"), b"good")
+    bad = key(spec.HASH_TMPL_LP_REF, b"\x07" + bytes(7), b"bad")
+    with face.rdbkit.open(made(template, good, bad, good, version=15)) as snapshot:
+        memory = [found.memory for found in snapshot if found.key == b"good"]
+    assert len(memory) == 2
+    assert snapshot.damaged == 1

@@ -28,7 +28,10 @@ def template_users(cursor: Cursor) -> Counter[int] | None:
     users: Counter[int] = Counter()
     walker = Walker(cursor, Plan(level=SHAPE, types=frozenset(("hash",))), verify=False)
     for batch in _batches(walker):
-        users.update(row[SHAPE_OF][DETAIL] for row in batch if row[TYPE] in _TEMPLATED)
+        shapes = [row[SHAPE_OF] for row in batch if row[TYPE] in _TEMPLATED]
+        if None in shapes:
+            return None
+        users.update(shape[DETAIL] for shape in shapes)
     return users if walker.checksum != "not reached" else None
 
 
@@ -49,5 +52,6 @@ def _batches(walker: Walker) -> Iterator[list[Entry]]:
         while not walker.done:
             yield walker.batch()
             walker.records.clear()
+            walker.damages.clear()
     except RdbkitError:
         pass
