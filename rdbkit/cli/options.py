@@ -260,8 +260,12 @@ def refuse_inputs(paths: Sequence[str], inputs: Sequence[str], *, option: str = 
 
     Also where standard output is an input: what is read would be what was written. Raises UsageError.
     """
+    ours = names.status_of(1)
+    printed = ("-" in paths or not paths) and ours is not None and stat.S_ISREG(ours.st_mode)
+    if not paths and not printed:
+        return
     read = [file for one in (*inputs, *_config()) for file in _read_at(one)]
-    if "-" in paths or not paths:
+    if printed:
         _refuse_standard_output(read)
     try:
         planned = [name for path in paths for name in output_names("/dev/stdout" if path == "-" else path)]
@@ -304,6 +308,8 @@ def _read_at(path: str) -> list[names.Reserved]:
     """Return the files that a path stands for: itself, what lies in a directory, what a manifest lists."""
     if path == "-":
         return [0]
+    if not _may_be_several(path):
+        return [path]
     from rdbkit.analysis.checking import lying_at
     from rdbkit.aof.layout import AofSet, DataDir
 
@@ -317,6 +323,19 @@ def _read_at(path: str) -> list[names.Reserved]:
     # Of a set whose manifest cannot be read, nobody knows which files belong to it.
     listed += [file for one in sets if one.error is not None for file in _all_in(one.directory)]
     return [path, *(file.path for file in single), *listed, *(one.manifest_path or one.directory for one in sets)]
+
+
+def _may_be_several(path: str) -> bool:
+    """Return whether a path is a directory, or a file that may be the manifest of several."""
+    seen = names.status_of(path)
+    if seen is None or not stat.S_ISREG(seen.st_mode) or path.endswith(".manifest"):
+        # A pipe is not to be opened here: who reads it first must read all of it.
+        return seen is not None and not stat.S_ISFIFO(seen.st_mode)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(4).startswith((b"file", b"#"))
+    except OSError:
+        return False
 
 
 def _all_in(directory: str) -> list[str]:
