@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,10 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+
+# A test run in the background, or under nohup, ignores signals, and so would all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A machine that is busy with something else is no reason for a test to fail.
 settings.register_profile("rdbkit", deadline=None)

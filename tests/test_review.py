@@ -122,7 +122,8 @@ def test_members_expiries_are_bounded(face: Any) -> None:
 
 def test_functions_that_are_not_kept(face: Any) -> None:
     """A library over 16 MiB is not taken for its beginning."""
-    file = made(("function", FUNCTION + b" " * (1 << 24)), ("function", FUNCTION), entry(0))
+    large = FUNCTION.replace(b"name=lib", b"name=large") + b" " * (1 << 24)
+    file = made(("function", large), ("function", FUNCTION), entry(0))
     with face.rdbkit.open(file) as snapshot:
         assert len(list(snapshot)) == 1
         assert snapshot.functions == [FUNCTION]
@@ -190,7 +191,7 @@ def test_uniqueness_without_temporary_space_in_the_middle(face: Any, monkeypatch
 
 
 def test_equal_fingerprints_are_no_verdict(face: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Members that only look equal are told apart by reading again; where that cannot be, they are told as probable."""
+    """Members that only look equal are told apart by reading again, of a pipe from a copy."""
     check, unique = face("rdb.check"), face("rdb.unique")
     data = giant_file(spec.SET)
     path = tmp_path / "dump.rdb"
@@ -199,11 +200,8 @@ def test_equal_fingerprints_are_no_verdict(face: Any, monkeypatch: pytest.Monkey
         name = next(next(found.parts()) for found in snapshot if found.body is None)
     monkeypatch.setattr(unique.Unique, "candidates", lambda self: {unique.fingerprint(name)} if self._run else set())
     assert check.Unique is unique.Unique
-    for what in (data, path):
+    for what in (data, path, Trickle(data, 1 << 16)):
         assert "duplicate-member" not in [found.code for found in face.rdbkit.check(what).findings]
-    [finding] = [found for found in face.rdbkit.check(Trickle(data, 1 << 16)).findings if found.code != "duplicate-key"]
-    assert (finding.code, finding.severity) == ("duplicate-member", "error")
-    assert "as far as 64-bit fingerprints tell" in finding.message
 
 
 class Failing(io.BytesIO):

@@ -44,8 +44,11 @@ class CommandExporter(Reader):
         wrong: set[str],
     ) -> None:
         """Write any other key."""
-        if parts is not None:
-            decoder.prime(parts)
+        if parts is None:
+            # A long one is read once more, with the rewriter's own spool.
+            self.rewriter.entry(entry)
+            return
+        decoder.prime(parts)
         self.rewriter.entry(_Examined(entry, decoder))
 
 
