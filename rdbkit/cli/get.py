@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import click
 
@@ -23,9 +22,8 @@ from rdbkit.cli.options import (
 )
 from rdbkit.entry import Entry
 from rdbkit.errors import Corrupt, RdbkitError
-from rdbkit.rdb.values import Decoder
 from rdbkit.rdb.walker import Plan
-from rdbkit.report.entries import Exporter, Reader, write_value
+from rdbkit.report.entries import Examined, Exporter, Reader, write_value
 from rdbkit.report.export import export_writer
 from rdbkit.report.output import Output
 from rdbkit.report.text import json_safe, path_text, undo
@@ -174,15 +172,8 @@ class _Value(Reader):
         self._write = write
         self._form = form
 
-    def value(
-        self,
-        entry: Entry,
-        decoder: Decoder,
-        parts: list[Any] | None,
-        found: tuple[Any, Any] | None,
-        wrong: set[str],
-    ) -> None:
+    def value(self, one: Examined) -> None:
         """Write the value of a key."""
-        decoder = entry.decoder(Spool())
-        write_value(ValueWriter(self._write, self._form), decoder, twice="duplicate-field" in wrong)
+        writer = ValueWriter(self._write, self._form)
+        write_value(writer, one.entry.decoder(Spool()), twice="duplicate-field" in one.wrong)
         self._write("\n")

@@ -8,7 +8,7 @@ from typing import Any
 from rdbkit.aof.rewrite import Rewriter
 from rdbkit.entry import Entry
 from rdbkit.rdb.values import Decoder
-from rdbkit.report.entries import Reader
+from rdbkit.report.entries import Examined, Reader
 from rdbkit.snapshot import Snapshot
 from rdbkit.wire.spool import Spool
 
@@ -35,24 +35,17 @@ class CommandExporter(Reader):
         """Write a key that is a short raw string."""
         self.rewriter.short_string(db, key, expires_at, text)
 
-    def value(
-        self,
-        entry: Entry,
-        decoder: Decoder,
-        parts: list[Any] | None,
-        found: tuple[Any, Any] | None,
-        wrong: set[str],
-    ) -> None:
+    def value(self, one: Examined) -> None:
         """Write any other key."""
-        if parts is None:
+        if one.parts is None:
             # A long one is read once more, with the rewriter's own spool.
-            self.rewriter.entry(entry)
+            self.rewriter.entry(one.entry)
             return
-        decoder.prime(parts)
-        self.rewriter.entry(_Examined(entry, decoder))
+        one.decoder.prime(one.parts)
+        self.rewriter.entry(_Primed(one.entry, one.decoder))
 
 
-class _Examined:
+class _Primed:
     """An entry whose first decoder is one that was read before."""
 
     def __init__(self, entry: Entry, decoder: Decoder) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from rdbkit.analysis.duplicates import KeyNames
 from rdbkit.entry import Entry
@@ -38,6 +38,20 @@ _TEMPLATED = (spec.HASH_TMPL_LP_REF, spec.HASH_TMPL_ARRAY_REF)
 _STRING = spec.STRING
 
 Admits = Callable[[Entry], bool]
+
+
+class Examined(NamedTuple):
+    """A value that was seen to be readable.
+
+    `parts` are all its parts, and `found` its value and its fields' expiries as values.assembled gives them; both are
+    None for a long one, whose parts `decoder` gives. `wrong` holds the codes of what is wrong with it all the same.
+    """
+
+    entry: Entry
+    decoder: Decoder
+    parts: list[Any] | None
+    found: tuple[Any, Any] | None
+    wrong: set[str]
 
 
 class Reader:
@@ -151,7 +165,7 @@ class Reader:
         if wrong:
             self._mark(entry, wrong)
         self.count += 1
-        self.value(entry, decoder(), parts, found, {error.code for error in wrong})
+        self.value(Examined(entry, decoder(), parts, found, {error.code for error in wrong}))
 
     def piecewise(self, entry: Entry) -> bool:
         """Write a value of medium size as it is decoded, so that it can be taken back; False: it was not written."""
@@ -169,18 +183,8 @@ class Reader:
         """Take a key that is a short raw string."""
         raise NotImplementedError
 
-    def value(
-        self,
-        entry: Entry,
-        decoder: Decoder,
-        parts: list[Any] | None,
-        found: tuple[Any, Any] | None,
-        wrong: set[str],
-    ) -> None:
-        """Take any other key: all its parts, and its value and its fields' expiries as values.assembled gives them.
-
-        Both are None for a long one, whose parts `decoder` gives. `wrong` holds the codes of what is wrong with it.
-        """
+    def value(self, one: Examined) -> None:
+        """Take any other key."""
         raise NotImplementedError
 
     def flush(self) -> None:
@@ -214,15 +218,9 @@ class Exporter(Reader):
         """Write a key that is a short raw string."""
         self._add((db, key, "string", expires_at, text, None), len(text))
 
-    def value(
-        self,
-        entry: Entry,
-        decoder: Decoder,
-        parts: list[Any] | None,
-        found: tuple[Any, Any] | None,
-        wrong: set[str],
-    ) -> None:
+    def value(self, one: Examined) -> None:
         """Write any other key."""
+        entry, decoder, parts, found, wrong = one
         twice = "duplicate-field" in wrong
         if found is None or parts is None:
             self.flush()
