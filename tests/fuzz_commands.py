@@ -43,8 +43,9 @@ STATUSES = {0, 1, 3, 4, 5}
 _FILES = re.compile(
     r"(?:input|result|aside)(?:\.(?:repaired|partial|dropped|dropped\.jsonl|bak-1|dropped-1(?:\.jsonl)?))*"
 )
-#: The process id and the time before a line of the server's log, as check-aof and check-rdb write it.
-_STAMP = re.compile(r"^\d+:[A-Z] \d\d \w{3} \d{4} [\d:.]+ ", re.M)
+#: What differs from run to run: the process id and the time before a line of check-rdb, and the time for which a report
+#: counts, where the file has none.
+_STAMP = re.compile(r"^\d+:[A-Z] \d\d \w{3} \d{4} [\d:.]+ |\"now\": \d+", re.M)
 
 #: Commands and options that are tried; IN is the input, OUT a file to create.
 RDB = [

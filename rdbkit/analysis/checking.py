@@ -144,6 +144,8 @@ class Part(Check):
             peek = self.source.peek
             if not peek and self.source.file_size == 0 and (self.in_set or self._starts_empty()):
                 self.is_empty = self.complete = True
+                if not self.in_set:
+                    yield Finding("warning", "empty", "the file is empty: a server starts with it, and has no keys")
             elif peek and not has_preamble(peek) and self._is_log(self.source):
                 yield from self._plain(self.source)
             else:

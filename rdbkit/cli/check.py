@@ -215,8 +215,10 @@ def _is_unverified(part: Part | Listing, bad: int) -> bool:
 
 def _verdict(part: Part, bad: int, foreign: bool) -> str:
     aof = part.aof
+    warnings = part.counts["warning"]
+    warned = f", {_counted(warnings, 'warning')}" if warnings else ""
     if part.is_empty:
-        return "sound: empty"
+        return f"DAMAGED: empty, {_counted(bad, 'finding')}" if bad else f"sound: empty{warned}"
     if part.snapshot is None and aof is None:
         return "NOT READ" if bad else "not read"
     what, contents = _described(part)
@@ -231,8 +233,7 @@ def _verdict(part: Part, bad: int, foreign: bool) -> str:
         if part.codes == {"checksum-mismatch"} and part.snapshot is not None and part.snapshot.untrusted:
             contents += f": {UNTRUSTED}"
         return f"DAMAGED: {what}: {contents}, {_counted(bad, 'finding')}"
-    warnings = part.counts["warning"]
-    return f"sound: {what}: {contents}" + (f", {_counted(warnings, 'warning')}" if warnings else "")
+    return f"sound: {what}: {contents}{warned}"
 
 
 def _described(part: Part) -> tuple[str, str]:
