@@ -22,6 +22,7 @@ from rdbkit.rdb import spec
 SET = command(b"SET", b"k", b"v")
 LOG = command(b"SELECT", b"0") + b"".join(command(b"SET", b"k%d" % n, b"v%d" % n) for n in range(6)) + SET
 RDB = made(("aux", b"redis-ver", b"7.0.0"), ("aux", b"redis-bits", b"64"), entry(0, b"k"), version=10)
+PREAMBLE = made(("aux", b"redis-ver", b"7.0.0"), ("aux", b"aof-base", 1), entry(0, b"k"), version=10)
 OLD = made(entry(0, b"k"), entry(0, b"l"), version=6)
 VALKEY = made(("aux", b"valkey-ver", b"9.0.0"), entry(0, b"k"), version=80, product="valkey")
 
@@ -51,6 +52,14 @@ def archive(make: Callable[[Any], None]) -> bytes:
 def zipped(out: Any) -> None:
     with zipfile.ZipFile(out, "w") as file:
         file.writestr("dump.rdb", RDB)
+
+
+def tarred_pax(out: Any) -> None:
+    """An archive with headers before that of its first member: times in fractions, and a long name."""
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as file:
+        member = tarfile.TarInfo("dump" + "x" * 600)
+        member.mtime = 1.5
+        file.addfile(member, io.BytesIO(b""))
 
 
 def tarred(out: Any) -> None:
@@ -99,7 +108,7 @@ def test_a_head_that_is_cut_off_anywhere(face):
     (b"1:M 01 Jan 2026 00:00:00.000 * Ready to accept connections\n", "Ready to accept"),
     (b'{"level":"info","msg":"started"}\n', "33 bytes"),
     (b"\x00\x01\xfe\xff" * 9, "36 bytes"),
-    (RDB[9:], f"{len(RDB) - 9} bytes"),
+    (PREAMBLE[9:], f"{len(PREAMBLE) - 9} bytes"),
     (b"+CONTINUE abc\r\n", "15 bytes"),
     (b"$3\r\n", "4 bytes"),
     (b"#" * 1500 + b"x\n\n", "1503 bytes"),
@@ -247,6 +256,22 @@ def test_nul_bytes_in_front_of_an_rdb(recognised, data):
     assert "at offset 512, 512 bytes of NUL" in found.message
 
 
+@pytest.mark.parametrize("data", [RDB, VALKEY, made(("aux", b"redis-ver", b"7.0.0"), entry(0, LOG), version=10)])
+def test_an_rdb_with_other_bytes_for_its_first(recognised, face, data):
+    for head in (b"redis" + data[5:9], b"\xff" + data[1:9], b"\x01" * 9):
+        found = recognised(head + data[9:])
+        assert (found.kind, found.code) == ("damaged", "bad-magic")
+        assert repr(head) in found.message
+    for cut in range(1, 9):
+        if not b"VALKEY".startswith(data[cut : cut + 6]):
+            found = recognised(data[cut:])
+            assert found.code == "bad-magic"
+            assert f"at offset {9 - cut} " in found.message
+    with pytest.raises(face.errors.Corrupt):
+        face.rdbkit.open(data[3:])
+    assert recognised(PREAMBLE[3:]).code == "bad-magic"
+
+
 def test_nul_bytes_in_the_middle_of_an_rdb(face):
     """Wherever they begin and however long they are: one finding with the place, no keys made of them."""
     keys = [entry(0, b"key%d" % n, b"value%d" % n) for n in range(40)]
@@ -342,6 +367,8 @@ FOREIGN = [
     (b"# a comment\n\nbind 127.0.0.1\nport 6379\nsave 900 1\n", "redis.conf"),
     (b"1234:M 01 Jan 2026 00:00:00.000 * Ready\n1234:M 01 Jan 2026 00:00:01.000 * Bye\n", "a log"),
     (b"-NOAUTH Authentication required.\r\n", "error reply"), (base64.b64encode(RDB), "base64"),
+    (b"-MISCONF Redis is configured to save RDB snapshots\r\n", "MISCONF"), (archive(tarred_pax), "first member 'dump"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n", "LFS"),
     (RDB.hex().encode(), "hexadecimal"), (b"#!/bin/sh\n", "script"), (b"\x1f\x9d\x90" + bytes(90), "compress"),
     (bytes(32769) + b"CD001" + bytes(99), "disk"),
 ]  # fmt: skip

@@ -17,6 +17,7 @@ HINTS = {
     "line-ends": "`rdbkit repair` restores them where the lengths prove it; else fetch the file again in binary mode",
     "nul-run": "restore another copy of the file: what was there is lost",
     "leading-bytes": "cut them off, into a new file: tail -c +N, where N is that offset plus 1",
+    "bad-magic": "restore another copy; or put the first 9 bytes of another file of that server there, in a copy",
     "foreign-format": "",
     "not-rdb": "check that this is the file you meant",
     "needs-replay": "`rdbkit commands` lists its commands; `rdbkit split` gives the RDB part of a single file",

@@ -53,12 +53,10 @@ _MAGICS: tuple[tuple[bytes, str, str], ...] = (
     (b"5245444953", "an RDB as hexadecimal text", "decode it first: xxd -r -p FILE | rdbkit check -"),
     (b"56414c4b4559", "an RDB as hexadecimal text", "decode it first: xxd -r -p FILE | rdbkit check -"),
     (b"00000000: 5245 4449 53", "a hex dump of an RDB", "decode it first: xxd -r FILE | rdbkit check -"),
-    (b"-NOAUTH ", "an error reply of a server (no authentication)", "fetch it again with the password"),
-    (b"-ERR ", "an error reply of a server", "fetch it again"),
-    (b"-LOADING ", "an error reply of a server (still loading)", "fetch it again"),
-    (b"-MASTERDOWN ", "an error reply of a server", "fetch it again"),
+    (b"version https://git-lfs.github.com/", "a Git LFS pointer", "fetch the file itself: git lfs pull"),
 )
 
+_REPLY = re.compile(rb"(-[A-Z]{3,20} [ -~]{0,200})\r?\n")
 _MARKUP = (
     (re.compile(rb"HTTP/[12]"), "an answer of a web server"),
     (re.compile(rb"<!doctype html|<html[\s>]", re.IGNORECASE), "an HTML page"),
@@ -79,6 +77,9 @@ _SETTING = re.compile(
 #: Settings that make a file a redis.conf.
 _SETTINGS = 2
 _TAR_BLOCK = 512
+#: Types of headers that describe the next one (POSIX pax, GNU long names), and how many of them are passed over.
+_TAR_EXTENSIONS = (b"x", b"g", b"L", b"K")
+_TAR_HEADERS = 8
 
 
 def foreign(head: bytes) -> str:
@@ -91,21 +92,43 @@ def foreign(head: bytes) -> str:
 
 def foreign_text(head: bytes) -> str:
     """Say the same of text: ask only where neither a command nor an RDB follows it."""
-    return _markup(head) or _lines(head)
+    return _reply(head) or _markup(head) or _lines(head)
 
 
 def _tar(head: bytes) -> str:
-    """Recognise a tar archive by the checksum of its first header, which every variant has."""
-    block = head[:_TAR_BLOCK]
-    if len(block) < _TAR_BLOCK or not block[0]:
+    """Recognise a tar archive by the checksum of its first header, which every variant has; name its first file."""
+    at, name = 0, ""
+    for _ in range(_TAR_HEADERS):
+        block = head[at : at + _TAR_BLOCK]
+        if not _is_tar_header(block):
+            break
+        name = block[:100].split(b"\0")[0].decode("utf-8", "backslashreplace")
+        if block[156:157] not in _TAR_EXTENSIONS:
+            break
+        # What describes the next header comes with data of its own.
+        digits = block[124:136].strip(b" \0")
+        size = int(digits, 8) if digits and not digits.strip(b"01234567") else 0
+        at += _TAR_BLOCK * (1 - -size // _TAR_BLOCK)
+    if not name:
         return ""
-    field = block[148:156].strip(b" \0")
-    total = sum(block) - sum(block[148:156]) + 8 * 0x20
-    if not field or field.strip(b"01234567") or int(field, 8) != total:
-        return ""
-    name = block[:100].split(b"\0")[0].decode("utf-8", "backslashreplace")
     remedy = f"{_UNPACK}, or read one member: tar -xOf FILE MEMBER | rdbkit check -"
     return f"a tar archive (first member {name!r}): {remedy}"
+
+
+def _is_tar_header(block: bytes) -> bool:
+    if len(block) < _TAR_BLOCK or not block[0]:
+        return False
+    field = block[148:156].strip(b" \0")
+    total = sum(block) - sum(block[148:156]) + 8 * 0x20
+    return bool(field) and not field.strip(b"01234567") and int(field, 8) == total
+
+
+def _reply(head: bytes) -> str:
+    reply = _REPLY.match(head)
+    if reply is None:
+        return ""
+    what = "with the password" if reply[1].startswith((b"-NOAUTH", b"-WRONGPASS")) else "once the server can give it"
+    return f"an error reply of a server, {reply[1][:80].decode()!r}: fetch it again {what}"
 
 
 def _markup(head: bytes) -> str:

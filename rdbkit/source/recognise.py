@@ -5,7 +5,7 @@
     manifest     of a multi-part AOF
     damaged-aof  commands follow, but something else comes first: the head is cut off, a byte order mark, a log line
     line-ends    an AOF whose CR LF became LF, or CR CR LF
-    damaged      an RDB or AOF no more: copied as text, NUL bytes, bytes in front of an RDB
+    damaged      an RDB or AOF no more: copied as text, NUL bytes, bytes in front of an RDB, its first bytes wrong
     foreign      another format, named: an archive, an error page, a configuration file
     unknown      none of these
     empty
@@ -29,6 +29,10 @@ from rdbkit.source.foreign import foreign, foreign_text
 LOOK = 1 << 20
 #: So many NUL bytes in a row are no part of a format.
 NULS = 16
+#: Bytes in which an RDB whose first bytes are damaged or missing shows what it is.
+_NEAR = 64
+#: Bytes that the auxiliary fields of an RDB take, at most.
+_FIELDS = 512
 #: Characters of a line that a message quotes.
 _QUOTED = 60
 
@@ -47,6 +51,9 @@ _LINE = re.compile(rb"[^\r\n]*\r\n")
 _CRCRLF = re.compile(rb"(?:#[^\r\n]*\r\r\n)*\*[1-9][0-9]{0,8}\r\r\n\$[0-9]{1,9}\r\r\n")
 # The first auxiliary field of an RDB, with the length before it.
 _FIRST_AUX = re.compile(rb"\x09redis-ver|\x0avalkey-ver")
+_AUX = re.compile(rb"\xfa(?:\x09redis-ver|\x0avalkey-ver|\x0aredis-bits)")
+# What says of an RDB that it is the first part of an AOF.
+_BEFORE_COMMANDS = re.compile(rb"\x08aof-base\xc0\x01|\x0caof-preamble\xc0\x01")
 _FEED = re.compile(rb"\xfa\r\n(?:redis-bits|valkey-ver)")
 
 
@@ -108,6 +115,9 @@ def _other(head: bytes, start: int, tail: Callable[[], bytes]) -> Recognised:
         return text
     inside = _MAGIC_INSIDE.search(head)
     record = first_record(head)
+    fields = _AUX.search(head, 0, _NEAR)
+    if fields is not None and inside is None and (record < 0 or not _BEFORE_COMMANDS.search(head, 0, _FIELDS)):
+        return _without_magic(head, fields.start(), start)
     name = "" if inside is not None or record >= 0 else foreign_text(head)
     if name:
         return Recognised("foreign", start, "foreign-format", name)
@@ -161,6 +171,17 @@ def rdb_as_text(head: bytes) -> str:
 
 
 _FOR_GOOD = "what they were cannot be known"
+
+
+def _without_magic(head: bytes, fields: int, start: int) -> Recognised:
+    """Return what an RDB is called that is known only by its first auxiliary fields, at an offset."""
+    if fields in (9, 10):
+        message = f"an RDB whose first bytes are damaged: {head[:9]!r} where REDIS or VALKEY and a version are due"
+    else:
+        message = (
+            f"an RDB whose first bytes are missing: its auxiliary fields begin at offset {start + fields} instead of 9"
+        )
+    return Recognised("damaged", start, "bad-magic", message)
 
 
 def _preceded(before: bytes, start: int) -> Recognised:
