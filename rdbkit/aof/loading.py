@@ -113,6 +113,7 @@ class Loading:
         self._valid = self.begin if self.ways.careful else source.start
         self._before_multi = self._valid
         self.multi: int | None = None
+        self._discards: int | None = None
         self.db = 0
         self._known: dict[bytes, tuple[int, Spec | None]] = {}
         self._modules: set[bytes] = set()
@@ -186,12 +187,18 @@ class Loading:
                 yield Finding("warning", "nested-multi", message, offset)
                 return
             self.multi = offset
+            self._discards = None
         elif self.multi is None:
             name = "EXEC" if role == _EXEC else "DISCARD"
             message = f"{name} without MULTI: the server logs an error and goes on"
             yield Finding("warning", "exec-without-multi", message, offset)
-        elif role == _EXEC:
-            # DISCARD is queued like any other command while a file is loaded.
+        elif role == _DISCARD:
+            # It is queued like any other command while a file is loaded.
+            self._discards = offset
+        else:
+            if self._discards is not None and self.ways.waits:
+                message = "DISCARD inside of a transaction: the server runs it at EXEC (offset {}), and crashes"
+                yield Finding("error", "discard-in-transaction", message.format(offset), self._discards)
             self.multi = None
             self.transactions += 1
 

@@ -52,6 +52,7 @@ HINTS = {
     "not-partial": "`rdbkit report --partial` makes what --merge reads",
     "nothing-found": "name the file, or the directory that holds it",
     "exec-without-multi": "a server goes on behind it; redis-check-aof --fix would cut the file there",
+    "discard-in-transaction": "no server writes this: take the transaction out, or restore another copy",
     "nested-multi": "a server goes on behind it; redis-check-aof --fix would cut the file there",
     "bad-select": "what follows it is loaded into the wrong database",
 }

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rdbkit.aof.loading import Loading, annotated
+from rdbkit.aof.loading import Loading, Ways, annotated
 from rdbkit.aof.reader import skip_preamble
 from rdbkit.aof.resp import END, ERROR, LOADER, OLD_LOADER_LINE, RECORD, Item, Resp
 from rdbkit.errors import Corrupt, RdbkitError, Unsupported
@@ -32,8 +32,6 @@ _BATCH = 512
 _HALVES = ("nested-multi", "exec-without-multi")
 #: A server that is to read a value of so many bytes does not get the memory, and crashes.
 _TOO_LONG = 1 << 47
-#: Products and versions from which a torn record inside a transaction, or behind a preamble, is cut with more care.
-_CAREFUL = (9, 1)
 _SETTLED = (4, 0)
 
 
@@ -116,8 +114,9 @@ def server(file: File, start: int, target: Target) -> Judged:
     version = target.version[:2]
     if target.product == "redis" and version < _SETTLED:
         raise Unsupported(f"where {target} cuts is not known: name 4.0 or newer", code="unknown-target")
-    old = target.product == "redis" and version < (7, 0)
-    loader = _Loader(start, careful=target.product == "valkey" and version >= _CAREFUL, old=old)
+    ways = Ways.of(target)
+    old = not ways.annotations
+    loader = _Loader(start, careful=ways.careful, old=old)
     resp = Resp(file.cursor(start), LOADER, OLD_LOADER_LINE if old else 0)
     status = RECORD
     while status == RECORD:
@@ -155,6 +154,7 @@ class _Loader:
         self.valid = start if careful else 0
         self.before = self.valid
         self.multi = False
+        self.discards = False
         self.careful = careful
         self.old = old
         self.start = start
@@ -172,7 +172,12 @@ class _Loader:
         name = args[0].lower() if len(args[0]) < 8 else b""
         if name == b"multi":
             self.multi, self.before = True, self.valid
-        elif name in (b"exec", b"discard"):
+        elif name == b"discard":
+            # While a file is loaded it is queued, and leaves the transaction open.
+            self.discards = self.multi
+        elif name == b"exec":
+            if self.discards:
+                raise _refusal("DISCARD inside of a transaction makes it crash", offset)
             self.multi = False
         self.valid = end
         self.commands += 1

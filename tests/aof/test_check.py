@@ -214,6 +214,7 @@ def test_what_the_tool_does_not_see(face):
         (command(b"BF.ADD", b"k", b"v") * 3, "module-needed", "note"),
         (EXEC, "exec-without-multi", "warning"),
         (MULTI + MULTI + EXEC, "nested-multi", "warning"),
+        (MULTI + SET + command(b"DISCARD") + EXEC, "discard-in-transaction", "error"),
         (command(b"SELECT", b"x"), "bad-select", "error"),
         (command(b"SELECT", b"16"), "db-out-of-range", "warning"),
     ],
@@ -227,8 +228,9 @@ def test_wrong(face, more, code, severity):
 
 
 def test_discard_in_a_transaction_does_not_close_it(face):
-    part, _ = checked(face, SET + MULTI + command(b"DISCARD") + SET)
+    part, findings = checked(face, SET + MULTI + command(b"DISCARD") + SET)
     assert part.aof.start.cut == len(SET)
+    assert "discard-in-transaction" not in codes(findings)
 
 
 def test_more_databases(face):

@@ -91,7 +91,9 @@ def test_server_cuts_where_the_server_did(server, tmp_path):
     [
         ("redis:8.10.2", MULTI + SET + SET[:9], MULTI + SET),
         ("valkey:9.1.2", MULTI + SET + SET[:9], b""),
+        ("valkey:9.1.0", MULTI + SET + SET[:9], MULTI + SET),
         ("redis:8.10.2", MULTI + SET, b""),
+        ("redis:7.0.15", MULTI + SET + command(b"DISCARD") + SET, b""),
         ("redis:7.0.15", b"#TS:1\r\n" + SET[:9], b""),
     ],
 )
@@ -99,6 +101,11 @@ def test_servers_differ(tmp_path, target, tail, left):
     account, data = repaired(tmp_path, SET + tail, policy="server", target=Target.parse(target))
     assert data == SET + left
     assert [one.code for one in account.files[0].doubts] == (["left-open"] if left else [])
+
+
+def test_a_transaction_that_discards_crashes_a_server(tmp_path):
+    with pytest.raises(Corrupt, match="crash"):
+        repaired(tmp_path, SET + MULTI + SET + command(b"DISCARD") + EXEC, policy="server")
 
 
 def test_old_servers_are_not_guessed_at(tmp_path):
