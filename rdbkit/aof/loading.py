@@ -199,6 +199,7 @@ class Loading:
             if self._discards is not None and self.ways.waits:
                 message = "DISCARD inside of a transaction: the server runs it at EXEC (offset {}), and crashes"
                 yield Finding("error", "discard-in-transaction", message.format(offset), self._discards)
+                self.refused = self.refused or "a DISCARD in a transaction makes it crash"
             self.multi = None
             self.transactions += 1
 
