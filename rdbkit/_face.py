@@ -68,5 +68,5 @@ _COMPILED = _choose()
 
 
 def compiled() -> bool:
-    """Tell whether the compiled face runs (else the same source is interpreted)."""
+    """Return whether the compiled face runs (else the same source is interpreted)."""
     return _COMPILED

@@ -475,7 +475,7 @@ class Snapshot:
             raise found from error
 
     def _bytes_at(self, offset: int, size: int) -> bytes:
-        """Return bytes from an offset on, as far as they are at hand: in the window, or by a second reading."""
+        """Return bytes from an offset on, as far as they are available: in the window, or by a second reading."""
         cursor, source = self.cursor, self.source
         if cursor.base <= offset <= cursor.base + cursor.end:
             at = offset - cursor.base
@@ -488,7 +488,7 @@ class Snapshot:
             return again.look(size)
 
     def _is_over(self) -> bool:
-        """Tell whether nothing follows what was read."""
+        """Return whether nothing follows what was read."""
         try:
             return self.cursor.at_end()
         except RdbkitError:
@@ -515,7 +515,7 @@ class Snapshot:
         self._current = None
 
     def is_open(self, entry: Entry) -> bool:
-        """Tell whether this entry's body is what the file is open at."""
+        """Return whether this entry's body is what the file is open at."""
         return self.walker.is_open and self._current is entry and entry._row[walker.SIZE] < 0
 
     def _finish(self) -> None:

@@ -64,7 +64,7 @@ class Preamble(Snapshot):
 
     @property
     def is_head(self) -> bool:
-        """Tell whether this is the head of an AOF, by its place or by what it says of itself."""
+        """Return whether this is the head of an AOF, by its place or by what it says of itself."""
         return self.in_set or b"1" in (self.aux.get("aof-base"), self.aux.get("aof-preamble"))
 
     def _finish(self) -> None:
@@ -155,7 +155,7 @@ class Part(Check):
         return isinstance(self.what, str) and starts_empty(self.what, self.options.get("target"))
 
     def _is_log(self, source: Source) -> bool:
-        """Tell whether a file is to be read as commands: it holds some, or a server would take it for such a file."""
+        """Return whether a file is to be read as commands: it holds some, or a server would take it for such a file."""
         found = source.recognise()
         return found.holds_commands or (self.must_be_commands and found.kind in ("unknown", "damaged", "manifest"))
 

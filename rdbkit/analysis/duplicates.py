@@ -57,12 +57,12 @@ class KeyNames:
                 if fingerprint(key, db) not in suspects:
                     continue
                 if (db, key) in seen:
-                    message = f"the key stands already at offset {seen[db, key]}: every server refuses the file"
+                    message = f"the key is there already at offset {seen[db, key]}: every server refuses the file"
                     yield Finding("error", "duplicate-key", message, row[walker.OFFSET], db, key)
                 seen[db, key] = row[walker.OFFSET]
         except Passed:
             message = (
-                f"{len(suspects)} keys stand twice, as far as 64-bit fingerprints tell (a pipe cannot be read again)"
+                f"{len(suspects)} keys are there twice, going by 64-bit fingerprints (a pipe cannot be read again)"
             )
             yield Finding("error", "duplicate-key", message)
 

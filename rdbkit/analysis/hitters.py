@@ -49,7 +49,7 @@ class Hitters:
 
     @property
     def is_exact(self) -> bool:
-        """Tell whether nothing was ever forgotten."""
+        """Return whether nothing was ever forgotten."""
         return not any(self.absent)
 
     def add(self, found: Mapping[bytes, list[int]], bits: Mapping[bytes, int]) -> None:

@@ -175,7 +175,7 @@ class Prefixes:
 
     @property
     def is_exact(self) -> bool:
-        """Tell whether all names fitted in the table."""
+        """Return whether all names fitted in the table."""
         return self._hitters.is_exact
 
     @property

@@ -70,7 +70,7 @@ class Picture:
 
     @property
     def complete(self) -> bool:
-        """Tell whether every file was read to its end; a checksum that is wrong there is an error of the file."""
+        """Return whether every file was read to its end; a checksum that is wrong there is an error of the file."""
         return not self.unread and all(file.whole for file in self.files)
 
 
@@ -278,7 +278,7 @@ class Report:
         self.tags.load_all(whole["tags"])
 
     def fits(self, other: Report) -> bool:
-        """Tell whether another report was made with the same options."""
+        """Return whether another report was made with the same options."""
         return self._options == other._options
 
 

@@ -141,7 +141,7 @@ def _file(path: str, keep_errors: bool) -> Found:
 
 
 def _is_manifest(path: str) -> bool:
-    """Tell whether a file is one by what it holds; by its name where it holds no more than comments or nothing else."""
+    """Return whether a file is one by what it holds; by its name where it holds comments only, or nothing."""
     head = head_of(path)
     if head.startswith(b"#"):
         head = head_of(path, _COMMENTS)
@@ -260,7 +260,7 @@ def _set(
 
 
 def _is_set(directory: str, names: Collection[bytes], prefix: bytes) -> bool:
-    """Tell whether P.manifest is that of a set: by what it holds, by what lies beside it, or because nothing does."""
+    """Return whether P.manifest is that of a set: by what it holds, by what lies beside it, or because nothing does."""
     if looks_like_manifest(head_of(_join(directory, prefix + SUFFIX), _COMMENTS)):
         return True
     members = filter(None, map(MEMBER.fullmatch, names))

@@ -227,12 +227,12 @@ def _misplaced(entry: ManifestEntry, has_base: bool, highest: int) -> str | None
 
 
 def looks_like_manifest(head: bytes, *, strict: bool = True) -> bool:
-    """Tell whether the check tools would take a file that begins like this for a manifest; see `is_manifest`."""
+    """Return whether the check tools would take a file that begins like this for a manifest; see `is_manifest`."""
     return is_manifest(io.BytesIO(head), strict=strict)
 
 
 def is_manifest(file: BinaryIO, *, strict: bool = True) -> bool:
-    """Tell whether the check tools would take a file, from where it stands, for a manifest.
+    """Return whether the check tools would take a file, from its current position on, for a manifest.
 
     `strict`: as they do from 7.2.5 and 7.4 on, Valkey from 7.2.7: the first line that is no comment begins with `file`.
     Else as before: any line does, or any part that comes to begin a chunk of 1024 bytes; so may an AOF. In bounded

@@ -46,7 +46,7 @@ _BATCH = 4096
 
 
 def loads(target: Target, type_id: int) -> bool:
-    """Tell whether the target takes this type in a payload."""
+    """Return whether the target takes this type in a payload."""
     product: Product = "valkey" if target.product == "valkey" else "redis"
     return (
         writable(type_id, target.rdb_version, product)
@@ -110,7 +110,7 @@ def template_payload(type_id: int, fields: Sequence[tuple[bytes, bytes, None]], 
 
 
 def _divided(entry: Entry) -> bool:
-    """Tell whether a body holds an item that the two generations write differently."""
+    """Return whether a body holds an item that the two generations write differently."""
     batches: Iterator[Sequence[Item]]
     if entry.type == "stream":
         batches = _stream_items(entry.decoder(Spool(MEASURED)))

@@ -42,7 +42,7 @@ class Command(NamedTuple):
 
 
 def has_preamble(peek: bytes) -> bool:
-    """Tell whether a file starts with an RDB, by the magics of both products."""
+    """Return whether a file starts with an RDB, by the magics of both products."""
     return peek.startswith((b"REDIS", b"VALKEY"))
 
 

@@ -70,7 +70,7 @@ class Rewriter:
         self._careful = False
         """Whether many arguments of a command may be many bytes."""
         self._spool = Spool()
-        """For what is too long to be held of the entry at hand."""
+        """For what is too long to be held of the current entry."""
 
     def function(self, source: bytes) -> None:
         """Write a function library."""
@@ -121,7 +121,7 @@ class Rewriter:
         return True
 
     def _has(self, entry: Entry) -> bool:
-        """Tell whether the target can have a value of this type."""
+        """Return whether the target can have a value of this type."""
         if entry.type == "module":
             return self._modules and payload.loads(self._target, entry.type_id)
         needed = {"stream": "XADD", "array": "ARMSET"}.get(entry.type)

@@ -130,7 +130,7 @@ def look(path: str, name: bytes, role: str = "single", seq: int = 0) -> AofFile:
 
 
 def is_file(path: str) -> bool:
-    """Tell whether there is a regular file, also through a link."""
+    """Return whether there is a regular file, also through a link."""
     return look_safely(path, stat.S_ISREG)
 
 

@@ -120,7 +120,7 @@ def spec_of(args: list[bytes]) -> Spec | None:
 
 
 def arity_fits(spec: Spec, count: int) -> bool:
-    """Tell whether a command of so many words, its name included, is well-formed."""
+    """Return whether a command of so many words, its name included, is well-formed."""
     return count == spec.arity if spec.arity >= 0 else count >= -spec.arity
 
 

@@ -209,7 +209,7 @@ class _Whole:
 
 
 def _is_unverified(part: Part | Listing, bad: int) -> bool:
-    """Tell whether all that counts against a part is that --require-checksum asks for one that is not there."""
+    """Return whether all that counts against a part is that --require-checksum asks for one that is not there."""
     return bool(part.codes) and part.codes <= _UNVERIFIED and part.counts["error"] == bad
 
 

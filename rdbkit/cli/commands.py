@@ -57,7 +57,7 @@ class Wanted:
         return self != Wanted()
 
     def takes(self, command: Command) -> bool:
-        """Tell whether a command is asked for; one without a time is not, where times are."""
+        """Return whether a command is asked for; one without a time is not, where times are."""
         if self.names and command.args[0].lower() not in self.names:
             return False
         if self.dbs and command.db not in self.dbs:
@@ -75,7 +75,7 @@ class Wanted:
         return not any(pattern.search(key) for key in keys for pattern in self.exclude)
 
     def passed(self, batch: list[Command]) -> bool:
-        """Tell whether nothing that follows in this file can be asked for."""
+        """Return whether nothing that follows in this file can be asked for."""
         return self.to_offset is not None and batch[-1].offset > self.to_offset
 
 
@@ -256,7 +256,7 @@ def _refuse_others(source: Source, in_set: bool) -> None:
 
 
 def _is_preamble(source: Source) -> bool:
-    """Tell whether an RDB says that it is the head of an AOF; of a pipe, which cannot be asked again, it may be."""
+    """Return whether an RDB says that it is the head of an AOF; of a pipe, which cannot be asked again, it may be."""
     if not source.seekable:
         return True
     with Snapshot(source.reopen(source.start), verify=False) as snapshot:

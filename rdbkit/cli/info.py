@@ -61,7 +61,7 @@ redis-cli --raw dump key | head -c -1 | rdbkit info --dump-payload -
 def command(
     reading: Reading, paths: tuple[str, ...], output_format: str, output: str | None, quick: bool, dump_payload: bool
 ) -> None:
-    """Tell what a file is: product, version, producer, databases, functions, checksum; of an AOF its commands.
+    """Print what a file is: product, version, producer, databases, functions, checksum; of an AOF its commands.
 
     Keys are counted by stepping over their values. Not verified: the values, and whether a key is there twice; `rdbkit
     check` does that.

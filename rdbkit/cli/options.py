@@ -475,7 +475,7 @@ class Reading:
             say(f"{name}: the file changed while it was read: it is being written", quiet=self.quiet)
 
     def heavy(self, memory: int | None) -> bool:
-        """Tell whether --min-memory admits a key; one whose memory is unknown is not admitted."""
+        """Return whether --min-memory admits a key; one whose memory is unknown is not admitted."""
         return self.min_memory is None or (memory is not None and memory >= self.min_memory)
 
     def progress_of(self, snapshot: Snapshot) -> Progress:
@@ -485,7 +485,7 @@ class Reading:
 
 
 def may_stop(snapshot: Snapshot) -> bool:
-    """Tell whether a command that has what it wants may leave the rest unread.
+    """Return whether a command that has what it wants may leave the rest unread.
 
     Not where the file calls itself the preamble of an AOF: commands may follow, and then this was not its state. And
     not where the checksum is already known to be wrong: going on is what raises the error.

@@ -138,7 +138,7 @@ def _refuse(source: Source) -> None:
 
 
 def _walked(cursor: Cursor) -> bool:
-    """Step over the RDB; tell whether it calls itself the head of an AOF, which may yet be without commands."""
+    """Step over the RDB; return whether it calls itself the head of an AOF, which may yet be without commands."""
     is_head = False
     walker = Walker(cursor, Plan())
     while not walker.done:

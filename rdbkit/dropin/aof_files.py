@@ -38,7 +38,7 @@ class File:
 
 
 def mentions_file(file: File) -> bool:
-    """Tell whether a line, or a chunk of 1024 bytes of one, begins with `file`: the older test for a manifest.
+    """Return whether a line, or a chunk of 1024 bytes of one, begins with `file`: the older test for a manifest.
 
     The same as manifest.is_manifest(strict=False), at the speed of a search: this one reads whole AOFs.
     """
@@ -59,7 +59,7 @@ def mentions_file(file: File) -> bool:
 
 
 def is_valkey_rdb(path: bytes) -> bool:
-    """Tell whether a file begins as an RDB of Valkey 9 does, which none of the tools knows."""
+    """Return whether a file begins as an RDB of Valkey 9 does, which none of the tools knows."""
     with suppress(OSError), File(path) as file:
         head = file.head(9)
         return head.startswith(b"VALKEY") and head[6:].isdigit()

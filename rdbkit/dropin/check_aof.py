@@ -219,7 +219,7 @@ class Checker(Run):
             self.say(error_line(resp.element, b"Reached EOF before reading EXEC for MULTI"))
 
     def _is_newer(self, resp: Resp, path: bytes, last: bool) -> bool:
-        """Tell whether an annotation, and so what follows it, is newer than what is to stay."""
+        """Return whether an annotation, and so what follows it, is newer than what is to stay."""
         text = resp.line_text
         if not text.startswith(b"#TS:"):
             return False

@@ -22,7 +22,7 @@ _LONG = 1 << 12
 
 
 def _form(name: Item) -> bytes:
-    """Return what stands for a name: digests of either kind have a length of their own."""
+    """Return a key for a name: digests of either kind have a length of their own."""
     if isinstance(name, LongItem):
         return name.digest.ljust(_SHORT + 2)
     return name if len(name) <= _SHORT else blake2b(name, digest_size=_SHORT + 1).digest()

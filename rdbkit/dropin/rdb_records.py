@@ -71,7 +71,7 @@ class Records:
         self._checksum()
 
     def stranger(self) -> str:
-        """Tell whether the file's version is "foreign" or "future" to the tool, "" for neither."""
+        """Return whether the file's version is "foreign" or "future" to the tool, "" for neither."""
         if self.version in _FOREIGN:
             return "foreign"
         return "future" if self.version > self.tool.rdb else ""

@@ -54,7 +54,7 @@ class Tool:
         return ".".join(map(str, self.version))
 
     def since(self, redis: Version | None, valkey: Version | None = (0,)) -> bool:
-        """Tell whether the tool is at least this release of its product; None: no release of it."""
+        """Return whether the tool is at least this release of its product; None: no release of it."""
         first = valkey if self.product == "valkey" else redis
         return first is not None and self.version >= first
 

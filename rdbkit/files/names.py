@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-#: Paths that stand for an open descriptor.
+#: Paths that mean an open descriptor.
 _DESCRIPTOR = re.compile(r"/dev/(?:std(?P<name>in|out|err)|fd/(?P<fd>[0-9]{1,9}))|/proc/self/fd/(?P<proc>[0-9]{1,9})")
 _STANDARD = {"in": 0, "out": 1, "err": 2}
 #: An input or another file that must not be overwritten: a path, or a file descriptor.
@@ -39,7 +39,7 @@ class Name:
 
     @property
     def descriptor(self) -> int | None:
-        """The open descriptor that the path stands for, as /dev/fd/3; None: it stands for a file."""
+        """The open descriptor that the path means, as /dev/fd/3; None: it means a file."""
         return descriptor_of(self.path)
 
     @property
@@ -52,7 +52,7 @@ class Name:
 
     @property
     def other_names(self) -> int:
-        """How many other names (hard links) the regular file has that this name stands for now."""
+        """How many other names (hard links) the regular file has that this name leads to now."""
         regular = self.seen is not None and stat.S_ISREG(self.seen.st_mode) and not self.is_special
         return self.seen.st_nlink - 1 if self.seen is not None and regular else 0
 
@@ -85,7 +85,7 @@ def plan(path: str | os.PathLike[str]) -> Name:
 
 
 def descriptor_of(path: str) -> int | None:
-    """Return the descriptor that a path such as /dev/stdout or /dev/fd/3 stands for, else None."""
+    """Return the descriptor that a path such as /dev/stdout or /dev/fd/3 means, else None."""
     found = _DESCRIPTOR.fullmatch(path)
     if found is None:
         return None

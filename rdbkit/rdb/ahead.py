@@ -36,7 +36,7 @@ def template_users(cursor: Cursor) -> Counter[int] | None:
 
 
 def shows_raw(cursor: Cursor, terms: Terms) -> bool:
-    """Tell whether the first 1 MiB from the magic at the cursor shows rdbcompression no (compressed.Evidence)."""
+    """Return whether the first 1 MiB from the magic at the cursor shows rdbcompression no (compressed.Evidence)."""
     evidence = Evidence()
     walker = Walker(cursor, Plan(level=SHAPE), verify=False)
     walker.body = Weigher(cursor, terms, walker.body.templates, evidence)

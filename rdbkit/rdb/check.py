@@ -77,9 +77,9 @@ def problems(decoder: Decoder, again: Again, end: int | None = None) -> Iterator
 
 
 def doubtful(decoder: Decoder, parts: list[Any], found: Any = None) -> bool:
-    """Tell whether `problems` may find an error in a body of which these are all the parts.
+    """Return whether `problems` may find an error in a body of which these are all the parts.
 
-    `found` is the value that they come to, where it is at hand. True too often costs time; False where there is an
+    `found` is the value that they come to, where it is known. True too often costs time; False where there is an
     error loses it.
     """
     kind = decoder.type
@@ -99,7 +99,7 @@ def doubtful(decoder: Decoder, parts: list[Any], found: Any = None) -> bool:
 
 
 class Watch:
-    """Passes the parts of a body on, and can tell at their end what `doubtful` tells of all of them."""
+    """Passes the parts of a body on, and says at their end what `doubtful` says of all of them."""
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
@@ -125,7 +125,7 @@ class Watch:
 
     @property
     def doubtful(self) -> bool:
-        """Tell whether `problems` may find an error in the body."""
+        """Return whether `problems` may find an error in the body."""
         kind = self._decoder.type
         if kind in ("set", "hash", "zset"):
             return len(self._names) < self._count or not self._sum <= math.inf
@@ -136,7 +136,7 @@ class Watch:
 
 
 def left_over(decoder: Decoder, end: int | None) -> bool:
-    """Tell whether bytes are left between the value that was read and the end of its body (None: not known)."""
+    """Return whether bytes are left between the value that was read and the end of its body (None: not known)."""
     # Modules skip what they do not know.
     return end is not None and decoder.cursor.tell() != end and decoder.type != "module"
 
@@ -329,7 +329,7 @@ def _check_stream(decoder: Decoder, again: Again) -> Iterator[Problem]:
 
 
 def _unowned(decoder: Decoder, group: Group) -> bool:
-    """Tell whether a group has pending entries without an owner where the layout knows none."""
+    """Return whether a group has pending entries without an owner where the layout knows none."""
     entries = group.pending
     return isinstance(entries, PendingEntries) and bool(entries.unowned) and decoder.kind < spec.STREAM_LISTPACKS_5
 

@@ -25,7 +25,7 @@ class Evidence:
         self._ahead = ahead
 
     def settle(self) -> bool:
-        """Tell whether something raw was seen; if not, have a look ahead, once."""
+        """Return whether something raw was seen; if not, have a look ahead, once."""
         if not self.raw and self._ahead is not None:
             ahead, self._ahead = self._ahead, None
             self.raw = ahead()

@@ -47,7 +47,7 @@ def rules(target: Target) -> Encoding:
 
 
 def loads(target: Target, type_id: int) -> bool:
-    """Tell whether the target knows a type. KeyDB's own is let pass: a KeyDB file's target is called Redis."""
+    """Return whether the target knows a type. KeyDB's own is let pass: a KeyDB file's target is called Redis."""
     row = spec.BY_ID[type_id]
     if type_id >= spec.DRAGONFLY_OWN or row.status == "refused":
         return False

@@ -1,4 +1,4 @@
-"""What to do next about a finding or an error, by its code: one line, for whoever reads it at night."""
+"""What to do next about a finding or an error, by its code."""
 
 #: What to do next, by code; the empty string is for all others.
 HINTS = {

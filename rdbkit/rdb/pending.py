@@ -112,7 +112,7 @@ class PendingEntries(Sequence[Pending]):
         return at if at < count and self._raw(at) == raw else -1
 
     def is_owned(self, at: int) -> bool:
-        """Tell whether somebody owns the entry there."""
+        """Return whether somebody owns the entry there."""
         return self._owners[at] >= 0
 
     def give(self, at: int, owner: int) -> None:

@@ -90,7 +90,7 @@ class _Node:
         return [*_numbers(*self.counts, len(self.names)), *self.names, b"0"]
 
     def full(self, entry: Entry, most: int, limit: int) -> bool:
-        """Tell whether the entry has to go into a node of its own."""
+        """Return whether the entry has to go into a node of its own."""
         length = sum(len(name) + len(value) for name, value in entry[1])
         return sum(self.counts) >= most or self.size + length >= limit
 

@@ -67,7 +67,7 @@ class Terms:
     inline: bool = False
 
     def agrees(self, other: Terms) -> bool:
-        """Tell whether other terms give the same sums: their tables are equal."""
+        """Return whether other terms give the same sums: their tables are equal."""
         return all(
             getattr(self, one.name) == getattr(other, one.name)
             for one in fields(self)

@@ -16,7 +16,7 @@ bytes come along. An entry too long for that is handed over *open*, the last of 
 its body: the caller may read it from there, and whatever is left of it is stepped over before the walk goes on.
 
 Damage of the framing (a length, a tag, an opcode, the end of the file) hides what follows. It raises, but never takes
-along what came before it: the batch at hand is delivered first, the error comes with the next. Damage inside a value
+along what came before it: the current batch is delivered first, the error comes with the next. Damage inside a value
 hides nothing: the entry is delivered without a shape, its error is left in `damages`, and the walk goes on.
 """
 
@@ -439,7 +439,7 @@ class Walker:
         self._forget()
 
     def _selected(self, kind: int, key: bytes | None) -> bool:
-        """Tell whether the plan asks for an entry; for one whose key is not held, whether it might."""
+        """Return whether the plan asks for an entry; for one whose key is not held, whether it might."""
         if self.dbs is not None and self.db not in self.dbs:
             return False
         if self.types is not None and spec.BY_ID[kind].type not in self.types:

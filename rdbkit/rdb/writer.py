@@ -98,7 +98,7 @@ def magic(version: int, product: Product = "redis") -> bytes:
 
 
 def writable(record: int, version: int, product: Product = "redis") -> bool:
-    """Tell whether this type or opcode id exists in files of that version."""
+    """Return whether this type or opcode id exists in files of that version."""
     number = record & 0xFF
     dialect = spec.dialect("valkey" if product == "valkey" and version in spec.VALKEY_VERSIONS else "redis")
     return dialect[number] == record and spec.BY_ID[record].since <= version

@@ -201,17 +201,17 @@ def _damage(file: File, reader: Reader, items: list[Item]) -> Damage:
 
 
 def is_break(file: File, at: int) -> bool:
-    """Tell whether a value seems to end here: CR LF, and a record, an argument or the end of the file behind."""
+    """Return whether a value seems to end here: CR LF, and a record, an argument or the end of the file behind."""
     return file.at(at, 2) == b"\r\n" and follows(file, at + 2)
 
 
 def follows(file: File, at: int) -> bool:
-    """Tell whether a record, an annotation or an argument seems to begin here, or the file ends."""
+    """Return whether a record, an annotation or an argument seems to begin here, or the file ends."""
     return at == file.end or _FOLLOWS.match(file.at(at, 24)) is not None
 
 
 def _blamed(file: File, last: Item, at: int) -> bool:
-    """Tell whether the record before an offset, where no record starts, is the damaged one."""
+    """Return whether the record before an offset, where no record starts, is the damaged one."""
     if not isinstance(last[2], list):
         return False
     more = _arguments(file, at)
@@ -263,7 +263,7 @@ class _Claims:
         return self._ends
 
     def nested(self, at: int, end: int) -> bool:
-        """Tell whether the records from an offset are the contents of a value that ends at `end`."""
+        """Return whether the records from an offset are the contents of a value that ends at `end`."""
         # A length that was damaged may by chance end with a record's last argument: it is not believed.
         borders = (end,) if end + 2 == self._suspect else (end, end + 2)
         reader = Reader(self._file, at)
@@ -336,7 +336,7 @@ def _inside(file: File, place: int, claims: _Claims, whole: bool) -> int:
 
 
 def _trusted(file: File, place: int) -> bool:
-    """Tell whether enough records in a row begin here."""
+    """Return whether enough records in a row begin here."""
     reader = Reader(file, place)
     items: list[Item] = []
     status = RECORD

@@ -196,7 +196,7 @@ class KeepMost:
 
 
 def may_select(file: File, start: int, end: int) -> bool:
-    """Tell whether a SELECT may have been among the bytes: its name is there, or no command can be made out."""
+    """Return whether a SELECT may have been among the bytes: its name is there, or no command can be made out."""
     reader = Reader(file, start, end)
     items: list[Item] = []
     reader.batch(1, items)

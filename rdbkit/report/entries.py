@@ -74,7 +74,7 @@ class Reader:
         self.not_unique = ""
         """Why the last snapshot's keys were not looked at for being there twice; empty: they were."""
         self.weight = 0
-        """About how many bytes the parts of the value at hand come to."""
+        """About how many bytes the parts of the current value come to."""
 
     def read(
         self, snapshot: Snapshot, admits: Admits | None = None, advance: Callable[[int], object] | None = None
@@ -262,7 +262,7 @@ class Exporter(Reader):
 
 
 def _note_duplicates(names: KeyNames, snapshot: Snapshot) -> str:
-    """Note the keys that are there twice; return why nobody can tell, or nothing."""
+    """Note the keys that are there twice; return why that is not known, or ""."""
     unknown = ""
     for finding in names.findings(snapshot):
         if finding.severity == "error":

@@ -62,12 +62,12 @@ class Output:
 
     @property
     def is_terminal(self) -> bool:
-        """Tell whether a person is looking."""
+        """Return whether a person is looking."""
         return self._file is None and bool(self._raw.isatty())
 
     @property
     def color(self) -> bool:
-        """Tell whether to use colours: on a terminal, unless NO_COLOR is set or the terminal is a dumb one."""
+        """Return whether to use colours: on a terminal, unless NO_COLOR is set or the terminal is a dumb one."""
         return self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
     @property

@@ -41,7 +41,7 @@ Cells = Sequence[str]
 
 
 def shows_blocks() -> bool:
-    """Tell whether the terminal is one for Unicode: its locale says so, and it is not a dumb one."""
+    """Return whether the terminal is one for Unicode: its locale says so, and it is not a dumb one."""
     locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or ""
     return "utf" in locale.lower() and os.environ.get("TERM") != "dumb"
 

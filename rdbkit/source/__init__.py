@@ -114,7 +114,7 @@ class Source:
         return True
 
     def _is_payload(self, at: int, may_end: bool) -> bool:
-        """Tell whether an RDB follows: an AOF that lost its head may begin with the length of a value, too."""
+        """Return whether an RDB follows: an AOF that lost its head may begin with the length of a value, too."""
         head = self._ahead.peek(at + PEEK)[at:]
         if not head:
             return may_end
@@ -150,7 +150,7 @@ class Source:
         return self._ahead.peek(n)
 
     def _last(self) -> bytes:
-        """Return the last bytes of a long file; b"" where they are not at hand."""
+        """Return the last bytes of a long file; b"" where they are not available."""
         if self.size - self.start <= LOOK or not self.seekable:
             return b""
         with self.reopen(self.size - READ) as again:
@@ -223,7 +223,7 @@ class Source:
         return None if self._seen is None else self._seen.st_mtime_ns // 1_000_000
 
     def changed(self) -> bool:
-        """Tell whether the file at the path is another, or has another size or modification time, than at opening."""
+        """Return whether the file at the path is another, or has another size or modification time, than at opening."""
         if self._seen is None:
             return False
         try:

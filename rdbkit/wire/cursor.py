@@ -177,7 +177,7 @@ class Cursor:
         return 0
 
     def at_end(self) -> bool:
-        """Tell whether no byte is left."""
+        """Return whether no byte is left."""
         return self.pos >= self.end and not self.more(1)
 
     # -- fixed width -----------------------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ class Cursor:
 
     def item(self) -> Any:
         """Read a string as `string` does, but one too long to be held as a LongItem, where there is a spool for it."""
-        # Lengths of less than 16 KiB are told by the first byte.
+        # Lengths of less than 16 KiB are given by the first byte.
         if self.spool is None or (self.pos < self.end and self.view[self.pos] < 0x80):
             return self.string()
         self.need(1)

@@ -153,7 +153,7 @@ def _width(size: int) -> int:
 
 
 def _differs(size: int) -> bool:
-    """Tell whether the older generation spends a byte more on this size."""
+    """Return whether the older generation spends a byte more on this size."""
     return size == 0x3FFF or size == 0x1FFFFF or size == 0xFFFFFFF
 
 
@@ -297,7 +297,7 @@ class Reader:
 
 
 def is_integer(text: bytes) -> bool:
-    """Tell whether `text` is the canonical decimal of a signed 64-bit number: what servers store as an integer."""
+    """Return whether `text` is the canonical decimal of a signed 64-bit number: what servers store as an integer."""
     size = len(text)
     if size == 0 or size > 20:
         return False

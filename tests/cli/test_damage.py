@@ -128,7 +128,7 @@ def test_heads(home: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("key-twice", "key stands already at offset"),
+        ("key-twice", "key is there already at offset"),
         ("db", "database 4294967296"),
         ("function", "function library without"),
     ],

@@ -1,4 +1,4 @@
-"""Long items wherever a file can have one: decoded, checked and written as shorter ones are, on both faces."""
+"""Long items wherever a file can have one: decoded, checked and written as shorter ones are, in both builds."""
 
 from __future__ import annotations
 
