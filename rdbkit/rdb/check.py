@@ -226,7 +226,7 @@ def _confirmed(what: str, suspects: set[int], again: Again) -> Iterator[Problem]
             if fingerprint(name) in suspects:
                 seen.add(name)
     except Passed:
-        told = f"{len(suspects)} {what}s twice, as far as 64-bit fingerprints tell (a pipe cannot be read again)"
+        told = f"{len(suspects)} {what}s twice, going by 64-bit fingerprints (a pipe cannot be read again)"
         yield "error", f"duplicate-{what}", told
 
 

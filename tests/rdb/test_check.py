@@ -255,12 +255,12 @@ def test_same_key_in_two_databases(face):
 
 
 def test_duplicates_on_a_pipe(face):
-    """They cannot be confirmed, and are told as what fingerprints say; in a file they are named."""
+    """They cannot be confirmed, and are called what fingerprints say; in a file they are named."""
     data = made(*(entry(0, b"%d" % (number % 500)) for number in range(510)))
     told = found(face, Trickle(data, 100))
     assert codes(told) == [("duplicate-key", "error")]
     assert told[0].key is None
-    assert "10 keys stand twice" in told[0].message
+    assert "10 keys are there twice" in told[0].message
     assert [finding.key for finding in found(face, data)] == [b"%d" % number for number in range(10)]
 
 
