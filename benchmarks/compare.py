@@ -1,6 +1,6 @@
 """Compare commands by CPU time over one file, in turn (A B A B …): what else the machine does falls on all of them.
 
-    Command   name, arguments, environment              COMMANDS of rdbkit on each face, PEERS where installed
+    Command   name, arguments, environment              COMMANDS of rdbkit on each build, PEERS where installed
     Run       CPU, wall and peak RSS of one execution   from wait4: the child and every descendant that it waited for
     table     medians over the rounds                   a ratio is taken within each round, then median and range
 
@@ -44,7 +44,7 @@ PEERS = {
     "rdbtools": "rdb -c memory {file}",
     "rdbtools-json": "rdb -c json {file}",
 }
-FACES = {"compiled": "", "pure": "1"}  # value of RDBKIT_PURE
+BUILDS = {"compiled": "", "pure": "1"}  # value of RDBKIT_PURE
 MB = 1_000_000
 
 
@@ -74,13 +74,13 @@ class FailedError(Exception):
     """The command ended with another exit code than 0, or could not be started."""
 
 
-def rdbkit(name: str, face: str, python: str) -> Command:
+def rdbkit(name: str, build: str, python: str) -> Command:
     environment = {
         **os.environ,
-        "RDBKIT_PURE": FACES[face],
+        "RDBKIT_PURE": BUILDS[build],
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
-    return Command(f"rdbkit {name} ({face})", (python, "-m", "rdbkit", *COMMANDS[name].split()), environment)
+    return Command(f"rdbkit {name} ({build})", (python, "-m", "rdbkit", *COMMANDS[name].split()), environment)
 
 
 def peer(name: str, rdbtools: str) -> Command:
@@ -171,8 +171,8 @@ def warm(file: Path) -> int:
         return stream.tell()
 
 
-def available_faces(wanted: Sequence[str], python: str) -> list[str]:
-    """Leave out the compiled face where it was not built."""
+def available_builds(wanted: Sequence[str], python: str) -> list[str]:
+    """Leave out the compiled build where it was not built."""
     if "compiled" not in wanted:
         return list(wanted)
     probe = rdbkit("keys", "compiled", python)
@@ -180,18 +180,18 @@ def available_faces(wanted: Sequence[str], python: str) -> list[str]:
     answer = subprocess.run(code, env=probe.environment, capture_output=True, text=True, check=False)
     if answer.stdout.strip() == "True":
         return list(wanted)
-    say("left out: the compiled face, which is not built")
-    return [face for face in wanted if face != "compiled"]
+    say("left out: the compiled build, which is not built")
+    return [build for build in wanted if build != "compiled"]
 
 
 def chosen(options: argparse.Namespace) -> list[Command]:
-    """Expand --commands: each rdbkit command once per face, each peer if it is installed."""
+    """Expand --commands: each rdbkit command once per build, each peer if it is installed."""
     commands = []
     own = [name for name in options.commands if name in COMMANDS]
-    faces = available_faces(options.faces, options.python) if own else []
+    builds = available_builds(options.builds, options.python) if own else []
     for name in options.commands:
         if name in COMMANDS:
-            commands += [rdbkit(name, face, options.python) for face in faces]
+            commands += [rdbkit(name, build, options.python) for build in builds]
             continue
         command = peer(name, options.rdbtools)
         if shutil.which(command.arguments[0]):
@@ -273,7 +273,7 @@ def arguments() -> argparse.Namespace:
     add("files", nargs="*", type=Path, metavar="FILE", help="one table each; optional with --pair")
     add("--commands", type=names({**COMMANDS, **PEERS}), default=["keys", "check", "redis-check-rdb", "rdbtools"],
         metavar="A,B,…", help=f"of {', '.join([*COMMANDS, *PEERS])}")  # fmt: skip
-    add("--faces", type=names(FACES), default=list(FACES), metavar="A,B", help="compiled,pure (default: both)")
+    add("--builds", type=names(BUILDS), default=list(BUILDS), metavar="A,B", help="compiled,pure (default: both)")
     add("--pair", nargs=2, metavar="COMMAND", help="compare these two instead; {file} stands for FILE")
     add("--runs", type=int, default=5, help="rounds (default: %(default)s)")
     add("--against", metavar="NAME", help="as the table names it (default: the first peer, else the first command)")

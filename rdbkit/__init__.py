@@ -4,60 +4,60 @@
         for entry in snapshot:
             print(entry.db, entry.key, entry.type, entry.value)
 
-What stands in `__all__` is the promised door; modules behind it may move. Each name is imported when it is first used:
-on a small file, a command's start-up is most of its time.
+The names in `__all__` are the public API; the modules that define them may move. Each name is imported when it is
+first used: on a small file, a command's start-up is most of its time.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
-from rdbkit import _face  # first: it decides which face the other modules show
-
-# Not on demand: the packages of the same names would take their places.
-from rdbkit.repair import repair
+from rdbkit import _build  # first: it decides which build of the other modules is imported
 
 # As typing has it, which takes longer to import than all of this.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from rdbkit.analysis.checking import check
     from rdbkit.analysis.report import Picture, report
+    from rdbkit.checks.findings import Finding
+    from rdbkit.checks.paths import check
     from rdbkit.entry import Entry, Record
     from rdbkit.errors import Corrupt, LimitExceeded, Passed, RdbkitError, Truncated, Unsupported
-    from rdbkit.rdb.check import Finding
     from rdbkit.rdb.modules import Module
     from rdbkit.rdb.stream_nodes import StreamID
     from rdbkit.rdb.streams import Stream
     from rdbkit.rdb.values import Array
-    from rdbkit.repair.account import Repaired
+    from rdbkit.recovery.account import Repaired
+    from rdbkit.recovery.run import repair
+    from rdbkit.releases.target import Target
     from rdbkit.snapshot import Snapshot, load_dump, open  # noqa: A004
-    from rdbkit.target import Target
 
-compiled = _face.compiled
+compiled = _build.compiled
 
 _HOMES = {
     "Array": "rdb.values",
     "Corrupt": "errors",
     "Entry": "entry",
-    "Finding": "rdb.check",
+    "Finding": "checks.findings",
     "LimitExceeded": "errors",
     "Module": "rdb.modules",
     "Passed": "errors",
     "Picture": "analysis.report",
     "RdbkitError": "errors",
     "Record": "entry",
-    "Repaired": "repair.account",
+    "Repaired": "recovery.account",
     "Snapshot": "snapshot",
     "Stream": "rdb.streams",
     "StreamID": "rdb.stream_nodes",
-    "Target": "target",
+    "Target": "releases.target",
     "Truncated": "errors",
     "Unsupported": "errors",
-    "check": "analysis.checking",
+    "check": "checks.paths",
     "load_dump": "snapshot",
     "open": "snapshot",
+    "repair": "recovery.run",
+    "report": "analysis.report",
 }
 
 __all__ = [
@@ -88,8 +88,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "report":
-        return import_module(f"{__name__}.report")  # a package that can be called
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -98,4 +96,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES, "report"})
+    return sorted({*globals(), *_HOMES})

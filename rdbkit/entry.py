@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rdbkit.errors import LimitExceeded, Passed, RdbkitError
-from rdbkit.rdb import spec, walker
-from rdbkit.rdb.check import errors, level_of, whole_value
-from rdbkit.rdb.shape import BLOB, COST, DETAIL, ELEMENTS, LENGTH
+from rdbkit.format import spec
+from rdbkit.format.shape import BLOB, COST, DETAIL, ELEMENTS, LENGTH
+from rdbkit.rdb import walker
+from rdbkit.rdb.value_checks import errors, level_of, whole_value
 from rdbkit.rdb.values import DECODERS, Decoder, Parts
 from rdbkit.wire import lzf
 from rdbkit.wire.cursor import Cursor
@@ -88,7 +89,7 @@ class Entry:
 
     __slots__ = ("_copy", "_damaged", "_fields", "_live", "_passed", "_row", "_shape", "_size", "_snapshot")
 
-    def __init__(self, snapshot: Snapshot, row: walker.Entry) -> None:
+    def __init__(self, snapshot: Snapshot, row: walker.EntryTuple) -> None:
         self._snapshot = snapshot
         self._row = row
         self._size = row[walker.SIZE]
@@ -189,7 +190,7 @@ class Entry:
 
     def _figure(self) -> tuple[int | None, int | None]:
         model = self._snapshot.model()
-        if model.terms is None:
+        if model.prices is None:
             return None, None
         shape = self._measured()
         if len(shape) <= COST and self.type_id != spec.STRING:

@@ -1,8 +1,8 @@
-"""Both faces in one process, and the few things that every test needs.
+"""Both builds in one process, and the few things that every test needs.
 
 An extension module loads once in a process: importing it again gives the same module, bound to the error classes and
-tables of the package that imported it first. So the compiled face is loaded once: it is what `import rdbkit` gives in
-this process (the ambient face), or, where that is the pure one, the single load made here. Sources can be loaded as
+tables of the package that imported it first. So the compiled build is loaded once: it is what `import rdbkit` gives in
+this process (the ambient build), or, where that is the pure one, the single load made here. Sources can be loaded as
 often as one likes.
 """
 
@@ -31,7 +31,7 @@ settings.load_profile("rdbkit")
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 #: Tests that start processes, a few tenths of a second each.
-PROCESSES = ("cli/", "dropin/", "live/", "repair/test_cli.py", "test_faces.py", "test_review.py", "test_source.py")
+PROCESSES = ("cli/", "dropin/", "live/", "repair/test_cli.py", "test_builds.py", "test_review.py", "test_source.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,11 +42,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
-class Face:
-    """One face of the package: `face("wire.lzf")` is the module rdbkit.wire.lzf, compiled or interpreted.
+class Build:
+    """One build of the package: `build("wire.lzf")` is the module rdbkit.wire.lzf, compiled or interpreted.
 
-    Classes differ between the faces, so errors are caught as `face.errors.Corrupt`. `modules` are those of a face that
-    was loaded apart; None: the ambient one.
+    Classes differ between the builds, so errors are caught as `build.errors.Corrupt`. `modules` are those of a build
+    that was loaded apart; None: the ambient one.
     """
 
     def __init__(self, name: str, modules: dict[str, ModuleType] | None = None) -> None:
@@ -54,7 +54,7 @@ class Face:
         self._modules = modules
 
     def __repr__(self) -> str:
-        return f"<Face {self.name}>"
+        return f"<Build {self.name}>"
 
     def __call__(self, name: str) -> Any:
         full = f"rdbkit.{name}" if name else "rdbkit"
@@ -85,11 +85,11 @@ def _swap(modules: dict[str, ModuleType]) -> dict[str, ModuleType]:
     for name in outer:
         del sys.modules[name]
     sys.modules.update(modules)
-    # A finder that switches to source belongs to one face only.
+    # A finder that switches to source belongs to one build only.
     sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "__name__", "") != "_SourceFinder"]
-    face = modules.get("rdbkit._face")
-    if face is not None and not face.compiled():
-        sys.meta_path.insert(0, face._SourceFinder)
+    build = modules.get("rdbkit._build")
+    if build is not None and not build.compiled():
+        sys.meta_path.insert(0, build._SourceFinder)
     return outer
 
 
@@ -102,28 +102,28 @@ def _in_place(modules: dict[str, ModuleType]) -> Iterator[None]:
         _swap(outer)
 
 
-_FACES: dict[str, Face] = {}
+_FACES: dict[str, Build] = {}
 
 
-def _load(name: str) -> Face:
-    """Return the face, which is loaded at the first call; for "compiled" the pure one if there is no other."""
+def _load(name: str) -> Build:
+    """Return the build, which is loaded at the first call; for "compiled" the pure one if there is no other."""
     if name not in _FACES:
-        compiled = importlib.import_module("rdbkit._face").compiled()
+        compiled = importlib.import_module("rdbkit._build").compiled()
         ambient = compiled == (name == "compiled")
-        _FACES[name] = Face(name) if ambient else _load_apart(name)
+        _FACES[name] = Build(name) if ambient else _load_apart(name)
     return _FACES[name]
 
 
-def _load_apart(name: str) -> Face:
+def _load_apart(name: str) -> Build:
     before = os.environ.get("RDBKIT_PURE")
     os.environ["RDBKIT_PURE"] = "1" if name == "pure" else "0"
     try:
         with _in_place({}):
             package = importlib.import_module("rdbkit")
-            # Its names are imported on demand; all of them now, while the demand meets this face.
+            # Its names are imported on demand; all of them now, while the demand meets this build.
             for public in package.__all__:
                 getattr(package, public)
-            return Face(name, _loaded())
+            return Build(name, _loaded())
     finally:
         if before is None:
             del os.environ["RDBKIT_PURE"]
@@ -132,22 +132,22 @@ def _load_apart(name: str) -> Face:
 
 
 @pytest.fixture(scope="session", params=["pure", "compiled"])
-def face(request: pytest.FixtureRequest) -> Face:
-    """Run the test on each face; where there is no compiled one, that half is skipped, or fails if it is required."""
+def build(request: pytest.FixtureRequest) -> Build:
+    """Run the test on each build; where there is no compiled one, that half is skipped, or fails if it is required."""
     found = _load(request.param)
-    if found.name == "compiled" and not found("_face").compiled():
+    if found.name == "compiled" and not found("_build").compiled():
         if os.environ.get("RDBKIT_REQUIRE_COMPILED"):
-            pytest.fail("the compiled face is required here and was not built")
-        pytest.skip("no compiled face in this install")
+            pytest.fail("the compiled build is required here and was not built")
+        pytest.skip("no compiled build in this install")
     return found
 
 
 @pytest.fixture(scope="session")
-def faces() -> tuple[Face, Face]:
-    """Return the pure and the compiled face, for tests that hold one against the other."""
+def builds() -> tuple[Build, Build]:
+    """Return the pure and the compiled build, for tests that hold one against the other."""
     pure, compiled = _load("pure"), _load("compiled")
-    if not compiled("_face").compiled():
-        pytest.skip("no compiled face in this install")
+    if not compiled("_build").compiled():
+        pytest.skip("no compiled build in this install")
     return pure, compiled
 
 

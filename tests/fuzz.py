@@ -1,12 +1,12 @@
 """Damage real files in every way that comes to mind, and hold rdbkit to its promises on what is left of them.
 
-    python tests/fuzz.py --runs 100000 --face both --seed 1          the long run
-    python tests/fuzz.py --seed 1 --only 4711 --face both            one mutant again; it is written to --out
+    python tests/fuzz.py --runs 100000 --build both --seed 1          the long run
+    python tests/fuzz.py --seed 1 --only 4711 --build both            one mutant again; it is written to --out
 
     bases (fixtures, excerpts of them, files made by rdb.writer, DUMP payloads)
-      └─► mutant number i of a seed ─► a worker per face ─► account of all that was read, verdict ─► faces compared
+      └─► mutant number i of a seed ─► a worker per build ─► account of all that was read, verdict ─► builds compared
 
-What must hold for every mutant, on either face:
+What must hold for every mutant, on either build:
 
     errors      only RdbkitError leaves rdbkit; each has a code, and an offset that lies in the file
     before      keys that lie wholly before the first changed byte are delivered as they were, attributes and value
@@ -15,7 +15,7 @@ What must hold for every mutant, on either face:
     nothing     export delivers just the keys and elements that check counts as readable, and names every error that
     lost        check finds; no row of JSON or CSV, and no command, is cut
     bounds      5 s of processor time for each way of reading, 256 MiB of memory
-    faces       both give the same account: entries, errors, their codes, offsets and words
+    builds       both give the same account: entries, errors, their codes, offsets and words
 
 Mutant i depends on the seed, on i and on the bases, and on nothing else. A worker that hangs, dies or grows is
 replaced; the mutant at hand counts as failed. A failure is one line, and a file with the mutant.
@@ -56,7 +56,7 @@ SECONDS = 30.0
 MEBIBYTES = 256
 #: A worker that says nothing for so long hangs where no signal reaches it (on the wall: other work may slow us).
 SILENCE = 600.0
-FACES = ("compiled", "pure")
+BUILDS = ("compiled", "pure")
 #: What is slow to ask of the system is asked once in so many mutants.
 _STRIDE = 16
 
@@ -173,13 +173,13 @@ def serve(corpus: Path, seed: int) -> None:
 
 
 class Worker:
-    """A process that judges mutants on one face; replaced when it hangs, dies or grows."""
+    """A process that judges mutants on one build; replaced when it hangs, dies or grows."""
 
-    def __init__(self, face: str, corpus: Path, seed: int) -> None:
-        self.face = face
+    def __init__(self, build: str, corpus: Path, seed: int) -> None:
+        self.build = build
         self._command = [sys.executable, __file__, "--serve", "--corpus", str(corpus), "--seed", str(seed)]
         path = os.pathsep.join(filter(None, (_home(), os.environ.get("PYTHONPATH", ""))))
-        self._environment = {**os.environ, "RDBKIT_PURE": "1" if face == "pure" else "0", "PYTHONPATH": path}
+        self._environment = {**os.environ, "RDBKIT_PURE": "1" if build == "pure" else "0", "PYTHONPATH": path}
         # glibc: give large blocks back at once, so that the mutants before do not count.
         self._environment["MALLOC_MMAP_THRESHOLD_"] = "131072"
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the worker
@@ -259,41 +259,41 @@ class Worker:
 
 @dataclass
 class Report:
-    """What a campaign came to: mutants judged per face, failures as lines, and the extremes."""
+    """What a campaign came to: mutants judged per build, failures as lines, and the extremes."""
 
     mutants: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
-    #: (seconds, mutant), (MiB, mutant) per face.
+    #: (seconds, mutant), (MiB, mutant) per build.
     slowest: dict[str, tuple[float, int]] = field(default_factory=dict)
     largest: dict[str, tuple[int, int]] = field(default_factory=dict)
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        faces = [
-            f"{face}: {count} mutants, slowest {self.slowest[face][0]:.2f} s (#{self.slowest[face][1]}), "
-            f"peak {self.largest[face][0]} MiB (#{self.largest[face][1]})"
-            for face, count in sorted(self.mutants.items())
+        builds = [
+            f"{build}: {count} mutants, slowest {self.slowest[build][0]:.2f} s (#{self.slowest[build][1]}), "
+            f"peak {self.largest[build][0]} MiB (#{self.largest[build][1]})"
+            for build, count in sorted(self.mutants.items())
         ]
-        return "\n".join([*faces, f"{len(self.failures)} failures in {self.seconds:.0f} s"])
+        return "\n".join([*builds, f"{len(self.failures)} failures in {self.seconds:.0f} s"])
 
 
 class Campaign:
-    """Runs a range of mutants on some faces and compares the accounts."""
+    """Runs a range of mutants on some builds and compares the accounts."""
 
     def __init__(
-        self, corpus: Path, seed: int, faces: Sequence[str], out: Path | None, tell: Callable[[str], object]
+        self, corpus: Path, seed: int, builds: Sequence[str], out: Path | None, tell: Callable[[str], object]
     ) -> None:
-        self.corpus, self.seed, self.faces, self.out, self.tell = corpus, seed, faces, out, tell
+        self.corpus, self.seed, self.builds, self.out, self.tell = corpus, seed, builds, out, tell
         self.report = Report()
         self._waiting: dict[int, tuple[str, dict[str, Any]]] = {}
 
     def run(self, first: int, count: int, jobs: int = 1) -> Report:
-        """Judge mutants first … first + count - 1, with `jobs` processes for each face."""
+        """Judge mutants first … first + count - 1, with `jobs` processes for each build."""
         begun = time.monotonic()
         workers = []
-        for face in self.faces:
+        for build in self.builds:
             for job in range(jobs):
-                worker = Worker(face, self.corpus, self.seed)
+                worker = Worker(build, self.corpus, self.seed)
                 worker.begin(first + count * job // jobs, first + count * (job + 1) // jobs)
                 workers.append(worker)
         try:
@@ -308,31 +308,31 @@ class Campaign:
         while busy := [worker for worker in workers if worker.next < worker.stop]:
             ready, _, _ = select.select(busy, [], [], 1.0)
             for worker in ready:
-                self._take(worker.face, worker.hear())
+                self._take(worker.build, worker.hear())
             for worker in set(busy) - set(ready):
                 lost = worker.silent()
                 if lost is not None:
-                    self._take(worker.face, lost)
+                    self._take(worker.build, lost)
 
-    def _take(self, face: str, result: dict[str, Any]) -> None:
+    def _take(self, build: str, result: dict[str, Any]) -> None:
         number, report = result["n"], self.report
-        report.mutants[face] += 1
-        report.slowest[face] = max(report.slowest.get(face, (0.0, 0)), (result["t"], number))
-        report.largest[face] = max(report.largest.get(face, (0, 0)), (result["m"], -number))
+        report.mutants[build] += 1
+        report.slowest[build] = max(report.slowest.get(build, (0.0, 0)), (result["t"], number))
+        report.largest[build] = max(report.largest.get(build, (0, 0)), (result["m"], -number))
         for wrong in result["w"]:
-            self._fail(face, result, wrong)
-        if len(self.faces) < 2:
+            self._fail(build, result, wrong)
+        if len(self.builds) < 2:
             return
         other = self._waiting.pop(number, None)
         if other is None:
-            self._waiting[number] = (face, result)
+            self._waiting[number] = (build, result)
         elif other[1]["d"] != result["d"] and not result["w"] and not other[1]["w"]:
-            self._fail("both", result, "the faces disagree")
+            self._fail("both", result, "the builds disagree")
 
-    def _fail(self, face: str, result: dict[str, Any], wrong: str) -> None:
+    def _fail(self, build: str, result: dict[str, Any], wrong: str) -> None:
         number = result["n"]
         made = f"base={result['base']} how={'+'.join(result['how'])}"
-        line = f"FAIL seed={self.seed} mutant={number} face={face} {made}: {wrong}"
+        line = f"FAIL seed={self.seed} mutant={number} build={build} {made}: {wrong}"
         if self.out is not None:
             self.out.mkdir(parents=True, exist_ok=True)
             path = self.out / f"{self.seed}-{number}.rdb"
@@ -348,11 +348,11 @@ def _bases(corpus: Path) -> Bases:
 
 
 def campaign(
-    corpus: Path, seed: int, faces: Sequence[str], runs: int, *, first: int = 0, jobs: int = 1, out: Path | None = None,
-    tell: Callable[[str], object] = print,
+    corpus: Path, seed: int, builds: Sequence[str], runs: int, *, first: int = 0, jobs: int = 1,
+    out: Path | None = None, tell: Callable[[str], object] = print,
 ) -> Report:  # fmt: skip
-    """Judge `runs` mutants of a seed on these faces."""
-    return Campaign(corpus, seed, faces, out, tell).run(first, runs, jobs)
+    """Judge `runs` mutants of a seed on these builds."""
+    return Campaign(corpus, seed, builds, out, tell).run(first, runs, jobs)
 
 
 def show(corpus: Path, seed: int, number: int, out: Path) -> None:
@@ -377,13 +377,13 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=10000)
     parser.add_argument("--first", type=int, default=0, help="number of the first mutant")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--face", choices=(*FACES, "both"), default="both")
+    parser.add_argument("--build", choices=(*BUILDS, "both"), default="both")
     parser.add_argument("--corpus", type=Path, default=ROOT / "fixtures", help="directory of sound files")
-    parser.add_argument("--jobs", type=int, default=1, help="processes per face")
+    parser.add_argument("--jobs", type=int, default=1, help="processes per build")
     parser.add_argument(
         "--out", type=Path, default=Path(tempfile.gettempdir()) / "rdbkit-fuzz", help="where mutants go that failed"
     )
-    parser.add_argument("--only", type=int, help="judge this mutant alone, and tell all (--face: RDBKIT_PURE decides)")
+    parser.add_argument("--only", type=int, help="judge this mutant alone, and tell all (--build: RDBKIT_PURE decides)")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     sys.path.insert(0, _home())
@@ -393,9 +393,9 @@ def main() -> int:
     if options.only is not None:
         show(options.corpus, options.seed, options.only, options.out)
         return 0
-    faces = FACES if options.face == "both" else (options.face,)
+    builds = BUILDS if options.build == "both" else (options.build,)
     report = campaign(
-        options.corpus, options.seed, faces, options.runs, first=options.first, jobs=options.jobs, out=options.out
+        options.corpus, options.seed, builds, options.runs, first=options.first, jobs=options.jobs, out=options.out
     )
     print(report)
     return 1 if report.failures else 0

@@ -32,8 +32,8 @@ from pathlib import Path
 
 from fuzzing.bases import Bases
 from fuzzing.mutants import mutant
-from repair.damages import hit
-from repair.data import made
+from recovery.damages import hit
+from recovery.data import made
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 60

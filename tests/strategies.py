@@ -6,7 +6,7 @@ What there is:
     files(version, product)       File: keys, functions, aux, and how to write them; types as that version has them
     write(file)                   Written: its bytes, and where each key starts
     damages(data)                 Damage: the same bytes with one thing wrong, and from where on they differ
-    normal(type_id, value)        what two equal values agree in, whichever face and whichever order they came in
+    normal(type_id, value)        what two equal values agree in, whichever build and whichever order they came in
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb import writer as default_writer
-from rdbkit.rdb.pending import Pending
+from rdbkit.rdb.pending_entries import Pending
 from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
 
 WORD = (1 << 64) - 1
@@ -272,7 +272,7 @@ def files(draw: Any, version: int | None = None, product: str | None = None, max
 
 
 def write(file: File, writer: Any = default_writer) -> Written:
-    """Write the file, with the default face's writer or the one given."""
+    """Write the file, with the default build's writer or the one given."""
     out: list[bytes] = []
     to = writer.Writer(out.append, file.version, file.product, file.checksum, file.compress)
     to.magic()

@@ -20,7 +20,7 @@ import pytest
 
 from rdbkit.cli import COMMANDS
 from rdbkit.cli import cli as group
-from rdbkit.report.rows import KEY_COLUMNS
+from rdbkit.output.rows import KEY_COLUMNS
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"

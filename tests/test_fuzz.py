@@ -1,4 +1,4 @@
-"""A short run of the fuzzer on both faces: the long one is `python tests/fuzz.py --runs 100000`."""
+"""A short run of the fuzzer on both builds: the long one is `python tests/fuzz.py --runs 100000`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fuzzing.bases import Bases
 from fuzzing.mutants import Mutant, mutant
 from fuzzing.verdict import judge
 
-from rdbkit import _face
+from rdbkit import _build
 
 SEED = 20261120
 RUNS = 400
@@ -24,19 +24,19 @@ def bases(fixtures: Path) -> Bases:
 
 
 def _faces() -> tuple[str, ...]:
-    if all(map(_face._is_built, _face.HOT)):
-        return fuzz.FACES
+    if all(map(_build._is_built, _build.HOT)):
+        return fuzz.BUILDS
     if os.environ.get("RDBKIT_REQUIRE_COMPILED"):
-        pytest.fail("the compiled face is required here and was not built")
+        pytest.fail("the compiled build is required here and was not built")
     return ("pure",)
 
 
 @pytest.mark.slow
 def test_damaged_files_keep_the_promises(fixtures: Path, tmp_path: Path) -> None:
-    faces = _faces()
-    report = fuzz.campaign(fixtures, SEED, faces, RUNS, out=tmp_path)
+    builds = _faces()
+    report = fuzz.campaign(fixtures, SEED, builds, RUNS, out=tmp_path)
     assert not report.failures
-    assert report.mutants == dict.fromkeys(faces, RUNS)
+    assert report.mutants == dict.fromkeys(builds, RUNS)
 
 
 def test_a_mutant_depends_on_seed_and_number_alone(fixtures: Path, bases: Bases) -> None:

@@ -1,4 +1,4 @@
-"""What is installed: which modules are compiled, which packages there are, which face runs."""
+"""What is installed: which modules are compiled, which packages there are, which build runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from rdbkit import _face
+from rdbkit import _build
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rdbkit"
@@ -33,7 +33,7 @@ def test_a_pxd_an_extension_and_a_hot_module_are_the_same_set(project: Any) -> N
     with_types = {_dotted(path) for path in PACKAGE.rglob("*.pxd")}
     modules = project["tool"]["setuptools"]["ext-modules"]
     assert {module["name"] for module in modules} == with_types
-    assert set(_face.HOT) == with_types
+    assert set(_build.HOT) == with_types
     for module in modules:
         assert module["sources"] == [module["name"].replace(".", "/") + ".py"]
         # Without a compiler the install goes on.
@@ -65,11 +65,11 @@ def test_the_changelog_has_this_version(project: Any) -> None:
     assert f"## [{project['project']['version']}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
-# -- the face --------------------------------------------------------------------------------------------------------
+# -- the build --------------------------------------------------------------------------------------------------------
 
 
 def _compiled(home: Path, **environment: str) -> bool:
-    """Ask a package in another directory, in a process of its own, which face runs; it must work, too."""
+    """Ask a package in another directory, in a process of its own, which build runs; it must work, too."""
     code = (
         "import rdbkit, sys; data = bytes.fromhex('524544495330303039ff0000000000000000'); "
         "assert list(rdbkit.open(data)) == []; "
@@ -91,8 +91,8 @@ def _compiled(home: Path, **environment: str) -> bool:
 
 def _built() -> list[Path]:
     """The extensions that stand beside the sources, if all are there."""
-    home = Path(_face.__file__).parent.parent
-    stems = [home.joinpath(*name.split(".")) for name in _face.HOT]
+    home = Path(_build.__file__).parent.parent
+    stems = [home.joinpath(*name.split(".")) for name in _build.HOT]
     found = [
         stem.with_name(stem.name + suffix)
         for stem in stems
@@ -106,7 +106,7 @@ def _built() -> list[Path]:
 def copy(tmp_path: Path) -> Path:
     """A copy of the package as it is installed here."""
     home = tmp_path / "home"
-    shutil.copytree(Path(_face.__file__).parent, home / "rdbkit", ignore=shutil.ignore_patterns("__pycache__", "*.c"))
+    shutil.copytree(Path(_build.__file__).parent, home / "rdbkit", ignore=shutil.ignore_patterns("__pycache__", "*.c"))
     return home
 
 
@@ -126,11 +126,11 @@ def test_one_missing_extension_switches_all_off(copy: Path) -> None:
     built = _built()
     if not built:
         if os.environ.get("RDBKIT_REQUIRE_COMPILED"):
-            pytest.fail("the compiled face is required here and was not built")
-        pytest.skip("no compiled face in this install")
+            pytest.fail("the compiled build is required here and was not built")
+        pytest.skip("no compiled build in this install")
     assert _compiled(copy, RDBKIT_PURE="0")
     assert _compiled(copy, RDBKIT_PURE="")
-    home = Path(_face.__file__).parent.parent
+    home = Path(_build.__file__).parent.parent
     for path in built:
         here = copy / path.relative_to(home)
         kept = here.read_bytes()

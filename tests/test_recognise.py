@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rdb import Trickle, entry, made
+from rdb.files import Trickle, entry, made
 
 from rdbkit.aof.writer import command
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 
 SET = command(b"SET", b"k", b"v")
 LOG = command(b"SELECT", b"0") + b"".join(command(b"SET", b"k%d" % n, b"v%d" % n) for n in range(6)) + SET
@@ -28,16 +28,16 @@ VALKEY = made(("aux", b"valkey-ver", b"9.0.0"), entry(0, b"k"), version=80, prod
 
 
 @pytest.fixture(params=["file", "pipe"])
-def recognised(request: Any, face: Any, tmp_path: Path) -> Callable[[bytes], Any]:
+def recognised(request: Any, build: Any, tmp_path: Path) -> Callable[[bytes], Any]:
     """A function that gives what bytes are recognised as, from a file or from a pipe."""
 
     def ask(data: bytes) -> Any:
         if request.param == "pipe":
-            with face("source").open_source(Trickle(data)) as source:
+            with build("source").open_source(Trickle(data)) as source:
                 return source.recognise()
         path = tmp_path / "input"
         path.write_bytes(data)
-        with face("source").open_source(path) as source:
+        with build("source").open_source(path) as source:
             return source.recognise()
 
     return ask
@@ -89,11 +89,11 @@ def test_what_is_read(recognised, data, kind):
 # -- AOFs with damage at their head ------------------------------------------------------------------------------------
 
 
-def test_a_head_that_is_cut_off_anywhere(face):
+def test_a_head_that_is_cut_off_anywhere(build):
     """Wherever the cut is: up to the last argument there is something to tell it by."""
     last = LOG.rindex(b"$")
     for cut in range(1, last):
-        with face("source").open_source(LOG[cut:]) as source:
+        with build("source").open_source(LOG[cut:]) as source:
             found = source.recognise()
         whole = LOG[cut:].startswith(b"*")
         assert (found.kind, source.packing, source.start) == ("aof" if whole else "damaged-aof", (), 0), cut
@@ -155,31 +155,31 @@ CONVERSIONS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 
 @pytest.mark.parametrize("how", CONVERSIONS)
 @pytest.mark.parametrize("data", [RDB, VALKEY], ids=["redis", "valkey"])
-def test_an_rdb_copied_as_text(recognised, face, data, how):
+def test_an_rdb_copied_as_text(recognised, build, data, how):
     convert, words = CONVERSIONS[how]
     found = recognised(convert(data))
     assert (found.kind, found.code) == ("damaged", "text-copy")
     assert words in found.message
-    result = face.rdbkit.check(convert(data))
+    result = build.rdbkit.check(convert(data))
     assert [finding.code for finding in result.findings if finding.severity == "error"] == ["text-copy"]
     assert "binary mode" in result.findings[0].hint
 
 
-def test_replacement_characters_further_in(face):
+def test_replacement_characters_further_in(build):
     """The part before is sound: a copy that was resumed in another mode."""
     data = made(*(entry(0, b"k%d" % n) for n in range(9)), version=6)
     cut = data.index(b"k5") - 2
     for hurt in (data[:cut] + b"\xef\xbf\xbd" + data[cut:], data[: cut + 1] + b"\xef\xbf\xbd" + data[cut + 2 :]):
-        result = face.rdbkit.check(hurt)
+        result = build.rdbkit.check(hurt)
         assert (result.keys, [f.code for f in result.findings if f.severity == "error"]) == (5, ["text-copy"])
 
 
-def test_values_may_hold_replacement_characters(face):
+def test_values_may_hold_replacement_characters(build):
     data = made(entry(0, b"\xef\xbf\xbd", b"\xef\xbf\xbd" * 9), entry(0, b"k"))
-    assert face.rdbkit.check(data).sound
+    assert build.rdbkit.check(data).sound
     # Damage elsewhere is not their fault.
     hurt = data[:-9] + b"\x7e" + data[-8:]
-    assert [f.code for f in face.rdbkit.check(hurt).findings if f.severity == "error"] == ["unknown-type"]
+    assert [f.code for f in build.rdbkit.check(hurt).findings if f.severity == "error"] == ["unknown-type"]
 
 
 def lines(rng: random.Random, end: bytes) -> bytes:
@@ -187,7 +187,7 @@ def lines(rng: random.Random, end: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("version", [6, 10])
-def test_converted_line_ends_of_an_rdb(face, version):
+def test_converted_line_ends_of_an_rdb(build, version):
     """By the lengths of strings (CR LF became LF), or by the checksum (LF became CR LF); most are told."""
     rng = random.Random(version)
     told: dict[str, int] = {"lf": 0, "crlf": 0}
@@ -195,13 +195,13 @@ def test_converted_line_ends_of_an_rdb(face, version):
         keys = [entry(0, b"key%d" % n, lines(rng, b"\r\n")) for n in range(30)]
         data = made(*keys, version=version)
         for name, hurt in (("lf", data.replace(b"\r\n", b"\n")), ("crlf", data.replace(b"\n", b"\r\n"))):
-            result = face.rdbkit.check(hurt)
+            result = build.rdbkit.check(hurt)
             assert not result.sound
             told[name] += any(finding.code == "text-copy" for finding in result.findings)
     assert min(told.values()) > 25
 
 
-def test_other_damage_is_not_called_a_copy_as_text(face):
+def test_other_damage_is_not_called_a_copy_as_text(build):
     """Cuts, flips and losses in files full of line ends."""
     rng = random.Random(7)
     for _ in range(150):
@@ -215,7 +215,7 @@ def test_other_damage_is_not_called_a_copy_as_text(face):
             data[at] ^= 1 << rng.randrange(8)
         else:
             del data[at : at + rng.randrange(1, 9)]
-        result = face.rdbkit.check(bytes(data))
+        result = build.rdbkit.check(bytes(data))
         assert not {finding.code for finding in result.findings} & {"text-copy", "nul-run"}
 
 
@@ -241,12 +241,12 @@ def test_what_servers_take_is_no_conversion(recognised, data):
 
 
 @pytest.mark.parametrize("size", [1, 16, 100, 5000, 2 << 20])
-def test_nothing_but_nul_bytes(recognised, face, size):
+def test_nothing_but_nul_bytes(recognised, build, size):
     found = recognised(bytes(size))
     assert (found.kind, found.code) == ("damaged", "nul-run")
     if size < 1 << 20:
         assert f"({size})" in found.message
-    assert [f.code for f in face.rdbkit.check(bytes(size)).findings] == ["nul-run"]
+    assert [f.code for f in build.rdbkit.check(bytes(size)).findings] == ["nul-run"]
 
 
 @pytest.mark.parametrize("data", [RDB, OLD, VALKEY])
@@ -257,7 +257,7 @@ def test_nul_bytes_in_front_of_an_rdb(recognised, data):
 
 
 @pytest.mark.parametrize("data", [RDB, VALKEY, made(("aux", b"redis-ver", b"7.0.0"), entry(0, LOG), version=10)])
-def test_an_rdb_with_other_bytes_for_its_first(recognised, face, data):
+def test_an_rdb_with_other_bytes_for_its_first(recognised, build, data):
     for head in (b"redis" + data[5:9], b"\xff" + data[1:9], b"\x01" * 9):
         found = recognised(head + data[9:])
         assert (found.kind, found.code) == ("damaged", "bad-magic")
@@ -267,12 +267,12 @@ def test_an_rdb_with_other_bytes_for_its_first(recognised, face, data):
             found = recognised(data[cut:])
             assert found.code == "bad-magic"
             assert f"at offset {9 - cut} " in found.message
-    with pytest.raises(face.errors.Corrupt):
-        face.rdbkit.open(data[3:])
+    with pytest.raises(build.errors.Corrupt):
+        build.rdbkit.open(data[3:])
     assert recognised(PREAMBLE[3:]).code == "bad-magic"
 
 
-def test_nul_bytes_in_the_middle_of_an_rdb(face):
+def test_nul_bytes_in_the_middle_of_an_rdb(build):
     """Wherever they begin and however long they are: one finding with the place, no keys made of them."""
     keys = [entry(0, b"key%d" % n, b"value%d" % n) for n in range(40)]
     data = made(*keys, version=10)
@@ -281,7 +281,7 @@ def test_nul_bytes_in_the_middle_of_an_rdb(face):
         for size in (64, 100):
             hurt = data[:start] + bytes(size) + data[start + size :]
             for seen in (hurt, Trickle(hurt)):
-                result = face.rdbkit.check(seen)
+                result = build.rdbkit.check(seen)
                 assert not result.sound
                 errors = [finding for finding in result.findings if finding.severity == "error"]
                 assert errors[0].code in ("nul-run", "unknown-type", "bad-string"), (start, size)
@@ -292,42 +292,42 @@ def test_nul_bytes_in_the_middle_of_an_rdb(face):
                     assert start - 2 <= place <= start
 
 
-def test_nul_bytes_to_the_end_of_an_rdb(face):
+def test_nul_bytes_to_the_end_of_an_rdb(build):
     data = made(entry(0, b"a"), entry(0, b"b"), version=6)
     hurt = data[: data.index(b"\0\x01b")] + bytes(70_000)
-    result = face.rdbkit.check(hurt)
+    result = build.rdbkit.check(hurt)
     [error] = [finding for finding in result.findings if finding.severity == "error"]
     assert (error.code, error.offset, result.keys) == ("nul-run", len(hurt) - 70_000, 1)
     assert "70000 NUL bytes" in error.message
-    with face.rdbkit.open(hurt) as snapshot:
+    with build.rdbkit.open(hurt) as snapshot:
         entries = iter(snapshot)
         assert next(entries).key == b"a"
-        with pytest.raises(face.errors.Corrupt) as caught:
+        with pytest.raises(build.errors.Corrupt) as caught:
             next(entries)
     assert caught.value.code == "nul-run"
 
 
-def test_the_empty_key_with_the_empty_value_is_sound(face):
+def test_the_empty_key_with_the_empty_value_is_sound(build):
     for more in ([], [entry(0, b"k")], [entry(spec.SET, b"s")]):
         data = made(entry(0, b"", b""), *more)
-        assert face.rdbkit.check(data).sound
-    assert face.rdbkit.check(made(("select_db", 0), entry(0, b"", b""), ("select_db", 1), entry(0, b"", b""))).sound
+        assert build.rdbkit.check(data).sound
+    assert build.rdbkit.check(made(("select_db", 0), entry(0, b"", b""), ("select_db", 1), entry(0, b"", b""))).sound
 
 
-def test_zeros_after_an_rdb_are_not_all_read(face):
+def test_zeros_after_an_rdb_are_not_all_read(build):
     """A pipe that never ends would never be through; what is known of a file's size is told."""
 
     class Endless(Trickle):
         def read(self, n: int = -1, /) -> bytes:
             return super().read(n) or bytes(min(n, 1 << 16))
 
-    with face.rdbkit.open(Endless(RDB)) as snapshot:
+    with build.rdbkit.open(Endless(RDB)) as snapshot:
         assert [entry.key for entry in snapshot] == [b"k"]
         assert (snapshot.tail.kind, snapshot.tail.cut) == ("zeros", True)
         assert snapshot.tail.size >= 1 << 26
-    result = face.rdbkit.check(RDB + bytes(1000))
+    result = build.rdbkit.check(RDB + bytes(1000))
     assert [f.message for f in result.findings if f.severity == "warning"] == ["1000 bytes after the end: zeros"]
-    result = face.rdbkit.check(RDB + bytes(1000) + b"x")
+    result = build.rdbkit.check(RDB + bytes(1000) + b"x")
     assert "zeros, then other bytes" in next(f.message for f in result.findings if f.code == "trailing-bytes")
 
 
@@ -342,15 +342,15 @@ LINES = [
 
 @pytest.mark.parametrize("head", LINES)
 @pytest.mark.parametrize("frame", [b"$%d\r\n" % len(RDB), b"$EOF:" + ID + b"\r\n", b""])
-def test_lines_before_a_transfer(face, head, frame):
+def test_lines_before_a_transfer(build, head, frame):
     if not frame and b"+" not in head:
         return
     end = ID if b"EOF" in frame else b""
     for what in (head + frame + RDB + end, Trickle(head + frame + RDB + end), gzip.compress(head + frame + RDB + end)):
-        with face("source").open_source(what) as source:
+        with build("source").open_source(what) as source:
             assert source.recognise().kind == "rdb"
             assert source.start == len(head + frame)
-        with face.rdbkit.open(what if isinstance(what, bytes) else Trickle(head + frame + RDB + end)) as snapshot:
+        with build.rdbkit.open(what if isinstance(what, bytes) else Trickle(head + frame + RDB + end)) as snapshot:
             assert [entry.key for entry in snapshot] == [b"k"]
 
 
@@ -375,26 +375,26 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize(("data", "words"), FOREIGN, ids=[words for _, words in FOREIGN])
-def test_foreign_formats(recognised, face, data, words):
+def test_foreign_formats(recognised, build, data, words):
     found = recognised(data)
     assert (found.kind, found.code) == ("foreign", "foreign-format")
     assert words in found.message
-    with pytest.raises(face.errors.Unsupported) as caught:
-        face.rdbkit.open(data)
+    with pytest.raises(build.errors.Unsupported) as caught:
+        build.rdbkit.open(data)
     assert caught.value.code == "foreign-format"
 
 
 @pytest.mark.parametrize("data", [gzip.compress(RDB)[:10], gzip.compress(RDB)[:9], b"\x1f\x8b\x08" + bytes(40)])
-def test_damage_to_a_packing_is_not_an_empty_file(recognised, face, data):
-    with pytest.raises(face.errors.RdbkitError) as caught:
+def test_damage_to_a_packing_is_not_an_empty_file(recognised, build, data):
+    with pytest.raises(build.errors.RdbkitError) as caught:
         recognised(data)
     assert "gzip" in caught.value.message
-    for call in (face.rdbkit.open, face("analysis.checking").open_preamble):
-        what = data if call is face.rdbkit.open else face("source").open_source(data)
-        with pytest.raises(face.errors.RdbkitError) as caught:
+    for call in (build.rdbkit.open, build("checks.paths").open_preamble):
+        what = data if call is build.rdbkit.open else build("source").open_source(data)
+        with pytest.raises(build.errors.RdbkitError) as caught:
             call(what)
         assert "gzip" in caught.value.message
-    assert "gzip" in face.rdbkit.check(data).findings[0].message
+    assert "gzip" in build.rdbkit.check(data).findings[0].message
 
 
 def test_a_packed_archive(recognised):
@@ -409,11 +409,11 @@ def test_what_nobody_knows(recognised, data):
     assert (found.kind, found.code, found.message) == ("unknown", "not-rdb", "not a Redis or Valkey file")
 
 
-def test_random_bytes_are_always_something(face):
+def test_random_bytes_are_always_something(build):
     rng = random.Random(3)
     for _ in range(400):
         data = rng.randbytes(rng.randrange(1, 200))
-        with face("source").open_source(data) as source:
+        with build("source").open_source(data) as source:
             found = source.recognise()
         assert found.kind in ("unknown", "foreign", "aof", "damaged", "rdb", "damaged-aof"), data
         assert found.code or found.kind in ("aof", "rdb")

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from cli.run import rdbkit, start
-from rdb import FUNCTION, MS, Trickle, entry, made
+from rdb.files import FUNCTION, MS, Trickle, entry, made
 from rdb.test_walker import giant_file
 
-from rdbkit.convert.selection import glob
-from rdbkit.rdb import spec
+from rdbkit.conversion.selection import glob
+from rdbkit.format import spec
 
 MEMBERS = [b"%07d" % number + b"m" * 20 for number in range(50_000)]
 
@@ -97,10 +97,10 @@ def test_times_beyond_the_calendar(tmp_path: Path) -> None:
 # -- a part is not the whole -------------------------------------------------------------------------------------------
 
 
-def test_members_expiries_of_large_sets_are_missed(face: Any) -> None:
+def test_members_expiries_of_large_sets_are_missed(build: Any) -> None:
     """KeyDB writes them behind the value, which is gone by then: the export says so, and is incomplete."""
     file = made(entry(spec.SET, b"s", MEMBERS, compress=False), *expiry(MEMBERS[3]), entry(0), version=9)
-    with face.rdbkit.open(file) as snapshot:
+    with build.rdbkit.open(file) as snapshot:
         assert len(list(snapshot)) == 2
         assert snapshot.unkept == {"member expiry": 1}
     for args in (("-f", "jsonl"), ("-f", "resp", "-q")):
@@ -111,20 +111,20 @@ def test_members_expiries_of_large_sets_are_missed(face: Any) -> None:
     assert (ran.status, len(ran.rows)) == (0, 1)
 
 
-def test_members_expiries_are_bounded(face: Any) -> None:
+def test_members_expiries_are_bounded(build: Any) -> None:
     """A set of one member with any number of expiries: of those beyond 16 MiB only their number is kept."""
     pairs = [call for member in MEMBERS for call in expiry(member + b"x" * 300)]
-    with face.rdbkit.open(made(entry(spec.SET, b"s", [b"a"]), *pairs, entry(0), version=9)) as snapshot:
+    with build.rdbkit.open(made(entry(spec.SET, b"s", [b"a"]), *pairs, entry(0), version=9)) as snapshot:
         first, _ = [(len(found.members()), found.key) for found in snapshot]
         assert first[0] + snapshot.unkept["member expiry"] == len(MEMBERS)
         assert 10_000 < first[0] < 40_000
 
 
-def test_functions_that_are_not_kept(face: Any) -> None:
+def test_functions_that_are_not_kept(build: Any) -> None:
     """A library over 16 MiB is not taken for its beginning."""
     large = FUNCTION.replace(b"name=lib", b"name=large") + b" " * (1 << 24)
     file = made(("function", large), ("function", FUNCTION), entry(0))
-    with face.rdbkit.open(file) as snapshot:
+    with build.rdbkit.open(file) as snapshot:
         assert len(list(snapshot)) == 1
         assert snapshot.functions == [FUNCTION]
         assert snapshot.unkept == {"function": 1}
@@ -142,12 +142,12 @@ def test_what_follows_the_end_is_told(command: str) -> None:
     assert "follow" not in rdbkit(command, "-", stdin=b"$%d\r\n%b" % (len(file), file)).err
 
 
-def test_keydb_is_known_by_what_stands_before_its_first_key(face: Any) -> None:
+def test_keydb_is_known_by_what_stands_before_its_first_key(build: Any) -> None:
     """6.3 is a number of KeyDB's own: no Redis ever had it, and the next one keeps hashes in listpacks."""
     head = [("aux", b"redis-ver", b"6.3.4"), ("select_db", 0), ("resize_db", 1, 0)]
     for attributes in ([], [("expire_ms", MS)]):
         file = made(*head, *attributes, ("aux", b"mvcc-tstamp", b"1"), entry(spec.HASH_ZIPLIST), version=9)
-        with face.rdbkit.open(file) as snapshot:
+        with build.rdbkit.open(file) as snapshot:
             assert (snapshot.product, str(snapshot.target)) == ("keydb", "redis:6.2.6")
             [found] = snapshot
             assert (found.encoding, found.expires_at) == ("ziplist", MS if attributes else None)
@@ -157,27 +157,27 @@ def test_keydb_is_known_by_what_stands_before_its_first_key(face: Any) -> None:
 # -- check -------------------------------------------------------------------------------------------------------------
 
 
-def test_damage_inside_a_stream_hides_nothing(face: Any) -> None:
+def test_damage_inside_a_stream_hides_nothing(build: Any) -> None:
     """Whatever is wrong with a node, its framing tells where the next key stands."""
     nodes = [b"\x05short\x01x", b"\x10" + bytes(16) + b"\x03bad", b"\xc0\x05\xc0\x06"]
     for node in nodes:
         stream = b"\x01" + node + bytes(4)
-        result = face.rdbkit.check(made(("entry", spec.STREAM_LISTPACKS, b"s", stream), entry(0, b"k"), version=9))
+        result = build.rdbkit.check(made(("entry", spec.STREAM_LISTPACKS, b"s", stream), entry(0, b"k"), version=9))
         assert [finding.severity for finding in result.findings] == ["error"]
         assert (result.findings[0].key, result.keys, result.complete) == (b"s", 2, True)
 
 
 @pytest.mark.parametrize("type_id", [15, 19, 21, 26, 27])
-def test_streams_are_stepped_over_to_their_end(face: Any, type_id: int) -> None:
+def test_streams_are_stepped_over_to_their_end(build: Any, type_id: int) -> None:
     file = made(entry(type_id, b"s"), entry(0, b"k"), version=14)
-    with face.rdbkit.open(file, plan=face("rdb.walker").Plan()) as snapshot:
+    with build.rdbkit.open(file, plan=build("rdb.walker").Plan()) as snapshot:
         assert [found.key for found in snapshot] == [b"s", b"k"]
 
 
-def test_uniqueness_without_temporary_space_in_the_middle(face: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uniqueness_without_temporary_space_in_the_middle(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is given up for keys and said at the end; the walk goes on."""
-    unique = face("rdb.unique")
-    monkeypatch.setattr(unique.Unique.__init__, "__defaults__", (64,))
+    unique = build("rdb.duplicate_filter")
+    monkeypatch.setattr(unique.DuplicateFilter.__init__, "__defaults__", (64,))
     monkeypatch.setattr(unique, "_RUN", 100)
 
     def full(*_: Any, **__: Any) -> Any:
@@ -185,23 +185,25 @@ def test_uniqueness_without_temporary_space_in_the_middle(face: Any, monkeypatch
 
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
     names = [b"%d" % number for number in range(5000)]
-    result = face.rdbkit.check(made(entry(spec.SET, b"s", names), *(entry(0, name) for name in names)))
+    result = build.rdbkit.check(made(entry(spec.SET, b"s", names), *(entry(0, name) for name in names)))
     assert [(found.code, found.severity) for found in result.findings] == [("not-unique", "warning")] * 2
     assert (result.complete, result.keys) == (True, 5001)
 
 
-def test_equal_fingerprints_are_no_verdict(face: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_equal_fingerprints_are_no_verdict(build: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Members that only look equal are told apart by reading again, of a pipe from a copy."""
-    check, unique = face("rdb.check"), face("rdb.unique")
+    check, unique = build("rdb.value_checks"), build("rdb.duplicate_filter")
     data = giant_file(spec.SET)
     path = tmp_path / "dump.rdb"
     path.write_bytes(data)
-    with face.rdbkit.open(data) as snapshot:
+    with build.rdbkit.open(data) as snapshot:
         name = next(next(found.parts()) for found in snapshot if found.body is None)
-    monkeypatch.setattr(unique.Unique, "candidates", lambda self: {unique.fingerprint(name)} if self._run else set())
-    assert check.Unique is unique.Unique
+    monkeypatch.setattr(
+        unique.DuplicateFilter, "candidates", lambda self: {unique.fingerprint(name)} if self._run else set()
+    )
+    assert check.DuplicateFilter is unique.DuplicateFilter
     for what in (data, path, Trickle(data, 1 << 16)):
-        assert "duplicate-member" not in [found.code for found in face.rdbkit.check(what).findings]
+        assert "duplicate-member" not in [found.code for found in build.rdbkit.check(what).findings]
 
 
 class Failing(io.BytesIO):
@@ -215,11 +217,11 @@ class Failing(io.BytesIO):
     read1 = read  # type: ignore[assignment]
 
 
-def test_a_disk_that_fails_is_no_question_of_uniqueness(face: Any) -> None:
+def test_a_disk_that_fails_is_no_question_of_uniqueness(build: Any) -> None:
     """What cannot be read is not checked: an OSError, and no verdict."""
     file = Failing(giant_file(spec.SET))
     with pytest.raises(OSError, match="Input/output error"):
-        face.rdbkit.check(file)
+        build.rdbkit.check(file)
 
 
 def test_an_end_that_no_checksum_vouches_for(tmp_path: Path) -> None:
@@ -235,11 +237,11 @@ def test_an_end_that_no_checksum_vouches_for(tmp_path: Path) -> None:
 # -- entries -----------------------------------------------------------------------------------------------------------
 
 
-def test_readings_of_one_value_do_not_disturb_each_other(face: Any, tmp_path: Path) -> None:
+def test_readings_of_one_value_do_not_disturb_each_other(build: Any, tmp_path: Path) -> None:
     """A value that was not kept is read again, and again while the first of these readings is still under way."""
     path = tmp_path / "dump.rdb"
     path.write_bytes(giant_file(spec.SET))
-    with face.rdbkit.open(path) as snapshot:
+    with build.rdbkit.open(path) as snapshot:
         for found in snapshot:
             if found.body is None:
                 assert found.size > 1 << 20
@@ -257,20 +259,20 @@ def test_readings_of_one_value_do_not_disturb_each_other(face: Any, tmp_path: Pa
 # -- memory and time ---------------------------------------------------------------------------------------------------
 
 
-def test_a_flood_of_records_is_not_collected_at_opening(face: Any) -> None:
+def test_a_flood_of_records_is_not_collected_at_opening(build: Any) -> None:
     """Records without text weigh nothing in the file, and a tuple each in memory."""
     file = made(("put", b"\xfa\x00\x00" * 100_000), entry(0))
-    with face.rdbkit.open(file) as snapshot:
+    with build.rdbkit.open(file) as snapshot:
         assert 0 < len(snapshot.take_records()) < 20_000
         assert len(list(snapshot)) == 1
 
 
-def test_a_claim_of_unpacked_bytes_is_no_allocation(face: Any) -> None:
+def test_a_claim_of_unpacked_bytes_is_no_allocation(build: Any) -> None:
     """Three bytes can stand for 264, so a short string may claim much, and break its word at once."""
-    lzf = face("wire.lzf")
+    lzf = build("wire.lzf")
     size = 100 << 20
     tracemalloc.start()
-    with pytest.raises(face.errors.Corrupt) as caught:
+    with pytest.raises(build.errors.Corrupt) as caught:
         lzf.decompress(b"\xff" * (size // 80), size, 7)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -280,17 +282,17 @@ def test_a_claim_of_unpacked_bytes_is_no_allocation(face: Any) -> None:
     packed = lzf.compress(text)
     assert lzf.decompress(packed, len(text)) == text
     for damaged, claim in ((packed[:-1], len(text)), (packed, len(text) + 1), (packed, len(text) - 1)):
-        with pytest.raises(face.errors.Corrupt):
+        with pytest.raises(build.errors.Corrupt):
             lzf.decompress(damaged, claim)
 
 
-def test_a_pipe_that_gives_little_is_gathered_once(face: Any) -> None:
+def test_a_pipe_that_gives_little_is_gathered_once(build: Any) -> None:
     """A long string is not moved anew for each piece of it."""
     size = 16 << 20
     stream = Trickle(b"\x80" + size.to_bytes(4, "big") + bytes(size), 1 << 11)
-    with face("source").open_source(stream) as source:
+    with build("source").open_source(stream) as source:
         begin = process_time()
-        assert len(face("wire.cursor").Cursor(source=source).string()) == size
+        assert len(build("wire.cursor").Cursor(source=source).string()) == size
         assert process_time() - begin < 5
 
 

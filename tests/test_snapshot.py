@@ -10,17 +10,17 @@ import io
 
 import pytest
 from conftest import FIXTURES
-from rdb import EXPIRING, FUNCTION, MS, Trickle, attempt, entry, made
+from rdb.files import EXPIRING, FUNCTION, MS, Trickle, attempt, entry, made
 
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 
 FILE = FIXTURES / "redis-7.2.6" / "rdb-lfu" / "dump.rdb"
 DATA = FILE.read_bytes()
 
 
 @pytest.fixture
-def rdbkit(face):
-    return face.rdbkit
+def rdbkit(build):
+    return build.rdbkit
 
 
 # -- opening -----------------------------------------------------------------------------------------------------------
@@ -38,13 +38,13 @@ def test_what_can_be_opened(rdbkit, tmp_path):
         assert not file.closed
 
 
-def test_what_cannot(rdbkit, face, tmp_path):
+def test_what_cannot(rdbkit, build, tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         rdbkit.open(str(tmp_path / "none.rdb"))
     assert caught.value.filename == str(tmp_path / "none.rdb")
     with pytest.raises(IsADirectoryError):
         rdbkit.open(tmp_path)
-    with pytest.raises(face.errors.Truncated):
+    with pytest.raises(build.errors.Truncated):
         rdbkit.open(b"")
     with pytest.raises(ValueError, match="not a target"):
         rdbkit.open(DATA, target="postgres")
@@ -52,14 +52,14 @@ def test_what_cannot(rdbkit, face, tmp_path):
         rdbkit.open(DATA, settings={"hash-max-listpack-entries": "many"})
 
 
-def test_a_file_is_closed_even_if_it_is_none_of_ours(rdbkit, face, tmp_path, monkeypatch):
+def test_a_file_is_closed_even_if_it_is_none_of_ours(rdbkit, build, tmp_path, monkeypatch):
     path = tmp_path / "x"
     path.write_bytes(b"GARBAGE")
     closed = []
-    source = face("source").Source
+    source = build("source").Source
     close = source.close
     monkeypatch.setattr(source, "close", lambda self: (closed.append(self.name), close(self)))
-    with pytest.raises(face.errors.Unsupported):
+    with pytest.raises(build.errors.Unsupported):
         rdbkit.open(path)
     assert closed == [str(path)]
 
@@ -193,11 +193,11 @@ def test_types_of_values(rdbkit):
     assert isinstance(string, rdbkit.Record)
 
 
-def test_errors_name_the_key(rdbkit, face):
+def test_errors_name_the_key(rdbkit, build):
     """A value that is damaged inside: its own error, with db and key; its neighbours are as they were."""
     broken = ("entry", spec.SET_LISTPACK, b"broken", b"\x07" + bytes(7))
     data = made(("select_db", 3), entry(0, b"a"), broken, entry(0, b"b"))
-    plan = face("rdb.walker").Plan(retain=True)
+    plan = build("rdb.walker").Plan(retain=True)
     with rdbkit.open(data, plan=plan) as snapshot:
         seen = []
         for found in snapshot:
@@ -211,16 +211,16 @@ def test_errors_name_the_key(rdbkit, face):
     assert seen == [b"a", b"broken", b"b"]
 
 
-def test_select_after_opening(rdbkit, face):
+def test_select_after_opening(rdbkit, build):
     with rdbkit.open(DATA) as snapshot:
-        snapshot.select(face("rdb.walker").Plan(types={"stream"}))
+        snapshot.select(build("rdb.walker").Plan(types={"stream"}))
         assert [found.type for found in snapshot] == ["stream"]
 
 
-def test_what_an_rdb_in_front_of_commands_says(rdbkit, face):
+def test_what_an_rdb_in_front_of_commands_says(rdbkit, build):
     """An AOF with a preamble: its keys come, and then the refusal, so that no part is taken for the whole."""
     seen = []
-    with rdbkit.open(DATA + b"*1\r\n$4\r\nPING\r\n") as snapshot, pytest.raises(face.errors.Unsupported) as caught:
+    with rdbkit.open(DATA + b"*1\r\n$4\r\nPING\r\n") as snapshot, pytest.raises(build.errors.Unsupported) as caught:
         seen.extend(found.key for found in snapshot)
     assert (caught.value.code, caught.value.offset) == ("needs-replay", len(DATA))
     assert snapshot.tail.kind == "AOF commands"

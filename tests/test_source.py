@@ -49,13 +49,13 @@ BIG = RDB + noise(300_000)
 
 
 @pytest.fixture
-def source(face):
-    return face("source")
+def source(build):
+    return build("source")
 
 
 @pytest.fixture
-def errors(face):
-    return face.errors
+def errors(build):
+    return build.errors
 
 
 @contextmanager
@@ -431,8 +431,8 @@ def test_lz4_block_that_claims_too_much(source, errors):
     assert "2147483647" in failure[3]
 
 
-def test_windows_that_need_too_much_memory(face, source, errors, monkeypatch):
-    monkeypatch.setattr(face("source.packing"), "MEMORY", 1 << 20)
+def test_windows_that_need_too_much_memory(build, source, errors, monkeypatch):
+    monkeypatch.setattr(build("source.packing"), "MEMORY", 1 << 20)
     xz = lzma.compress(RDB, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 22}])
     options = zstandard.ZstdCompressionParameters(window_log=22, write_content_size=0)
     stream = zstandard.ZstdCompressor(compression_params=options).compressobj()
@@ -674,13 +674,13 @@ def test_tail_longer_than_what_is_shown(source):
 
 
 @pytest.mark.parametrize("name", [None, *PACK])
-def test_offsets_of_a_cursor(face, source, name):
+def test_offsets_of_a_cursor(build, source, name):
     data = PACK[name](BIG) if name else b"$EOF:" + MARK + b"\r\n" + BIG
     with source.open_source(data) as opened:
-        cursor = face("wire.cursor").Cursor(source=opened, base=opened.start)
+        cursor = build("wire.cursor").Cursor(source=opened, base=opened.start)
         cursor.skip(9)
         assert cursor.tell() == opened.start + 9
         assert cursor.take(5) == BIG[9:14]
-        with pytest.raises(face.errors.Truncated) as caught:
+        with pytest.raises(build.errors.Truncated) as caught:
             cursor.skip(1 << 40)
         assert caught.value.offset == opened.start + len(BIG)

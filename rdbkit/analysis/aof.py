@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rdbkit.aof.distinct import Count, Distinct
+from rdbkit.aof.cardinality import CardinalityCounter, Count
 from rdbkit.aof.reader import AofReader, Command
 from rdbkit.aof.resp import LOADER, Resp
-from rdbkit.aof.table import COMMANDS, CONTAINERS, COUNTED, keys_of, spec_of
+from rdbkit.releases.commands import COMMANDS, CONTAINERS, COUNTED, keys_of, spec_of
 from rdbkit.source import Source
 from rdbkit.wire.cursor import Cursor
 
@@ -57,7 +57,7 @@ class CommandFold:
         self.annotations = 0
         self._names: Counter[bytes] = Counter()
         self._databases: Counter[int] = Counter()
-        self._keys = Distinct()
+        self._keys = CardinalityCounter()
         self._size = 0
         self._transactions = 0
         self._first: int | None = None
@@ -93,7 +93,7 @@ class CommandFold:
         """Return a name in lower case, and whether its first argument is its only key."""
         lower = name[:_LONGEST].lower()
         row = COMMANDS.get(lower)
-        plain = row is not None and row[1:] == (1, 1, 1) and lower not in COUNTED and lower not in _STORING
+        plain = row is not None and row[1:4] == (1, 1, 1) and lower not in COUNTED and lower not in _STORING
         found = lower, _ALONE if plain else 0
         if len(self._known) < _NAMES:
             self._known[name] = found

@@ -7,7 +7,7 @@ from heapq import nsmallest
 from typing import Any, NamedTuple
 
 from rdbkit.analysis.rows import Batch, file_name, label_bytes, label_text, numbers
-from rdbkit.rdb.spec import TYPES
+from rdbkit.format.spec import TYPES
 
 #: Bytes of a key that are remembered: keys may be of any length.
 _KEPT = 4096

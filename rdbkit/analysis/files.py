@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from rdbkit.analysis.heap import overhead
 from rdbkit.analysis.rows import file_name
 from rdbkit.analysis.totals import Total, Totals
 from rdbkit.errors import RdbkitError
-from rdbkit.snapshot import Snapshot
+from rdbkit.memory.heap import overhead
+from rdbkit.snapshot.snapshot import Snapshot
 
 
 @dataclass(slots=True)
-class File:
+class FileSummary:
     """One file: what it is, and its totals.
 
     `used_mem` is what the server said it used when it wrote the file, `allocated` what the keys really allocate (None:
@@ -52,7 +52,7 @@ class File:
         return self.totals.total()
 
     @classmethod
-    def of(cls, snapshot: Snapshot) -> File:
+    def of(cls, snapshot: Snapshot) -> FileSummary:
         """Return what is known of a snapshot before its keys are read."""
         target = snapshot.target
         return cls(
@@ -90,7 +90,7 @@ class File:
         return {name: getattr(self, name) for name in _FACTS}
 
     @classmethod
-    def load(cls, facts: Any) -> File:
+    def load(cls, facts: Any) -> FileSummary:
         """Return the file of `dump`. Raises ValueError for anything else."""
         if not isinstance(facts, dict) or facts.keys() != _FACTS.keys():
             raise ValueError("not a file")

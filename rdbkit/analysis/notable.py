@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rdbkit.analysis.raising import Raise
+from rdbkit.analysis.limit_advice import Raise
 from rdbkit.analysis.totals import Total
 
 if TYPE_CHECKING:

@@ -27,9 +27,9 @@ from itertools import compress
 from operator import or_
 from typing import Any
 
-from rdbkit.analysis.hitters import Hitter, Hitters
+from rdbkit.analysis.heavy_hitters import Hitter, Hitters
 from rdbkit.analysis.rows import KEYS, MEMORY, SIZE, SUMS, UNKNOWN, UNKNOWN_SIZE, Batch, numbers, weigh
-from rdbkit.rdb.spec import TYPES
+from rdbkit.format.spec import TYPES
 
 SEPARATORS = (b":", b"/")
 #: Names that are counted exactly; for a report, which shows few of them, fewer will do.

@@ -16,23 +16,24 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from rdbkit.analysis import expiry
+from rdbkit.analysis.backlen_compat import BacklenCompat, Width
 from rdbkit.analysis.biggest import Big, Biggest
 from rdbkit.analysis.expiry import Bucket
-from rdbkit.analysis.files import File
+from rdbkit.analysis.files import FileSummary
+from rdbkit.analysis.limit_advice import LimitAdvice, Raise
 from rdbkit.analysis.notable import Note, notes
 from rdbkit.analysis.partial import Lines, write
 from rdbkit.analysis.prefixes import REPORT_CAPACITY, SEPARATORS, Naming, Prefix, Prefixes
-from rdbkit.analysis.raising import Raise, Raising
 from rdbkit.analysis.rows import Batch, allocated, file_name, kept, key_rows, label_bytes, label_text
 from rdbkit.analysis.slots import Tag, Tags
 from rdbkit.analysis.totals import Total, Totals
-from rdbkit.analysis.widths import Width, Widths
 from rdbkit.errors import Corrupt, Passed, RdbkitError
+from rdbkit.memory.model import Model
 from rdbkit.rdb import walker
 from rdbkit.rdb.walker import Plan
-from rdbkit.snapshot import MemoryModel, Openable, Snapshot
-from rdbkit.snapshot import open as open_snapshot
-from rdbkit.target import Target
+from rdbkit.releases.target import Target
+from rdbkit.snapshot.opening import open as open_snapshot
+from rdbkit.snapshot.snapshot import Openable, Snapshot
 
 #: Rows of one fold in a partial.
 _MOST_ROWS = 1 << 20
@@ -50,7 +51,7 @@ class Picture:
     """
 
     heap: bool
-    files: tuple[File, ...]
+    files: tuple[FileSummary, ...]
     unread: tuple[tuple[str, str], ...]
     total: Total
     databases: dict[int, Total]
@@ -92,7 +93,7 @@ class Report:
         if limit < 0:
             raise ValueError("a negative limit")
         self.heap = heap
-        self.files: list[File] = []
+        self.files: list[FileSummary] = []
         self.unread: list[tuple[str, str]] = []
         """Files of which nothing could be read, and why: whoever opens them in vain says it here."""
         self.prefixes = Prefixes(Naming(fold, separators, depth), REPORT_CAPACITY)
@@ -101,8 +102,8 @@ class Report:
         self.idle = expiry.idle()
         self.freq = expiry.freq()
         self.tags = Tags()
-        self.raising = Raising()
-        self.widths = Widths()
+        self.raising = LimitAdvice()
+        self.widths = BacklenCompat()
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -113,13 +114,13 @@ class Report:
         filtered: bool = False,
         keep: Callable[[int | None], bool] | None = None,
         progress: Callable[[Snapshot], AbstractContextManager[_Ticks]] | None = None,
-    ) -> File:
+    ) -> FileSummary:
         """Read a snapshot from its beginning to its end, into all folds; nobody must have asked it for memory yet.
 
         `keep` tells by its memory whether a key counts; `filtered` says that the selection leaves keys out. At damage
         what came before is kept, `error` of the file is set, and the error raised.
         """
-        file = File.of(snapshot)
+        file = FileSummary.of(snapshot)
         file.filtered = filtered or keep is not None
         self.files.append(file)
         try:
@@ -128,7 +129,7 @@ class Report:
                 snapshot.select(replace(snapshot.walker.plan, level=walker.SHAPE, retain=False, watches=True))
                 model = snapshot.model(self.heap)
                 beside = model if self.heap else snapshot.model_beside()
-                file.allocated = None if model.terms is None else 0
+                file.allocated = None if model.prices is None else 0
                 for entries in snapshot.batches():
                     if ticks is not None:
                         ticks.update(snapshot.cursor.tell())
@@ -146,7 +147,7 @@ class Report:
             file.finish(snapshot)
         return file
 
-    def _feed(self, batch: Batch, file: File, target: Target) -> None:
+    def _feed(self, batch: Batch, file: FileSummary, target: Target) -> None:
         file.totals.feed(batch)
         self.prefixes.feed(batch)
         self.biggest.feed(batch, file.file)
@@ -263,7 +264,7 @@ class Report:
         whole: dict[str, list[list[Any]]] = {"prefixes": [], "tags": []}
         for name, *row in source.rows():
             if name == "file":
-                self.files.append(File.load(row[0]))
+                self.files.append(FileSummary.load(row[0]))
             elif name == "totals":
                 self.files[row[0]].totals.load(row[1:])
             elif name == "unread":
@@ -282,7 +283,7 @@ class Report:
         return self._options == other._options
 
 
-def _more(known: int, beside: MemoryModel, snapshot: Snapshot, entries: list[walker.Entry]) -> int | None:
+def _more(known: int, beside: Model, snapshot: Snapshot, entries: list[walker.EntryTuple]) -> int | None:
     """Return what is allocated with these keys; None where nobody can tell."""
     try:
         return known + allocated(beside, snapshot, entries)

@@ -15,14 +15,15 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
-from rdbkit.analysis.memory import SHARED
-from rdbkit.rdb import spec, walker
-from rdbkit.rdb.encoding import Encoding
-from rdbkit.rdb.shape import BESIDE, ELEMENTS, LENGTH, LOW, TEXT
-from rdbkit.snapshot import MemoryModel, Snapshot
+from rdbkit.format import spec
+from rdbkit.format.shape import BESIDE, ELEMENTS, LENGTH, LOW, TEXT
+from rdbkit.memory.model import SHARED, Model
+from rdbkit.rdb import walker
+from rdbkit.releases.encodings import Encoding
+from rdbkit.snapshot.snapshot import Snapshot
 
 #: db key type encoding elements memory memory_sd size expires_at idle freq
-Row = tuple[Any, ...]
+KeyRow = tuple[Any, ...]
 Label = TypeVar("Label", bound=Hashable)
 
 _MEMORY = 5
@@ -33,7 +34,7 @@ _SHORT, _KNOWN = 1 << 20, 1 << 15
 _TYPE_NAMES = {row.id: row.type for row in spec.ROWS}
 
 
-def key_rows(snapshot: Snapshot, batch: list[walker.Entry]) -> list[Row]:
+def key_rows(snapshot: Snapshot, batch: list[walker.EntryTuple]) -> list[KeyRow]:
     """Turn the walker's tuples into rows of report.rows.KEY_COLUMNS.
 
     They must have been weighed: Snapshot.model was called before they were read. Of a key whose value is so damaged
@@ -41,7 +42,7 @@ def key_rows(snapshot: Snapshot, batch: list[walker.Entry]) -> list[Row]:
     """
     model = snapshot.model()
     encode = snapshot.encode
-    out: list[Row] = []
+    out: list[KeyRow] = []
     for entry in batch:
         kind, key, due, shape = entry[3], entry[2], entry[4], entry[9]
         if shape is None:
@@ -55,7 +56,7 @@ def key_rows(snapshot: Snapshot, batch: list[walker.Entry]) -> list[Row]:
 
 
 def _figure(
-    model: MemoryModel, encode: Encoding, kind: int, shape: Any, size: int, expires: bool, extra: Any
+    model: Model, encode: Encoding, kind: int, shape: Any, size: int, expires: bool, extra: Any
 ) -> tuple[str | None, int | None, int | None]:
     """Return encoding, memory and deviation of a key of `size` bytes.
 
@@ -81,7 +82,7 @@ def _figure(
     return figure
 
 
-def allocated(beside: MemoryModel, snapshot: Snapshot, batch: list[walker.Entry]) -> int:
+def allocated(beside: Model, snapshot: Snapshot, batch: list[walker.EntryTuple]) -> int:
     """Return the sum of what keys really allocate, as far as it is known; `beside` is Snapshot.model_beside.
 
     Raises Passed where that takes a second reading and there is none.
@@ -104,8 +105,8 @@ def allocated(beside: MemoryModel, snapshot: Snapshot, batch: list[walker.Entry]
 
 
 def kept(
-    entries: list[walker.Entry], rows: list[Row], keep: Callable[[int | None], bool]
-) -> tuple[list[walker.Entry], list[Row]]:
+    entries: list[walker.EntryTuple], rows: list[KeyRow], keep: Callable[[int | None], bool]
+) -> tuple[list[walker.EntryTuple], list[KeyRow]]:
     """Return the entries and rows of keys whose memory `keep` admits."""
     both = [(entry, row) for entry, row in zip(entries, rows) if keep(row[_MEMORY])]
     return [entry for entry, _ in both], [row for _, row in both]
@@ -127,7 +128,7 @@ class Batch:
         "memory_sd", "size", "type", "unsized", "weight",
     )  # fmt: skip
 
-    def __init__(self, rows: Sequence[Row], entries: Sequence[walker.Entry] = ()) -> None:
+    def __init__(self, rows: Sequence[KeyRow], entries: Sequence[walker.EntryTuple] = ()) -> None:
         (
             self.db,
             self.key,

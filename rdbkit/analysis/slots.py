@@ -10,7 +10,7 @@ from binascii import crc_hqx
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from rdbkit.analysis.hitters import Hitters
+from rdbkit.analysis.heavy_hitters import Hitters
 from rdbkit.analysis.rows import KEYS, MEMORY, SUMS, UNKNOWN, UNKNOWN_SIZE, Batch, weigh
 from rdbkit.rdb.records import SLOTS
 

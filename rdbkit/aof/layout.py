@@ -22,15 +22,13 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from rdbkit.aof.manifest import looks_like_manifest
-from rdbkit.aof.sets import (
+from rdbkit.aof.aof_set import (
     BYPRODUCT,
     MEMBER,
     SUFFIX,
     TEMPORARY,
     AofFile,
     AofSet,
-    Remark,
     format_of,
     head_of,
     is_file,
@@ -39,6 +37,8 @@ from rdbkit.aof.sets import (
     some,
     text,
 )
+from rdbkit.aof.manifest import looks_like_manifest
+from rdbkit.aof.remark import Remark
 from rdbkit.errors import Unsupported
 from rdbkit.source import open_source
 
@@ -214,7 +214,7 @@ def _directory(path: str, keep_errors: bool) -> Found:
     taken_in = {file.path for one in sets for file in one.files}
     kept = tuple(file for file in aofs if file.path not in taken_in)
     temporary = tuple(name for name in loose if TEMPORARY.fullmatch(name))
-    remarks += [Remark("warning", "unreadable", f"no permission to look into {text(name)}", name) for name in shut]
+    remarks += [Remark("warning", "unreadable", f"no permission to look into {text(name)}", name=name) for name in shut]
     found = DataDir(path, tuple(rdbs), kept, tuple(sets), temporary, ())
     return replace(found, warnings=(*remarks, *_remarks(found)))
 
@@ -310,4 +310,16 @@ def _remarks(found: DataDir) -> Iterator[Remark]:
     for file in found.aofs:
         if found.sets and file.name not in prefixes:
             message = f"{text(file.name)}: Redis 7.0 and newer ignores it while an AOF set of its name is there"
-            yield Remark("note", "old-aof", message, file.name)
+            yield Remark("note", "old-aof", message, name=file.name)
+
+
+def files_at(what: object) -> Found | None:
+    """Return what is at a path; None for standard input, bytes, a device: what can be read only once.
+
+    Raises as `find`, but keeps the fault of a manifest in its set.
+    """
+    if not isinstance(what, str | os.PathLike) or what == "-":
+        return None
+    path = os.fspath(what)
+    mode = os.stat(path).st_mode  # noqa: PTH116  a Path would normalise what the caller gave
+    return find(path, keep_errors=True) if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None

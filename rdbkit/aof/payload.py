@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from rdbkit.aof.forms import Entry
+from rdbkit.aof.rewrite_entry import RewriteEntry
 from rdbkit.aof.writer import CRLF, array_head, bulk, bulk_head, command
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb.values import Decoder
 from rdbkit.rdb.writer import Product, dump_payload, encode, writable
-from rdbkit.target import Target
+from rdbkit.releases.target import Target
 from rdbkit.wire import crc64, listpack
 from rdbkit.wire.spool import MEASURED, Item, Spool
 
@@ -55,7 +55,7 @@ def loads(target: Target, type_id: int) -> bool:
     )
 
 
-def restore(write: Callable[[bytes], object], entry: Entry, version: int) -> bool:
+def restore(write: Callable[[bytes], object], entry: RewriteEntry, version: int) -> bool:
     """Write an entry as RESTORE with this RDB version; False, and nothing written, where only commands are safe.
 
     A body that is not at hand is read twice, for its length stands in front of it. Raises Passed where that cannot be.
@@ -68,7 +68,7 @@ def restore(write: Callable[[bytes], object], entry: Entry, version: int) -> boo
     return True
 
 
-def _restore_long(write: Callable[[bytes], object], entry: Entry, version: int) -> bool:
+def _restore_long(write: Callable[[bytes], object], entry: RewriteEntry, version: int) -> bool:
     head, foot = bytes((entry.type_id & 0xFF,)), version.to_bytes(2, "little")
     measured = _Measured()
     measured.write(head)
@@ -109,7 +109,7 @@ def template_payload(type_id: int, fields: Sequence[tuple[bytes, bytes, None]], 
 # -- back-lengths ------------------------------------------------------------------------------------------------------
 
 
-def _divided(entry: Entry) -> bool:
+def _divided(entry: RewriteEntry) -> bool:
     """Return whether a body holds an item that the two generations write differently."""
     batches: Iterator[Sequence[Item]]
     if entry.type == "stream":

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from rdbkit.aof.resp import ERROR, LOADER, RECORD, Resp
 from rdbkit.errors import Corrupt, RdbkitError, Truncated
-from rdbkit.rdb.hints import TORN_AOF
 from rdbkit.rdb.walker import Plan, Walker
 from rdbkit.source import Source
 from rdbkit.wire import crc64
@@ -23,6 +22,10 @@ from rdbkit.wire.cursor import Cursor
 #: Bytes kept of an argument.
 KEEP = 1 << 16
 _BATCH = 512
+
+
+#: What to do about a torn AOF.
+TORN_AOF = "`rdbkit repair` removes the torn command and keeps a copy; or fetch the file again, if it was copied"
 
 
 class Command(NamedTuple):

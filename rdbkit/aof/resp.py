@@ -44,7 +44,7 @@ _STRTOL = re.compile(rb"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 
 #: (what, offset of the element, two details). what: "prefix" (wanted, got) · "newline" (byte, byte or -1) ·
 #: "bytes" (wanted, got) · "range" (length, 0) · "multi" · "exec" · "format" · "short" · "eof" (nothing is said of it).
-Problem = tuple[str, int, int, int]
+RespProblem = tuple[str, int, int, int]
 #: offset, end, arguments (each cut to `keep`) or an annotation's line, full lengths where an argument was cut.
 Item = tuple[int, int, Any, Any]
 
@@ -84,7 +84,7 @@ class Resp:
         self.lengths: list[int] = []
         self.cut = False
         self.line_text = b""
-        self.problem: Problem | None = None
+        self.problem: RespProblem | None = None
         self.failed = False
         self.verb = 0
         self.room = 0

@@ -20,15 +20,15 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any
 
-from rdbkit.aof import forms, payload
-from rdbkit.aof.forms import ITEMS, Entry, chunks
+from rdbkit.aof import payload
+from rdbkit.aof.rewrite_entry import ITEMS, RewriteEntry, chunks
 from rdbkit.aof.stream_rewrite import StreamRewriter
 from rdbkit.aof.writer import CRLF, array_head, bulk, bulk_head, command, command_pieces, double_text
 from rdbkit.errors import Passed, RdbkitError
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb.records import MAX_DB
 from rdbkit.rdb.values import Parts
-from rdbkit.target import Target
+from rdbkit.releases.target import Target
 from rdbkit.wire.spool import LongItem, Spool
 
 #: Pairs of index and value in one ARMSET.
@@ -61,11 +61,10 @@ class Rewriter:
         self.lost: Counter[str] = Counter()
         self._write = write
         self._target = target
-        self._known = forms.known(target)
-        self._restore = restore and "RESTORE" in self._known
-        self._modules = modules and "RESTORE" in self._known
-        self._items = ITEMS if "many items" in self._known else 1
-        self._streams = StreamRewriter(self._put, self._known, self.lose)
+        self._restore = restore and self._target.has("rewrite-restore")
+        self._modules = modules and self._target.has("rewrite-restore")
+        self._items = ITEMS if self._target.has("rewrite-many-items") else 1
+        self._streams = StreamRewriter(self._put, target, self.lose)
         self._db: int | None = None
         self._careful = False
         """Whether many arguments of a command may be many bytes."""
@@ -74,12 +73,12 @@ class Rewriter:
 
     def function(self, source: bytes) -> None:
         """Write a function library."""
-        if "FUNCTION" in self._known:
+        if self._target.has("rewrite-function"):
             self._put(b"FUNCTION", b"LOAD", source)
         else:
             self.lose("function")
 
-    def entry(self, entry: Entry) -> None:
+    def entry(self, entry: RewriteEntry) -> None:
         """Write one key: its value, and when it expires.
 
         Raises what reading the body raises, with key and db; the value may then have been written in part.
@@ -120,14 +119,14 @@ class Rewriter:
             self._put(b"SELECT", b"%d" % db)
         return True
 
-    def _has(self, entry: Entry) -> bool:
+    def _has(self, entry: RewriteEntry) -> bool:
         """Return whether the target can have a value of this type."""
         if entry.type == "module":
             return self._modules and payload.loads(self._target, entry.type_id)
-        needed = {"stream": "XADD", "array": "ARMSET"}.get(entry.type)
-        return needed is None or needed in self._known
+        needed = {"stream": "rewrite-xadd", "array": "rewrite-armset"}.get(entry.type)
+        return needed is None or self._target.has(needed)
 
-    def _value(self, entry: Entry) -> None:
+    def _value(self, entry: RewriteEntry) -> None:
         if entry.type == "module":
             payload.restore(self._write, entry, self._target.rdb_version)
         elif not (self._restore and self._restored(entry)):
@@ -137,7 +136,7 @@ class Rewriter:
                 self._spool = Spool()
             _FORMS[entry.type](self, entry)
 
-    def _restored(self, entry: Entry) -> bool:
+    def _restored(self, entry: RewriteEntry) -> bool:
         if not payload.loads(self._target, entry.type_id):
             return False
         try:
@@ -147,7 +146,7 @@ class Rewriter:
             return False
 
     def _expiry(self, key: bytes, at: int) -> None:
-        if "PEXPIREAT" in self._known:
+        if self._target.has("rewrite-pexpireat"):
             self._put(b"PEXPIREAT", key, b"%d" % at)
         else:
             self._put(b"EXPIREAT", key, b"%d" % (at // 1000))
@@ -166,7 +165,7 @@ class Rewriter:
 
     # -- values ----------------------------------------------------------------------------------------------------
 
-    def _string(self, entry: Entry) -> None:
+    def _string(self, entry: RewriteEntry) -> None:
         decoder = entry.decoder()
         pieces = chain.from_iterable(decoder.parts())
         first = next(pieces, b"")
@@ -179,16 +178,16 @@ class Rewriter:
             self._write(piece)
         self._write(CRLF)
 
-    def _list(self, entry: Entry) -> None:
+    def _list(self, entry: RewriteEntry) -> None:
         for items in chunks(entry.decoder(self._spool).parts(), self._items):
             self._put(b"RPUSH", entry.key, *items)
 
-    def _set(self, entry: Entry) -> None:
+    def _set(self, entry: RewriteEntry) -> None:
         for items in chunks(entry.decoder(self._spool).parts(), self._items):
             self._put(b"SADD", entry.key, *items)
 
-    def _zset(self, entry: Entry) -> None:
-        short = "short scores" in self._known
+    def _zset(self, entry: RewriteEntry) -> None:
+        short = self._target.has("short-scores")
         for pairs in chunks(self._numbered(entry.decoder(self._spool).parts()), self._items):
             self._put(b"ZADD", entry.key, *[x for member, score in pairs for x in (double_text(score, short), member)])
 
@@ -199,7 +198,7 @@ class Rewriter:
             self.lose("member without a score", len(batch) - len(kept))
             yield kept
 
-    def _array(self, entry: Entry) -> None:
+    def _array(self, entry: RewriteEntry) -> None:
         decoder = entry.decoder(self._spool)
         for pairs in chunks(decoder.parts(), ARRAY_ITEMS):
             self._put(b"ARMSET", entry.key, *[x for index, value in pairs for x in (b"%d" % index, _element(value))])
@@ -207,14 +206,14 @@ class Rewriter:
             # The file tells where the last insert went.
             self._put(b"ARSEEK", entry.key, b"%d" % (decoder.insert_index + 1 & _WORD))
 
-    def _stream(self, entry: Entry) -> None:
+    def _stream(self, entry: RewriteEntry) -> None:
         self._streams.entry(entry, self._spool)
 
     # -- hashes ----------------------------------------------------------------------------------------------------
 
-    def _hash(self, entry: Entry) -> None:
+    def _hash(self, entry: RewriteEntry) -> None:
         key, batches = entry.key, entry.decoder(self._spool).parts()
-        if entry.type_id in payload.TEMPLATES and "templates" in self._known:
+        if entry.type_id in payload.TEMPLATES and self._target.has("rewrite-templates"):
             fields = [part for batch in batches for part in batch]
             if self._spool.count:
                 # A payload is made whole; commands are not.
@@ -223,7 +222,7 @@ class Rewriter:
                 self._template(entry, fields)
         elif entry.type_id not in _EXPIRING:
             self._fields(key, batches)
-        elif "HPEXPIREAT" in self._known:
+        elif self._target.has("rewrite-hpexpireat"):
             self._fields_one_by_one(key, batches)
         else:
             self._fields(key, self._expiring_apart(key, batches))
@@ -243,7 +242,7 @@ class Rewriter:
         """Write the fields that expire as Valkey does, and yield the others: all, for a target without HSETEX."""
         for batch in batches:
             expiring = [part for part in batch if part[2] is not None]
-            if "HSETEX" not in self._known:
+            if not self._target.has("rewrite-hsetex"):
                 self.lose("field expiry", len(expiring))
                 yield batch
                 continue
@@ -251,7 +250,7 @@ class Rewriter:
                 self._put(b"HSETEX", key, b"PXAT", b"%d" % due, b"FIELDS", b"1", name, value)
             yield [part for part in batch if part[2] is None]
 
-    def _template(self, entry: Entry, fields: list[Any]) -> None:
+    def _template(self, entry: RewriteEntry, fields: list[Any]) -> None:
         if len({name for name, _, _ in fields}) < len(fields):
             # No server would take such a template.
             self._fields(entry.key, [fields])
@@ -260,7 +259,7 @@ class Rewriter:
         self._put(b"RESTORE", entry.key, b"0", made, b"REPLACE")
 
 
-_FORMS: dict[str, Callable[[Rewriter, Entry], None]] = {
+_FORMS: dict[str, Callable[[Rewriter, RewriteEntry], None]] = {
     "string": Rewriter._string,
     "list": Rewriter._list,
     "set": Rewriter._set,

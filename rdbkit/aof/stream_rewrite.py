@@ -20,25 +20,26 @@ from array import array
 from collections.abc import Callable
 from itertools import chain, groupby
 
-from rdbkit.aof.forms import ITEMS, Entry, chunks
+from rdbkit.aof.rewrite_entry import ITEMS, RewriteEntry, chunks
 from rdbkit.aof.writer import id_text
 from rdbkit.errors import Passed
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb.stream_encoder import NO_IDMP
 from rdbkit.rdb.stream_nodes import Fields, StreamID
 from rdbkit.rdb.streams import Group, Idmp, Stream
+from rdbkit.releases.target import Target
 from rdbkit.wire.spool import MEASURED, Spool
 
 
 class StreamRewriter:
     """Puts streams as commands for a target that knows these forms; `lose(reason, count)` hears what it cannot have."""
 
-    def __init__(self, put: Callable[..., object], known: frozenset[str], lose: Callable[[str, int], object]) -> None:
+    def __init__(self, put: Callable[..., object], target: Target, lose: Callable[[str, int], object]) -> None:
         self._put = put
-        self._known = known
+        self._target = target
         self._lose = lose
 
-    def entry(self, entry: Entry, spool: Spool) -> None:
+    def entry(self, entry: RewriteEntry, spool: Spool) -> None:
         """Put one stream."""
         key, decoder = entry.key, entry.decoder(spool)
         empty = True
@@ -56,7 +57,7 @@ class StreamRewriter:
 
     def _state(self, key: bytes, stream: Stream) -> None:
         counters: tuple[bytes, ...] = ()
-        if "ENTRIESADDED" in self._known:
+        if self._target.has("rewrite-entriesadded"):
             added = b"%d" % stream.entries_added
             counters = (b"ENTRIESADDED", added, b"MAXDELETEDID", id_text(stream.max_deleted_id))
         self._put(b"XSETID", key, id_text(stream.last_id), *counters)
@@ -65,7 +66,7 @@ class StreamRewriter:
 
     def _idmp(self, key: bytes, idmp: Idmp) -> None:
         limits = idmp.duration, idmp.max_entries
-        if "XIDMPRECORD" not in self._known:
+        if not self._target.has("rewrite-xidmprecord"):
             self._lose("idempotency", int(limits != NO_IDMP or bool(idmp.producers)))
             return
         if limits != NO_IDMP:
@@ -78,7 +79,7 @@ class StreamRewriter:
 
     def _group(self, key: bytes, group: Group) -> None:
         read = -1 if group.entries_read is None else group.entries_read
-        counters = (b"ENTRIESREAD", b"%d" % read) if "ENTRIESADDED" in self._known else ()
+        counters = (b"ENTRIESREAD", b"%d" % read) if self._target.has("rewrite-entriesadded") else ()
         self._put(b"XGROUP", b"CREATE", key, group.name, id_text(group.last_delivered_id), *counters)
         # Positions, and not the entries themselves: there may be as many as the stream has.
         owned: dict[bytes | None, array[int]] = {}
@@ -92,13 +93,13 @@ class StreamRewriter:
         for item in (group.pending[at] for at in pending):
             told = (b"TIME", b"%d" % item.delivered_at, b"RETRYCOUNT", b"%d" % item.deliveries)
             self._put(b"XCLAIM", key, group.name, name, b"0", id_text(item.id), *told, b"JUSTID", b"FORCE")
-        if not pending and "CREATECONSUMER" in self._known:
+        if not pending and self._target.has("rewrite-createconsumer"):
             self._put(b"XGROUP", b"CREATECONSUMER", key, group.name, name)
         elif not pending:
             self._lose("consumer", 1)
 
     def _unowned(self, key: bytes, group: Group, pending: array[int]) -> None:
-        if "XNACK" not in self._known:
+        if not self._target.has("rewrite-xnack"):
             self._lose("pending entry", len(pending))
             return
         for deliveries, run in groupby((group.pending[at] for at in pending), lambda item: item.deliveries):
@@ -107,7 +108,7 @@ class StreamRewriter:
                 self._put(b"XNACK", key, group.name, b"FAIL", *ids, b"RETRYCOUNT", b"%d" % deliveries, b"FORCE")
 
 
-def _orphans(entry: Entry, stream: Stream) -> int:
+def _orphans(entry: RewriteEntry, stream: Stream) -> int:
     """Return how many owned pending entries are of messages that are gone; where that cannot be told, of all.
 
     Both lists ascend, so they are gone through side by side.

@@ -19,7 +19,7 @@ import click
 
 from rdbkit.cli import interrupts
 from rdbkit.cli.interrupts import Interrupted, Terminated
-from rdbkit.report.text import path_text, terminal
+from rdbkit.output.text import path_text, terminal
 
 #: Command: module under rdbkit.cli, imported only when it is called.
 COMMANDS = (
@@ -108,15 +108,15 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     from importlib.metadata import PackageNotFoundError, version
 
     from rdbkit import compiled
-    from rdbkit.rdb import spec
+    from rdbkit.format import spec
 
     try:
         number = version("rdbkit")
     except PackageNotFoundError:
         number = "(not installed)"
-    face = "compiled" if compiled() else "pure Python"
+    build = "compiled" if compiled() else "pure Python"
     click.echo(
-        f"rdbkit {number} ({face}; reads RDB 1 to {spec.NEWEST_REDIS} of Redis, "
+        f"rdbkit {number} ({build}; reads RDB 1 to {spec.NEWEST_REDIS} of Redis, "
         f"11, {', '.join(map(str, spec.VALKEY_VERSIONS))} of Valkey)"
     )
     ctx.exit()
@@ -128,7 +128,9 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     no_args_is_help=False,
     invoke_without_command=True,
 )
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Version and face.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Version and build."
+)
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Read, check and explain the files in which Redis and Valkey keep their data.

@@ -7,13 +7,14 @@ from itertools import islice
 
 import click
 
-from rdbkit.analysis.checking import Checking, Listing, Part
+from rdbkit.checks.findings import Finding
+from rdbkit.checks.paths import Checking, Listing, Part
 from rdbkit.cli.options import (
     PRODUCTS,
     UNTRUSTED,
+    CommandRun,
     Examples,
     Reading,
-    Run,
     bytes_option,
     format_option,
     open_output,
@@ -22,12 +23,11 @@ from rdbkit.cli.options import (
     reading_options,
     say,
 )
-from rdbkit.rdb.check import Finding
-from rdbkit.report.notes import Notes
-from rdbkit.report.output import Output
-from rdbkit.report.rows import Column, Row, RowWriter, row_writer
-from rdbkit.report.text import path_text
-from rdbkit.report.units import count, size
+from rdbkit.output.notes import Notes
+from rdbkit.output.output import Output
+from rdbkit.output.rows import Column, OutputRow, RowWriter, row_writer
+from rdbkit.output.text import path_text
+from rdbkit.output.units import count, size
 
 COLUMNS = (
     Column("severity", "text"),
@@ -97,7 +97,7 @@ def command(
     not a known format, or newer · 4: cannot be read.
     """
     with open_output(output, paths) as out:
-        run = Run(out, reading.quiet)
+        run = CommandRun(out, reading.quiet)
         writer = _Counted(_writer(out, output_format, form))
         for path in paths:
             with run.input(path):
@@ -118,7 +118,7 @@ class _Counted:
         self._writer = writer
         self.finish = writer.finish
 
-    def write(self, batch: Sequence[Row]) -> None:
+    def write(self, batch: Sequence[OutputRow]) -> None:
         """Write rows."""
         self.rows += len(batch)
         self._writer.write(batch)
@@ -132,7 +132,9 @@ def _writer(out: Output, output_format: str, form: str) -> RowWriter:
     return row_writer(output_format, COLUMNS, out.text, form=form, width=width, color=out.color)
 
 
-def _check(reading: Reading, path: str, run: Run, writer: RowWriter, strict: bool, require_checksum: bool) -> None:
+def _check(
+    reading: Reading, path: str, run: CommandRun, writer: RowWriter, strict: bool, require_checksum: bool
+) -> None:
     checking = Checking(
         path,
         settings=reading.settings,
@@ -162,7 +164,7 @@ def _check(reading: Reading, path: str, run: Run, writer: RowWriter, strict: boo
         say(f"{path_text(path)}: {whole.verdict(failed)}", quiet=reading.quiet)
 
 
-def _row(finding: Finding, file: str) -> Row:
+def _row(finding: Finding, file: str) -> OutputRow:
     f = finding
     return (f.severity, f.code, f.file or file, f.offset, f.db, f.key, f.message, f.hint or None)
 
@@ -250,7 +252,7 @@ def _described(part: Part) -> tuple[str, str]:
     keys = _counted(part.keys, "key")
     if part.unreadable:
         keys += f" ({count(part.unreadable)} of them cannot be read)"
-    if aof is None or not (aof.commands or aof.problem):
+    if aof is None or not (aof.commands or not aof.complete):
         return what, f"{keys} in {total}"
     return f"{what} and commands", f"{keys} and {commands} in {total}"
 

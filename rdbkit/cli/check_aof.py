@@ -13,7 +13,7 @@ import click
 
 from rdbkit.dropin import check_aof
 from rdbkit.dropin.tools import DEFAULT, find
-from rdbkit.report.text import printable, terminal
+from rdbkit.output.text import printable, terminal
 
 
 class Handed(click.Command):

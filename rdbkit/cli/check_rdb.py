@@ -11,7 +11,7 @@ import click
 from rdbkit.cli.check_aof import Handed, take_tool
 from rdbkit.dropin import check_rdb
 from rdbkit.dropin.tools import DEFAULT, find
-from rdbkit.report.text import printable, terminal
+from rdbkit.output.text import printable, terminal
 
 
 @click.command(

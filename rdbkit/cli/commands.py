@@ -9,13 +9,11 @@ from typing import Any
 
 import click
 
-from rdbkit.analysis.checking import lying_at
-from rdbkit.aof.layout import AofFile, would_load
+from rdbkit.aof.layout import AofFile, files_at, would_load
 from rdbkit.aof.reader import AofReader, Command
-from rdbkit.aof.table import keys_of
 from rdbkit.cli.options import (
+    CommandRun,
     Examples,
-    Run,
     bytes_option,
     format_option,
     moment_option,
@@ -25,14 +23,15 @@ from rdbkit.cli.options import (
     raw_text,
     say,
 )
-from rdbkit.convert.selection import glob
+from rdbkit.conversion.selection import glob
 from rdbkit.errors import Unsupported
-from rdbkit.report.progress import Progress
-from rdbkit.report.rows import Column, Row, RowWriter, row_writer
-from rdbkit.report.table import Table
-from rdbkit.report.text import encoder, json_joined, path_text
-from rdbkit.report.units import count, size
-from rdbkit.snapshot import Snapshot
+from rdbkit.output.progress import Progress
+from rdbkit.output.rows import Column, OutputRow, RowWriter, row_writer
+from rdbkit.output.table import Table
+from rdbkit.output.text import encoder, json_joined, path_text
+from rdbkit.output.units import count, size
+from rdbkit.releases.commands import keys_of
+from rdbkit.snapshot.snapshot import Snapshot
 from rdbkit.source import Source, open_source
 
 #: Bytes of an argument that are kept; what is longer is cut, and its length told.
@@ -141,7 +140,7 @@ def command(
         to_time,
     )
     with open_output(output, paths) as out:
-        run = Run(out, quiet)
+        run = CommandRun(out, quiet)
         width = out.width if out.is_terminal else None
         writer = row_writer(output_format, _columns(output_format), out.text, form=form, width=width, color=out.color)
         reading = _Reading(run, writer, wanted, limit, _rows(output_format, form), False if quiet else progress)
@@ -167,11 +166,11 @@ class _Reading:
 
     def __init__(
         self,
-        run: Run,
+        run: CommandRun,
         writer: RowWriter,
         wanted: Wanted,
         limit: int | None,
-        rows: Callable[[str, list[Command]], list[Row]],
+        rows: Callable[[str, list[Command]], list[OutputRow]],
         progress: bool | None,
     ) -> None:
         self.run = run
@@ -185,7 +184,7 @@ class _Reading:
 
     def path(self, path: str) -> None:
         """Read what lies at a path."""
-        found = lying_at(path)
+        found = files_at(path)
         if found is None or isinstance(found, AofFile):
             self._file(path, in_set=False)
             return
@@ -266,7 +265,7 @@ def _is_preamble(source: Source) -> bool:
 # -- rows --------------------------------------------------------------------------------------------------------------
 
 
-def _rows(output_format: str, form: str) -> Callable[[str, list[Command]], list[Row]]:
+def _rows(output_format: str, form: str) -> Callable[[str, list[Command]], list[OutputRow]]:
     """Return what turns commands into rows of the format."""
     if output_format == "table":
         return lambda path, batch: [(*_head(path, one), _text(one, form)) for one in batch]
@@ -303,7 +302,7 @@ def _word(text: str) -> str:
     return '"' + text.replace('"', '\\"') + '"'
 
 
-def _finish(writer: RowWriter, output_format: str, run: Run, written: int) -> None:
+def _finish(writer: RowWriter, output_format: str, run: CommandRun, written: int) -> None:
     """End the document, unless rows may be missing in it; a table shows what there is."""
     if (output_format == "table" and (written or not run.statuses)) or not run.statuses - {5}:
         writer.finish()

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from rdbkit.cli.options import (
+    CommandRun,
     Examples,
     Reading,
-    Run,
     bytes_option,
     format_option,
     open_output,
@@ -19,14 +19,14 @@ from rdbkit.cli.options import (
     say,
 )
 from rdbkit.errors import RdbkitError
+from rdbkit.output import units
+from rdbkit.output.entries import Exporter, ValueReader
+from rdbkit.output.export import export_writer
+from rdbkit.output.output import Output
+from rdbkit.output.text import path_text
 from rdbkit.rdb import walker
 from rdbkit.rdb.walker import Plan
-from rdbkit.report import units
-from rdbkit.report.entries import Exporter, Reader
-from rdbkit.report.export import export_writer
-from rdbkit.report.output import Output
-from rdbkit.report.text import path_text
-from rdbkit.snapshot import Snapshot
+from rdbkit.snapshot.snapshot import Snapshot
 
 
 @click.command(
@@ -62,7 +62,7 @@ def command(
     with open_output(output, paths) as out:
         if output_format == "resp" and out.is_terminal:
             raise click.UsageError("RESP holds bytes as they are, and goes to no terminal: use a pipe, or -o FILE.")
-        run = Run(out, reading.quiet)
+        run = CommandRun(out, reading.quiet)
         if output_format == "resp":
             _resp(reading, paths, run, out, restore)
         else:
@@ -70,7 +70,9 @@ def command(
         run.end()
 
 
-def _rows(reading: Reading, paths: tuple[str, ...], run: Run, out: Output, output_format: str, form: str) -> None:
+def _rows(
+    reading: Reading, paths: tuple[str, ...], run: CommandRun, out: Output, output_format: str, form: str
+) -> None:
     width = out.width if out.is_terminal else None
     writer = export_writer(output_format, out.text, form=form, width=width, file=paths[0] if len(paths) > 1 else None)
     exporter = Exporter(writer)
@@ -88,7 +90,7 @@ def _rows(reading: Reading, paths: tuple[str, ...], run: Run, out: Output, outpu
         say("no key matches", quiet=reading.quiet)
 
 
-def _read(reading: Reading, run: Run, path: str, snapshot: Snapshot, exporter: Reader) -> None:
+def _read(reading: Reading, run: CommandRun, path: str, snapshot: Snapshot, exporter: ValueReader) -> None:
     """Read a snapshot into an exporter; name what is wrong with it."""
     given, left_out, marked = exporter.count, exporter.left_out, exporter.marked
 
@@ -116,15 +118,15 @@ def _summary(given: int, left_out: int, marked: int, manner: str) -> str:
     return f"{units.plural(given, 'key')} written; {'; '.join(said)}" if said else ""
 
 
-def _tell_lost(run: Run, path: str, count: int, what: str) -> None:
+def _tell_lost(run: CommandRun, path: str, count: int, what: str) -> None:
     """Say what is missing in the output although the input is sound."""
     if count:
         run.statuses.add(5)
         say(f"{path_text(path)}: left out: {count} {what}")
 
 
-def _resp(reading: Reading, paths: tuple[str, ...], run: Run, out: Output, restore: bool) -> None:
-    from rdbkit.report.commands import CommandExporter
+def _resp(reading: Reading, paths: tuple[str, ...], run: CommandRun, out: Output, restore: bool) -> None:
+    from rdbkit.output.commands import CommandExporter
 
     for path in paths:
         with run.input(path), reading.open(path, Plan(level=walker.HEAD, retain=True)) as snapshot:
@@ -138,7 +140,7 @@ def _resp(reading: Reading, paths: tuple[str, ...], run: Run, out: Output, resto
             _tell_unwritten(run, path, snapshot, exporter.rewriter)
 
 
-def _tell_unwritten(run: Run, path: str, snapshot: Snapshot, rewriter: Any) -> None:
+def _tell_unwritten(run: CommandRun, path: str, snapshot: Snapshot, rewriter: Any) -> None:
     """Say what no command was written for."""
     _tell_lost(run, path, snapshot.unkept["function"], "function libraries, for their size")
     rewriter.lose("member expiry", snapshot.unkept["member expiry"])

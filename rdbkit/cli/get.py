@@ -7,9 +7,9 @@ from collections.abc import Callable
 import click
 
 from rdbkit.cli.options import (
+    CommandRun,
     Examples,
     Reading,
-    Run,
     bytes_option,
     format_option,
     may_stop,
@@ -22,13 +22,13 @@ from rdbkit.cli.options import (
 )
 from rdbkit.entry import Entry
 from rdbkit.errors import Corrupt, RdbkitError
+from rdbkit.output.entries import Examined, Exporter, ValueReader, write_value
+from rdbkit.output.export import export_writer
+from rdbkit.output.output import Output
+from rdbkit.output.text import json_safe, path_text, undo
+from rdbkit.output.values import ValueWriter
 from rdbkit.rdb.walker import Plan
-from rdbkit.report.entries import Examined, Exporter, Reader, write_value
-from rdbkit.report.export import export_writer
-from rdbkit.report.output import Output
-from rdbkit.report.text import json_safe, path_text, undo
-from rdbkit.report.values import ValueWriter
-from rdbkit.snapshot import Snapshot
+from rdbkit.snapshot.snapshot import Snapshot
 from rdbkit.wire.spool import Spool
 
 
@@ -73,7 +73,7 @@ def command(
     with open_output(output, [path]) as out:
         if raw and out.is_terminal:
             raise click.UsageError("--raw writes bytes as they are, and not to a terminal: use a pipe, or -o FILE.")
-        run = Run(out, reading.quiet)
+        run = CommandRun(out, reading.quiet)
         with run.input(path):
             names = list(dict.fromkeys((key.encode("utf-8", "surrogateescape"), undo(key))))
             if not _get(reading, run, path, names, db, out, raw, output_format, form, verify):
@@ -84,7 +84,7 @@ def command(
 
 def _get(
     reading: Reading,
-    run: Run,
+    run: CommandRun,
     path: str,
     names: list[bytes],
     db: int | None,
@@ -162,7 +162,7 @@ def _raw(entry: Entry, out: Output) -> None:
         entry.copy_to(out)
 
 
-class _Value(Reader):
+class _Value(ValueReader):
     """Writes a value alone."""
 
     takes_strings = False

@@ -11,14 +11,13 @@ from typing import Any
 import click
 
 from rdbkit.analysis.aof import CommandFold, Commands, fold_commands
-from rdbkit.analysis.checking import lying_at, target_of
-from rdbkit.aof.layout import AofFile, AofSet, DataDir
+from rdbkit.aof.layout import AofFile, AofSet, DataDir, files_at
 from rdbkit.aof.reader import has_preamble
 from rdbkit.cli.info_sheet import sheet
 from rdbkit.cli.options import (
+    CommandRun,
     Examples,
     Reading,
-    Run,
     format_option,
     heads_only,
     open_output,
@@ -27,14 +26,16 @@ from rdbkit.cli.options import (
     reading_options,
 )
 from rdbkit.entry import Record
+from rdbkit.output.output import Output
+from rdbkit.output.progress import Progress
+from rdbkit.output.text import json_safe, path_text, printable
 from rdbkit.rdb.dump import read_payload
 from rdbkit.rdb.modules import module_name
-from rdbkit.report.output import Output
-from rdbkit.report.progress import Progress
-from rdbkit.report.text import json_safe, path_text, printable
-from rdbkit.snapshot import Snapshot, load_dump
+from rdbkit.releases.target import Target
+from rdbkit.snapshot.opening import load_dump
+from rdbkit.snapshot.preamble import target_of
+from rdbkit.snapshot.snapshot import Snapshot
 from rdbkit.source import Source, open_source
-from rdbkit.target import Target
 from rdbkit.wire.cursor import Cursor
 
 #: What a set takes over from its base.
@@ -67,7 +68,7 @@ def command(
     check` does that.
     """
     with open_output(output, paths) as out:
-        run = Run(out, reading.quiet)
+        run = CommandRun(out, reading.quiet)
         documents: list[dict[str, Any]] = []
         for path in paths:
             facts: dict[str, Any] = {}
@@ -82,8 +83,8 @@ def command(
         run.end(complete=True)
 
 
-def _file(reading: Reading, run: Run, path: str, quick: bool, facts: dict[str, Any]) -> None:
-    found = lying_at(path)
+def _file(reading: Reading, run: CommandRun, path: str, quick: bool, facts: dict[str, Any]) -> None:
+    found = files_at(path)
     if isinstance(found, AofSet | DataDir):
         _several(reading, run, found, path, quick, facts)
         return
@@ -92,7 +93,7 @@ def _file(reading: Reading, run: Run, path: str, quick: bool, facts: dict[str, A
 
 
 def _source(
-    reading: Reading, run: Run, source: Source, quick: bool, facts: dict[str, Any], role: str = "single"
+    reading: Reading, run: CommandRun, source: Source, quick: bool, facts: dict[str, Any], role: str = "single"
 ) -> None:
     """Add what an RDB, a log of commands, or one behind the other holds."""
     in_set = role != "single"
@@ -120,7 +121,7 @@ def _source(
         _commands(reading, source, Cursor(source=source, base=source.start), facts)
 
 
-def _rdb(reading: Reading, run: Run, source: Source, quick: bool, facts: dict[str, Any], in_set: bool) -> None:
+def _rdb(reading: Reading, run: CommandRun, source: Source, quick: bool, facts: dict[str, Any], in_set: bool) -> None:
     snapshot = reading.preamble(source, in_set)
     with run.watching(source.name, snapshot, heads_only), reading.progress_of(snapshot) as progress:
         try:
@@ -170,7 +171,7 @@ def _sums(found: Commands) -> dict[str, Any]:
 
 
 def _several(
-    reading: Reading, run: Run, found: AofSet | DataDir, path: str, quick: bool, facts: dict[str, Any]
+    reading: Reading, run: CommandRun, found: AofSet | DataDir, path: str, quick: bool, facts: dict[str, Any]
 ) -> None:
     if isinstance(found, AofSet):
         _set(reading, run, found, path, quick, facts)
@@ -187,7 +188,7 @@ def _several(
             _set(reading, run, one, path, quick, inner)
 
 
-def _set(reading: Reading, run: Run, found: AofSet, path: str, quick: bool, facts: dict[str, Any]) -> None:
+def _set(reading: Reading, run: CommandRun, found: AofSet, path: str, quick: bool, facts: dict[str, Any]) -> None:
     target = target_of(found, reading.target, reading.settings)
     facts.update(file=path_text(path), kind="aof-set", product=None, version=None, producer=None, checksum=None)
     facts.update(target=str(target), target_origin=target.origin)

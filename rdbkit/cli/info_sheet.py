@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rdbkit.cli.options import PRODUCTS
-from rdbkit.report import units
-from rdbkit.report.text import terminal
+from rdbkit.output import units
+from rdbkit.output.text import terminal
 
 #: AUX fields that are numbers with a unit, for people.
 _UNITS = {"ctime": lambda n: units.time(1000 * n), "used-mem": units.size}

@@ -13,7 +13,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
-from rdbkit.report.text import path_text, terminal
+from rdbkit.output.text import path_text, terminal
 
 _SIGNALS = ("SIGTERM", "SIGHUP")
 
@@ -66,7 +66,7 @@ def _end_at_once(number: int, frame: FrameType | None) -> None:
 def clean_up() -> None:
     """Remove unfinished files, and give the terminal its cursor back."""
     # Only what the command has imported can have anything to clean up.
-    progress = sys.modules.get("rdbkit.report.progress")
+    progress = sys.modules.get("rdbkit.output.progress")
     files = sys.modules.get("rdbkit.files.new")
     with suppress(Exception):
         if progress is not None:

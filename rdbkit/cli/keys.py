@@ -6,11 +6,11 @@ from collections.abc import Generator, Iterator
 
 import click
 
-from rdbkit.analysis.rows import Row, key_rows
+from rdbkit.analysis.rows import KeyRow, key_rows
 from rdbkit.cli.options import (
+    CommandRun,
     Examples,
     Reading,
-    Run,
     bytes_option,
     format_option,
     heads_only,
@@ -21,13 +21,13 @@ from rdbkit.cli.options import (
     reading_options,
     say,
 )
+from rdbkit.output.rows import KEY_COLUMNS, Column, RowWriter, row_writer
+from rdbkit.output.sort import chunks, ordered
+from rdbkit.output.table import Table
+from rdbkit.output.text import path_text
 from rdbkit.rdb import walker
 from rdbkit.rdb.walker import Plan
-from rdbkit.report.rows import KEY_COLUMNS, Column, RowWriter, row_writer
-from rdbkit.report.sort import chunks, ordered
-from rdbkit.report.table import Table
-from rdbkit.report.text import path_text
-from rdbkit.snapshot import Snapshot
+from rdbkit.snapshot.snapshot import Snapshot
 
 _NAMES = [column.name for column in KEY_COLUMNS]
 _MEMORY = _NAMES.index("memory")
@@ -38,7 +38,7 @@ _ASCENDING = frozenset(("db", "key", "type", "encoding", "expires_at"))
 class _Inputs:
     """The rows of all inputs, one after the other, in batches; what is wrong with one is told, and the next is read."""
 
-    def __init__(self, reading: Reading, paths: tuple[str, ...], run: Run, heap: bool) -> None:
+    def __init__(self, reading: Reading, paths: tuple[str, ...], run: CommandRun, heap: bool) -> None:
         self.heap = heap
         self.reading = reading
         self.paths = paths
@@ -47,7 +47,7 @@ class _Inputs:
         """The one that is being read; None once all are."""
         self.unread = list(paths)
 
-    def batches(self) -> Generator[list[Row], None, None]:
+    def batches(self) -> Generator[list[KeyRow], None, None]:
         """Yield rows, the name of their input in front if there are several."""
         for path in self.paths:
             self.unread.remove(path)
@@ -57,7 +57,7 @@ class _Inputs:
                     yield from self._watched(path, self.snapshot)
             self.snapshot = None
 
-    def _watched(self, path: str, snapshot: Snapshot) -> Iterator[list[Row]]:
+    def _watched(self, path: str, snapshot: Snapshot) -> Iterator[list[KeyRow]]:
         snapshot.model(self.heap)
         self.reading.tell_memory(snapshot)
         with self.reading.progress_of(snapshot) as progress:
@@ -78,7 +78,7 @@ class _Inputs:
             say(f"not opened, because of --limit: {', '.join(map(path_text, self.unread))}", quiet=self.reading.quiet)
 
 
-def _first(batches: Iterator[list[Row]], limit: int | None) -> Iterator[list[Row]]:
+def _first(batches: Iterator[list[KeyRow]], limit: int | None) -> Iterator[list[KeyRow]]:
     """Yield batches with `limit` rows in all, and stop with the last of them."""
     left = limit
     for batch in batches:
@@ -91,7 +91,7 @@ def _first(batches: Iterator[list[Row]], limit: int | None) -> Iterator[list[Row
             return
 
 
-def _sorted(batches: Iterator[list[Row]], at: int, descends: bool, limit: int | None) -> Iterator[list[Row]]:
+def _sorted(batches: Iterator[list[KeyRow]], at: int, descends: bool, limit: int | None) -> Iterator[list[KeyRow]]:
     return chunks(ordered(batches, lambda row: row[at], descends, limit), 512, 1 << 20)
 
 
@@ -150,7 +150,7 @@ def command(
         columns = _columns(len(paths) > 1, sort)
         width = out.width if out.is_terminal else None
         writer = row_writer(output_format, columns, out.text, form=form, width=width, color=out.color)
-        run = Run(out, reading.quiet)
+        run = CommandRun(out, reading.quiet)
         inputs = _Inputs(reading, paths, run, heap)
         source = inputs.batches()
         if sort is None:
@@ -170,7 +170,7 @@ def command(
         run.end()
 
 
-def _write(writer: RowWriter, batches: Iterator[list[Row]]) -> int:
+def _write(writer: RowWriter, batches: Iterator[list[KeyRow]]) -> int:
     count = 0
     for batch in batches:
         count += len(batch)
@@ -178,7 +178,7 @@ def _write(writer: RowWriter, batches: Iterator[list[Row]]) -> int:
     return count
 
 
-def _finish(writer: RowWriter, output_format: str, run: Run, count: int) -> None:
+def _finish(writer: RowWriter, output_format: str, run: CommandRun, count: int) -> None:
     """End the document, unless rows may be missing in it; a table shows what there is."""
     if (output_format == "table" and (count or not run.statuses)) or not run.cut:
         writer.finish()

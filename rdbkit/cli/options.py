@@ -15,26 +15,26 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from rdbkit.checks.remedies import REMEDIES
 from rdbkit.cli.interrupts import Interrupted, Terminated
-from rdbkit.convert.selection import Selection, window
+from rdbkit.conversion.selection import Selection, window
 from rdbkit.errors import LimitExceeded, Passed, RdbkitError, Unsupported
 from rdbkit.files import names
-from rdbkit.rdb.hints import HINTS
-from rdbkit.rdb.spec import TYPES
+from rdbkit.format.spec import TYPES
+from rdbkit.output import units
+from rdbkit.output.output import Output
+from rdbkit.output.output import planned as output_names
+from rdbkit.output.progress import Progress, pause
+from rdbkit.output.text import path_text, printable, terminal
 from rdbkit.rdb.walker import MAX_ITEM, Plan
-from rdbkit.report import units
-from rdbkit.report.output import Output
-from rdbkit.report.output import planned as output_names
-from rdbkit.report.progress import Progress, pause
-from rdbkit.report.text import path_text, printable, terminal
-from rdbkit.settings import canonical, read_config
-from rdbkit.snapshot import OnDamage, Snapshot
-from rdbkit.snapshot import open as open_snapshot
+from rdbkit.releases.settings import canonical, read_config
+from rdbkit.releases.target import ALLOCATORS, Target
+from rdbkit.snapshot.opening import open as open_snapshot
+from rdbkit.snapshot.snapshot import OnDamage, Snapshot
 from rdbkit.source import Source
-from rdbkit.target import ALLOCATORS, Target
 
 if TYPE_CHECKING:
-    from rdbkit.analysis.checking import Preamble
+    from rdbkit.snapshot.preamble import Preamble
 
 # What knows AOFs is imported where there is one: most inputs are not, and a small file is read in less time than that.
 
@@ -90,8 +90,8 @@ def explain(file: str, error: BaseException) -> str:
 
 def _hint(error: RdbkitError) -> str:
     """Return what to do next about an error, as a sentence."""
-    general = "" if isinstance(error, Passed | LimitExceeded | Unsupported) else HINTS[""]
-    hint = error.hint or HINTS.get(error.code, general)
+    general = "" if isinstance(error, Passed | LimitExceeded | Unsupported) else REMEDIES[""]
+    hint = error.hint or REMEDIES.get(error.code, general)
     return hint and hint[0].upper() + hint[1:]
 
 
@@ -110,7 +110,7 @@ def quoted(key: bytes) -> str:
     return f"'{printable(key)}'" if len(key) <= _KEY_SHOWN else f"'{printable(key[:_KEY_SHOWN])}'…"
 
 
-class Run:
+class CommandRun:
     """The work on one or more inputs: collects their exit statuses, reports their errors.
 
     On a terminal errors are told at the end: above a long table nobody would see them.
@@ -310,11 +310,10 @@ def _read_at(path: str) -> list[names.Reserved]:
         return [0]
     if not _may_be_several(path):
         return [path]
-    from rdbkit.analysis.checking import lying_at
-    from rdbkit.aof.layout import AofSet, DataDir
+    from rdbkit.aof.layout import AofSet, DataDir, files_at
 
     try:
-        found = lying_at(path)
+        found = files_at(path)
     except (OSError, RdbkitError):
         return [path, *_all_in(path)]
     sets = (found,) if isinstance(found, AofSet) else found.sets if isinstance(found, DataDir) else ()
@@ -428,7 +427,7 @@ class Reading:
 
     def preamble(self, source: Source, in_set: bool) -> Preamble:
         """Return the RDB that a source holds or begins with."""
-        from rdbkit.analysis.checking import open_preamble
+        from rdbkit.snapshot.preamble import open_preamble
 
         return open_preamble(
             source,
@@ -457,7 +456,7 @@ class Reading:
 
     def tell_memory(self, snapshot: Snapshot) -> None:
         """Say why memory is not known, where it is not known for any key."""
-        if snapshot.model().terms is None:
+        if snapshot.model().prices is None:
             why = (
                 f"{snapshot.target} is older than 4.0 and has no MEMORY USAGE: memory is null; "
                 "--target names another server"

@@ -9,9 +9,9 @@ import click
 from rdbkit.analysis.prefixes import SEPARATORS, Naming, Prefix, Prefixes
 from rdbkit.analysis.rows import KEYS, MEMORY, UNKNOWN_SIZE, Batch, kept, key_rows
 from rdbkit.cli.options import (
+    CommandRun,
     Examples,
     Reading,
-    Run,
     bytes_option,
     format_option,
     heads_only,
@@ -21,12 +21,12 @@ from rdbkit.cli.options import (
     reading_options,
     say,
 )
+from rdbkit.output import units
+from rdbkit.output.rows import Column, OutputRow, RowWriter, row_writer
+from rdbkit.output.table import Table
+from rdbkit.output.text import encoder, terminal
 from rdbkit.rdb import walker
 from rdbkit.rdb.walker import Plan
-from rdbkit.report import units
-from rdbkit.report.rows import Column, Row, RowWriter, row_writer
-from rdbkit.report.table import Table
-from rdbkit.report.text import encoder, terminal
 
 _COLUMNS = (
     Column("prefix", "bytes"),
@@ -88,7 +88,7 @@ def command(
     twice; `rdbkit check` does that. A key with a damaged head counts with its size in the file.
     """
     with open_output(output, paths) as out:
-        run = Run(out, reading.quiet)
+        run = CommandRun(out, reading.quiet)
         fold = Prefixes(Naming(not no_fold, separators_of(separator), depth), by=sort)
         for path in paths:
             with run.input(path):
@@ -116,7 +116,7 @@ def separators_of(texts: Sequence[str]) -> tuple[bytes, ...]:
     return tuple(text.encode("utf-8", "surrogateescape") for text in texts) or SEPARATORS
 
 
-def _read(reading: Reading, run: Run, path: str, fold: Prefixes, heap: bool) -> None:
+def _read(reading: Reading, run: CommandRun, path: str, fold: Prefixes, heap: bool) -> None:
     with reading.open(path, Plan(level=walker.SHAPE)) as snapshot:
         reading.tell_target(snapshot)
         snapshot.model(heap)
@@ -133,7 +133,7 @@ def _read(reading: Reading, run: Run, path: str, fold: Prefixes, heap: bool) -> 
             reading.tell_end(snapshot)
 
 
-def _shown(prefixes: Sequence[Prefix], form: str) -> tuple[tuple[Column, ...], list[Row]]:
+def _shown(prefixes: Sequence[Prefix], form: str) -> tuple[tuple[Column, ...], list[OutputRow]]:
     """Return for people the columns that say anything, with a word in the place of the prefix that is none."""
     text = encoder(form)
     rows = list(_rows(prefixes))
@@ -145,7 +145,7 @@ def _shown(prefixes: Sequence[Prefix], form: str) -> tuple[tuple[Column, ...], l
     return tuple(columns[at] for at in kept), [tuple(row[at] for at in kept) for row in named]
 
 
-def _rows(prefixes: Sequence[Prefix]) -> Iterator[Row]:
+def _rows(prefixes: Sequence[Prefix]) -> Iterator[OutputRow]:
     whole = sum(prefix.weight for prefix in prefixes)
     for prefix in prefixes:
         error = prefix.error

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from rdbkit.checks.remedies import REMEDIES
 from rdbkit.cli.options import (
     PATH,
     Examples,
@@ -24,14 +25,13 @@ from rdbkit.cli.options import (
     status_of,
 )
 from rdbkit.errors import RdbkitError
-from rdbkit.rdb.hints import HINTS
-from rdbkit.repair.account import Doubt, Dropped, Repaired, RepairedFile
-from rdbkit.repair.run import repair
-from rdbkit.repair.write import planned
-from rdbkit.report.progress import Progress
-from rdbkit.report.text import encoder, path_text, printable, terminal
-from rdbkit.report.units import count, size
-from rdbkit.target import Target
+from rdbkit.output.progress import Progress
+from rdbkit.output.text import encoder, path_text, printable, terminal
+from rdbkit.output.units import count, size
+from rdbkit.recovery.account import Doubt, Dropped, Repaired, RepairedFile
+from rdbkit.recovery.run import repair
+from rdbkit.recovery.write import planned
+from rdbkit.releases.target import Target
 
 #: What to do next, by code.
 _HINTS = {
@@ -158,7 +158,7 @@ def _explained(path: str, error: RdbkitError | OSError) -> str:
     if isinstance(error, OSError):
         return f"{path_text(str(error.filename or path))}: {error.strerror or error}"
     where = "" if error.offset is None else f" (offset {error.offset})"
-    hint = _HINTS.get(error.code, HINTS.get(error.code, ""))
+    hint = _HINTS.get(error.code, REMEDIES.get(error.code, ""))
     return f"{path_text(path)}: {error.message}{where}" + (f". {hint[0].upper()}{hint[1:]}" if hint else "")
 
 

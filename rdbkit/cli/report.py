@@ -13,9 +13,9 @@ from rdbkit.analysis.files import reason
 from rdbkit.analysis.report import Report
 from rdbkit.cli.options import (
     PATH,
+    CommandRun,
     Examples,
     Reading,
-    Run,
     bytes_option,
     format_option,
     heads_only,
@@ -26,12 +26,12 @@ from rdbkit.cli.options import (
 )
 from rdbkit.cli.prefixes import separators_of
 from rdbkit.errors import RdbkitError, Unsupported
+from rdbkit.output.output import Output
+from rdbkit.output.report_json import document
+from rdbkit.output.report_text import Screen, shows_blocks
+from rdbkit.output.text import json_safe, path_text
 from rdbkit.rdb import walker
 from rdbkit.rdb.walker import Plan
-from rdbkit.report.facts import document
-from rdbkit.report.output import Output
-from rdbkit.report.picture import Screen, shows_blocks
-from rdbkit.report.text import json_safe, path_text
 
 _LINE = 1 << 21
 
@@ -92,7 +92,7 @@ def command(
     _refuse_idle(merge, partial_file is not None)
     separators = separators_of(separator)
     with open_output(output if partial_file is None else partial_file, paths) as out:
-        run = Run(out, reading.quiet)
+        run = CommandRun(out, reading.quiet)
         found = _merge(run, paths) if merge else None
         if found is None:
             found = Report(limit, not no_fold, separators, depth, heap)
@@ -130,7 +130,7 @@ def _refuse_idle(merge: bool, partial_out: bool) -> None:
             raise click.UsageError(f"{option} is for reading dumps: what --merge reads was counted before.")
 
 
-def _read(run: Run, path: str, found: Report, reading: Reading) -> None:
+def _read(run: CommandRun, path: str, found: Report, reading: Reading) -> None:
     with run.input(path):
         known = len(found.files)
         try:
@@ -150,7 +150,7 @@ def _read(run: Run, path: str, found: Report, reading: Reading) -> None:
             raise
 
 
-def _merge(run: Run, paths: tuple[str, ...]) -> Report | None:
+def _merge(run: CommandRun, paths: tuple[str, ...]) -> Report | None:
     """Return the report of all partials; None if there is none. What is wrong with the files in them counts again."""
     whole: Report | None = None
     unread: list[tuple[str, str]] = []
@@ -170,7 +170,7 @@ def _merge(run: Run, paths: tuple[str, ...]) -> Report | None:
     return whole
 
 
-def _merged(run: Run, path: str, whole: Report | None) -> Report:
+def _merged(run: CommandRun, path: str, whole: Report | None) -> Report:
     with open(sys.stdin.fileno() if path == "-" else path, "rb", closefd=path != "-") as file:
         part = Report.load(iter(partial(file.readline, _LINE), b""))
     if whole is None:

@@ -21,12 +21,12 @@ from rdbkit.cli.options import (
     status_of,
 )
 from rdbkit.errors import RdbkitError, Unsupported
-from rdbkit.rdb import spec
+from rdbkit.format import spec
+from rdbkit.output.output import Output
+from rdbkit.output.text import path_text
+from rdbkit.output.units import size
 from rdbkit.rdb.walker import Plan, Walker
-from rdbkit.report.output import Output
-from rdbkit.report.text import path_text
-from rdbkit.report.units import size
-from rdbkit.snapshot import refuse_others
+from rdbkit.snapshot.opening import refuse_others
 from rdbkit.source import Source, open_source
 from rdbkit.wire import crc64
 from rdbkit.wire.cursor import WINDOW, Cursor

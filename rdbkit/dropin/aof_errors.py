@@ -9,7 +9,7 @@ a NUL. Where the tool shows memory that it did not write, a 0 stands; where it c
 
 from __future__ import annotations
 
-from rdbkit.aof.resp import Problem, Resp, strtol
+from rdbkit.aof.resp import Resp, RespProblem, strtol
 from rdbkit.dropin.tools import Tool
 
 #: What the tools' buffers hold of an error, and of a line of their log.
@@ -32,7 +32,7 @@ def error_line(offset: int, text: bytes) -> bytes:
     return (b"0x%16x: %b" % (offset, text[:TEXT])).partition(b"\0")[0]
 
 
-def described(tool: Tool, problem: Problem, resp: Resp) -> tuple[int, bytes]:
+def described(tool: Tool, problem: RespProblem, resp: Resp) -> tuple[int, bytes]:
     """Return the offset and text of a problem; no text where the tool says nothing. Raises OutOfMemory."""
     what, offset, first, second = problem
     if what == "range":

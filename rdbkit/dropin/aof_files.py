@@ -9,7 +9,7 @@ from rdbkit.aof.manifest import MAX_LINE
 from rdbkit.wire.cursor import WINDOW
 
 
-class File:
+class CheckedFile:
     """An open file: what a cursor reads from, and what is cut. `length` is as of opening; raises OSError."""
 
     size = -1
@@ -30,14 +30,14 @@ class File:
             os.lseek(self.fd, 0, os.SEEK_SET)
         return data
 
-    def __enter__(self) -> File:
+    def __enter__(self) -> CheckedFile:
         return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self.fd)
 
 
-def mentions_file(file: File) -> bool:
+def mentions_file(file: CheckedFile) -> bool:
     """Return whether a line, or a chunk of 1024 bytes of one, begins with `file`: the older test for a manifest.
 
     The same as manifest.is_manifest(strict=False), at the speed of a search: this one reads whole AOFs.
@@ -60,7 +60,7 @@ def mentions_file(file: File) -> bool:
 
 def is_valkey_rdb(path: bytes) -> bool:
     """Return whether a file begins as an RDB of Valkey 9 does, which none of the tools knows."""
-    with suppress(OSError), File(path) as file:
+    with suppress(OSError), CheckedFile(path) as file:
         head = file.head(9)
         return head.startswith(b"VALKEY") and head[6:].isdigit()
     return False

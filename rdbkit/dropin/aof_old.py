@@ -6,11 +6,11 @@ import os
 
 from rdbkit.aof.resp import ANNOTATION, ERROR, Resp
 from rdbkit.dropin.aof_errors import error_line
-from rdbkit.dropin.aof_files import File
-from rdbkit.dropin.aof_run import PROGRAM, Run
+from rdbkit.dropin.aof_files import CheckedFile
+from rdbkit.dropin.aof_run import PROGRAM, CheckRun
 
 
-class OldChecker(Run):
+class OldChecker(CheckRun):
     """One run of the tool, up to 6.2."""
 
     def run(self, args: list[bytes]) -> None:
@@ -24,7 +24,7 @@ class OldChecker(Run):
         self.fix = len(args) == 2
         path = args[-1]
         try:
-            file = File(path, os.O_RDWR)
+            file = CheckedFile(path, os.O_RDWR)
         except OSError:
             self.end(b"Cannot open file: " + path)
         with file:
@@ -35,7 +35,7 @@ class OldChecker(Run):
             self._say_error(resp, self.scan(resp, path, annotations=True))
             self._analyzed(file, resp.good)
 
-    def _preamble(self, file: File, shown: bytes) -> int:
+    def _preamble(self, file: CheckedFile, shown: bytes) -> int:
         if not self.tool.since((4,)) or file.length < 8 or file.head(5) != b"REDIS":
             return 0
         self.say(b"The AOF appears to start with an RDB preamble.\nChecking the RDB preamble to start:")
@@ -51,7 +51,7 @@ class OldChecker(Run):
         elif resp.multi:
             self.say(error_line(resp.cursor.tell(), b"Reached EOF before reading EXEC for MULTI"))
 
-    def _analyzed(self, file: File, good: int) -> None:
+    def _analyzed(self, file: CheckedFile, good: int) -> None:
         size, lost = file.length, file.length - good
         line = b"ok_up_to_line=%d, " % self.line if self.tool.since((6, 2)) else b""
         self.say(b"AOF analyzed: size=%d, ok_up_to=%d, %bdiff=%d" % (size, good, line, lost))

@@ -8,7 +8,7 @@ from typing import BinaryIO, NoReturn
 from rdbkit.aof.resp import CHECKER, ERROR, Resp
 from rdbkit.dropin import check_rdb
 from rdbkit.dropin.aof_errors import TEXT, OutOfMemory, described
-from rdbkit.dropin.aof_files import File
+from rdbkit.dropin.aof_files import CheckedFile
 from rdbkit.dropin.tools import Tool
 from rdbkit.wire.cursor import Cursor
 
@@ -24,7 +24,7 @@ class Exit(Exception):
         self.status = status
 
 
-class Run:
+class CheckRun:
     """One run of the tool, of either generation."""
 
     def __init__(self, tool: Tool, out: BinaryIO, answers: BinaryIO | None, guard: bool) -> None:
@@ -49,7 +49,7 @@ class Run:
         """Write as the server's log does."""
         self.say(check_rdb.log_line(self.tool, "#", "")[:-1] + text[:TEXT])
 
-    def preamble(self, file: File, shown: bytes) -> int:
+    def preamble(self, file: CheckedFile, shown: bytes) -> int:
         """Check the RDB at the file's start; return where it ends."""
         try:
             end = check_rdb.check_preamble(self.tool, file, shown, self.out)
@@ -60,7 +60,7 @@ class Run:
         self.say(b"RDB preamble is OK, proceeding with AOF tail...")
         return end
 
-    def reader(self, file: File, start: int) -> Resp:
+    def reader(self, file: CheckedFile, start: int) -> Resp:
         """Return a reader of the records from an offset on."""
         os.lseek(file.fd, start, os.SEEK_SET)
         return Resp(Cursor(source=file, base=start), CHECKER, lines=self.line)
@@ -82,7 +82,7 @@ class Run:
             self.log(b"Out Of Memory allocating %d bytes!" % error.size)
             raise Exit(1) from None
 
-    def cut(self, file: File, good: int, name: bytes) -> None:
+    def cut(self, file: CheckedFile, good: int, name: bytes) -> None:
         """Ask, look at the first byte of the answer, and shorten the file."""
         self.out.write(b"Continue? [y/N]: ")
         self.out.flush()

@@ -24,9 +24,9 @@ from typing import BinaryIO, NoReturn
 from rdbkit.aof import manifest
 from rdbkit.aof.resp import ANNOTATION, ERROR, Resp
 from rdbkit.dropin.aof_errors import error_line, to_long
-from rdbkit.dropin.aof_files import File, beside, is_valkey_rdb, mentions_file
+from rdbkit.dropin.aof_files import CheckedFile, beside, is_valkey_rdb, mentions_file
 from rdbkit.dropin.aof_old import OldChecker
-from rdbkit.dropin.aof_run import PROGRAM, Exit, Run
+from rdbkit.dropin.aof_run import PROGRAM, CheckRun, Exit
 from rdbkit.dropin.tools import Tool
 from rdbkit.errors import RdbkitError
 
@@ -58,7 +58,7 @@ def main(
     return 0
 
 
-class Checker(Run):
+class Checker(CheckRun):
     """One run of the tool, from 7.0 on. `until`: the time up to which commands stay, 0: all of them."""
 
     until = 0
@@ -97,9 +97,9 @@ class Checker(Run):
 
     # -- what a file is --------------------------------------------------------------------------------------------
 
-    def _open(self, path: bytes) -> File:
+    def _open(self, path: bytes) -> CheckedFile:
         try:
-            return File(path)
+            return CheckedFile(path)
         except OSError as error:
             self.end(b"Cannot open file %b: %b" % (path, _reason(error)))
 
@@ -191,7 +191,7 @@ class Checker(Run):
     def _check_file(self, name: bytes, path: bytes, last: bool, is_rdb: bool) -> bytes:
         """Check a file of any kind; `last`: no file follows it. Return what came of it."""
         try:
-            file = File(path, os.O_RDWR)
+            file = CheckedFile(path, os.O_RDWR)
         except OSError as error:
             self.end(b"Cannot open file %b: %b, aborting..." % (path, _reason(error)))
         with file:
@@ -240,14 +240,14 @@ class Checker(Run):
             )
         return True
 
-    def _cut_at_time(self, file: File, path: bytes, where: int) -> bytes:
+    def _cut_at_time(self, file: CheckedFile, path: bytes, where: int) -> bytes:
         try:
             os.ftruncate(file.fd, where)
         except OSError:
             self.end(b"Failed to truncate AOF %b to timestamp %d" % (path, self.until))
         return _CUT_AT_TIME
 
-    def _analyzed(self, file: File, name: bytes, good: int, last: bool) -> bytes:
+    def _analyzed(self, file: CheckedFile, name: bytes, good: int, last: bool) -> bytes:
         """Say how far a file is sound, and cut it there where that is wanted."""
         size, lost = file.length, file.length - good
         measures = b"size=%d, ok_up_to=%d, ok_up_to_line=%d, diff=%d" % (size, good, self.line, lost)

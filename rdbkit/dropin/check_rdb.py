@@ -21,8 +21,8 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import BinaryIO, Protocol
 
-from rdbkit.dropin.rdb_records import Records, shown
-from rdbkit.dropin.reader import Failure, Input, Reader, Reported
+from rdbkit.dropin.rdb_records import RdbRecords, shown
+from rdbkit.dropin.reader import Failure, Input, RdbReader, Reported
 from rdbkit.dropin.tools import Tool
 
 Write = Callable[[bytes], object]
@@ -70,7 +70,7 @@ class Check:
 
     def run(self, source: Input) -> Outcome:
         """Check the file, and write everything but the first line."""
-        self.records = Records(Reader(source, self.tool), self.tool, self._say, self._error)
+        self.records = RdbRecords(RdbReader(source, self.tool), self.tool, self._say, self._error)
         if self.tool.foreign:
             self._log("*", "Cleaning slot migration log in anticipation of a load operation.")
         try:

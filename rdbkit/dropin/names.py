@@ -3,17 +3,17 @@
 The first `KEPT` names of a value are held (long ones as a digest), and a repetition is told at once: the offset at
 which it is told is part of what the imitated tools print. Beyond that, fingerprints are collected (rdb/unique.py), and
 nothing is told until the value ends. Whoever reads asks `suspects()` then: if there are any, the value is read again
-from its beginning with `Names(suspects)`, which holds no other names, and so finds the very place.
+from its beginning with `SeenNames(suspects)`, which holds no other names, and so finds the very place.
 """
 
 from __future__ import annotations
 
 from hashlib import blake2b
 
-from rdbkit.rdb.unique import Unique, fingerprint
+from rdbkit.rdb.duplicate_filter import DuplicateFilter, fingerprint
 from rdbkit.wire.spool import Item, LongItem
 
-#: Names held: some 30 MB.
+#: SeenNames held: some 30 MB.
 KEPT = 1 << 18
 _SHORT = 32
 _BATCH = 1 << 12
@@ -28,14 +28,14 @@ def _form(name: Item) -> bytes:
     return name if len(name) <= _SHORT else blake2b(name, digest_size=_SHORT + 1).digest()
 
 
-class Names:
+class SeenNames:
     """The names of one value; `kept` bounds how many are held, None: no bound (what cannot be read twice)."""
 
     def __init__(self, suspects: set[int] | None = None, kept: int | None = KEPT) -> None:
         self._suspects = suspects
         self._kept = kept
         self._held: set[bytes] = set()
-        self._unique: Unique | None = None
+        self._unique: DuplicateFilter | None = None
         self._waiting: list[Item] = []
 
     def clear(self) -> None:
@@ -62,7 +62,7 @@ class Names:
 
     def _pour(self) -> None:
         if self._unique is None:
-            self._unique = Unique()
+            self._unique = DuplicateFilter()
         self._unique.add(self._waiting)
         self._waiting = []
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rdbkit.dropin.packed import batches
 from rdbkit.dropin.reader import Reported, times
 from rdbkit.errors import Corrupt
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb.values import MAX_FIELD_EXPIRY
 from rdbkit.wire import listpack, ziplist, zipmap
 from rdbkit.wire.cursor import Cursor

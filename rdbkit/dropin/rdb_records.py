@@ -11,11 +11,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from rdbkit.dropin.names import KEPT, Names
+from rdbkit.dropin.names import KEPT, SeenNames
 from rdbkit.dropin.rdb_values import Values
-from rdbkit.dropin.reader import Ended, Failure, Reader, Refused, Reported
+from rdbkit.dropin.reader import Ended, Failure, RdbReader, Refused, Reported
 from rdbkit.dropin.tools import Tool
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb.modules import module_name
 from rdbkit.wire.spool import Item
 
@@ -37,11 +37,11 @@ def _atoi(text: bytes) -> int:
     return int(digits or b"0") * (-1 if text[:1] == b"-" else 1)
 
 
-class Records:
+class RdbRecords:
     """Reads the records of one file. `say` is told what goes well, `complain` what does not and yet does not matter."""
 
     def __init__(
-        self, reader: Reader, tool: Tool, say: Callable[[bytes], None], complain: Callable[[str], None]
+        self, reader: RdbReader, tool: Tool, say: Callable[[bytes], None], complain: Callable[[str], None]
     ) -> None:
         self.reader = reader
         self.tool = tool
@@ -61,7 +61,7 @@ class Records:
         self._early = not tool.since((5,))
         self._now = int(time.time() * 1000)
         self._templates: dict[int, tuple[bytes, ...]] = {}
-        self._values = Values(reader, Names(), self._templates)
+        self._values = Values(reader, SeenNames(), self._templates)
 
     def all(self) -> None:
         """Read the file to its end, or raise a Failure."""
@@ -151,7 +151,7 @@ class Records:
             self.reader.skip_string()
             return
         start = self.reader.offset
-        names = Names(kept=KEPT if self.reader.source.seekable else None)
+        names = SeenNames(kept=KEPT if self.reader.source.seekable else None)
         self._values.names = names
         try:
             self._values.load(kind)
@@ -161,13 +161,13 @@ class Records:
         self._reread(kind, start, names)
         self.subexpires += self._values.expiring
 
-    def _reread(self, kind: int, start: int, names: Names) -> None:
+    def _reread(self, kind: int, start: int, names: SeenNames) -> None:
         suspects = names.suspects()
         if not suspects:
             return
         second = self.reader.again(start)
         try:
-            Values(second, Names(suspects), self._templates).load(kind)
+            Values(second, SeenNames(suspects), self._templates).load(kind)
         except Failure:
             # What is found now lies before what the first reading found, or is the same.
             self.reader = second
@@ -299,18 +299,18 @@ class Records:
         return number, tuple(names)
 
 
-_OPCODES: dict[int, Callable[[Records], None]] = {
-    spec.HASH_TEMPLATE: Records._hash_template,
-    spec.KEY_META: Records._x243,
-    spec.SLOT_INFO: Records._slot_info,
-    spec.FUNCTION2: Records._function,
-    spec.FUNCTION_PRE_GA: Records._function_pre_ga,
-    spec.MODULE_AUX: Records._module_aux,
-    spec.IDLE: Records._idle,
-    spec.FREQ: Records._freq,
-    spec.AUX: Records._aux,
-    spec.RESIZEDB: Records._resizedb,
-    spec.EXPIRETIME_MS: Records._expiretime_ms,
-    spec.EXPIRETIME: Records._expiretime,
-    spec.SELECTDB: Records._selectdb,
+_OPCODES: dict[int, Callable[[RdbRecords], None]] = {
+    spec.HASH_TEMPLATE: RdbRecords._hash_template,
+    spec.KEY_META: RdbRecords._x243,
+    spec.SLOT_INFO: RdbRecords._slot_info,
+    spec.FUNCTION2: RdbRecords._function,
+    spec.FUNCTION_PRE_GA: RdbRecords._function_pre_ga,
+    spec.MODULE_AUX: RdbRecords._module_aux,
+    spec.IDLE: RdbRecords._idle,
+    spec.FREQ: RdbRecords._freq,
+    spec.AUX: RdbRecords._aux,
+    spec.RESIZEDB: RdbRecords._resizedb,
+    spec.EXPIRETIME_MS: RdbRecords._expiretime_ms,
+    spec.EXPIRETIME: RdbRecords._expiretime,
+    spec.SELECTDB: RdbRecords._selectdb,
 }

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rdbkit.dropin.packed import stream_node
-from rdbkit.dropin.reader import Ended, Reader, Reported, times
-from rdbkit.rdb import spec
+from rdbkit.dropin.reader import Ended, RdbReader, Reported, times
+from rdbkit.format import spec
 from rdbkit.wire.spool import HEAD, Item
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _group(values: Values, kind: int, names: set[Item]) -> None:
         raise Reported("Stream CG PEL entry without consumer")
 
 
-def _pending(reader: Reader) -> dict[bytes, bool]:
+def _pending(reader: RdbReader) -> dict[bytes, bool]:
     """Return the ids of a group's pending entries; none has an owner yet."""
     with _or("Stream PEL size loading failed."):
         count = reader.length()
@@ -149,7 +149,7 @@ def _consumer(values: Values, kind: int, pending: dict[bytes, bool], known: dict
         own.add(entry)
 
 
-def _idmp(reader: Reader) -> None:
+def _idmp(reader: RdbReader) -> None:
     """Duration, limit, producers with their ids, two counters."""
     reader.number()
     reader.number()

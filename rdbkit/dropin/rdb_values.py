@@ -18,11 +18,11 @@ from collections.abc import Callable
 from types import ModuleType
 
 from rdbkit.dropin import rdb_hashes, rdb_streams
-from rdbkit.dropin.names import Names
+from rdbkit.dropin.names import SeenNames
 from rdbkit.dropin.packed import batches
-from rdbkit.dropin.reader import ALLOCATABLE, Ended, Reader, Reported, times
+from rdbkit.dropin.reader import ALLOCATABLE, Ended, RdbReader, Reported, times
 from rdbkit.errors import Corrupt, Truncated
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb.modules import module_name
 from rdbkit.rdb.values import Decoder
 from rdbkit.wire import intset, listpack, ziplist
@@ -41,7 +41,7 @@ _NUMBER = re.compile(
 class Values:
     """Checks values of one file. `names` is replaced for a second reading, which looks for suspects only."""
 
-    def __init__(self, reader: Reader, names: Names, templates: dict[int, tuple[bytes, ...]]) -> None:
+    def __init__(self, reader: RdbReader, names: SeenNames, templates: dict[int, tuple[bytes, ...]]) -> None:
         self.reader = reader
         self.tool = reader.tool
         self.names = names
@@ -62,7 +62,7 @@ class Values:
             raise Ended
         return count
 
-    def new_names(self) -> Names:
+    def new_names(self) -> SeenNames:
         """Return the collector of names, for another list of them."""
         self.names.clear()
         return self.names

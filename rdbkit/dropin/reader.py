@@ -87,7 +87,7 @@ class Input:
         os.close(self._file)
 
 
-class Reader:
+class RdbReader:
     """Reads primitives of one file, for one tool."""
 
     def __init__(self, source: Input, tool: Tool, base: int = 0) -> None:
@@ -101,9 +101,9 @@ class Reader:
         """Bytes consumed so far, as the original counts them."""
         return self.cursor.tell() if self._failed < 0 else self._failed
 
-    def again(self, offset: int) -> Reader:
+    def again(self, offset: int) -> RdbReader:
         """Return a second reader of the same file, from `offset` on; it does not sum."""
-        return Reader(self.source.again(offset), self.tool, offset)
+        return RdbReader(self.source.again(offset), self.tool, offset)
 
     # -- bytes -----------------------------------------------------------------------------------------------------
 

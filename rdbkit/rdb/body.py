@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 from rdbkit.errors import Corrupt, Unsupported
-from rdbkit.rdb import spec
-from rdbkit.rdb.shape import Shape
+from rdbkit.format import spec
+from rdbkit.format.shape import Shape
 from rdbkit.wire import listpack, lzf, ziplist, zipmap
 from rdbkit.wire.cursor import Cursor, digits
 from rdbkit.wire.spool import MEASURED, Spool
@@ -558,7 +558,7 @@ class Body:
     def _held(self, count: int, packed_list: bool) -> int:
         """Step over the blob at hand, which claims to hold `count` items; return how many it holds."""
         if count == _UNKNOWN or (self.watches and packed_list and self.size >= _TELLING):
-            return self._count((listpack if packed_list else ziplist).Reader(self._inside(), self.size))
+            return self._count((listpack.Reader if packed_list else ziplist.Reader)(self._inside(), self.size))
         self._pass()
         return count
 

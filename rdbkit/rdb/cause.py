@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from rdbkit.errors import Corrupt, RdbkitError
-from rdbkit.rdb import spec
-from rdbkit.rdb.walker import BODY_OFFSET, KEY, SHAPE, TYPE, Entry, Plan, Walker
+from rdbkit.format import spec
+from rdbkit.rdb.walker import BODY_OFFSET, KEY, SHAPE, TYPE, EntryTuple, Plan, Walker
 from rdbkit.source.recognise import NUL_CAUSES, NULS, nul_run
 from rdbkit.wire import crc64
 from rdbkit.wire.cursor import Cursor
@@ -33,7 +33,7 @@ _KNOWN = frozenset(("checksum-mismatch", "text-copy", "nul-run", "needs-replay",
 Fetch = Callable[[int, int], bytes]
 
 
-def explained(error: RdbkitError, fetch: Fetch, start: int, last: Sequence[Entry]) -> RdbkitError:
+def explained(error: RdbkitError, fetch: Fetch, start: int, last: Sequence[EntryTuple]) -> RdbkitError:
     """Return the error that says what caused this one, if that can be seen, else the same.
 
     The file begins at the offset `start`; `last` are the entries that were read before the damage.
@@ -65,7 +65,7 @@ def _at(offset: int, fetch: Fetch) -> tuple[str, str] | None:
 # -- converted line ends -----------------------------------------------------------------------------------------------
 
 
-def _line_ends(fetch: Fetch, start: int, last: Sequence[Entry]) -> tuple[str, str] | None:
+def _line_ends(fetch: Fetch, start: int, last: Sequence[EntryTuple]) -> tuple[str, str] | None:
     """Recognise line ends that were converted: what undoes it makes the checksum right, or several strings whole."""
     data = fetch(start, _LOOK)
     feeds = data.count(b"\n")
@@ -115,7 +115,7 @@ def _followed(data: bytes) -> int:
     return fixed
 
 
-def _step(data: bytes, at: int) -> tuple[int, list[Entry]] | None:
+def _step(data: bytes, at: int) -> tuple[int, list[EntryTuple]] | None:
     """Return where a string ends if LF in it was CR LF, and the entries after it; None if it cannot be so."""
     for end in _ends(data, at):
         rows = _walk(data, end)
@@ -124,10 +124,10 @@ def _step(data: bytes, at: int) -> tuple[int, list[Entry]] | None:
     return None
 
 
-def _walk(data: bytes, at: int) -> list[Entry] | None:
+def _walk(data: bytes, at: int) -> list[EntryTuple] | None:
     """Return the entries from an offset up to the next damage; None where there is no entry, nor a file's end."""
     walker = Walker(Cursor(_HEAD + data[at:]), Plan(SHAPE), verify=False)
-    rows: list[Entry] = []
+    rows: list[EntryTuple] = []
     try:
         while not walker.done:
             rows += walker.batch()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rdbkit.errors import Corrupt, Truncated, Unsupported
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb.body import Body
 from rdbkit.wire import crc64
 from rdbkit.wire.cursor import Cursor

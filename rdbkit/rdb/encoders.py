@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb.primitives import (
     ModulePart,
     encode_double,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rdbkit.errors import Corrupt
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.wire.cursor import Cursor
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -15,7 +15,7 @@ import math
 import struct
 from collections.abc import Iterable
 
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.wire import lzf
 
 #: One value inside a module's: ("uint", 7). Kinds as in MODULE_KINDS.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb.modules import module_name
 
 #: What a check yields: severity, code, message.

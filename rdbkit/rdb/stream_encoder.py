@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb.encoders import LISTPACK_AROUND, PLAINLY, Encoder, Options
 from rdbkit.rdb.primitives import encode_length, encode_ms, encode_string, rawid
 from rdbkit.wire import listpack
@@ -33,7 +33,7 @@ NO_IDMP = (100, 100)
 ID = tuple[int, int]
 Pairs = Sequence[tuple[bytes, bytes]]
 #: An entry, and whether it is deleted.
-Entry = tuple[ID, Pairs, bool]
+StreamEntry = tuple[ID, Pairs, bool]
 
 
 def encode_stream(type_id: int, value: Stream, o: Options = PLAINLY) -> bytes:
@@ -62,7 +62,7 @@ def _id(stream_id: ID) -> bytes:
 
 def _nodes(value: Stream, o: Options) -> Iterator[bytes]:
     """Yield the nodes, filled as by a server that adds one entry after the other, the deleted ones among them."""
-    entries: list[Entry] = [(stream_id, pairs, False) for stream_id, pairs in value.entries]
+    entries: list[StreamEntry] = [(stream_id, pairs, False) for stream_id, pairs in value.entries]
     if o.deleted:
         entries += [(stream_id, pairs, True) for stream_id, pairs in o.deleted]
         entries.sort(key=lambda entry: entry[0])
@@ -79,7 +79,7 @@ def _nodes(value: Stream, o: Options) -> Iterator[bytes]:
 class _Node:
     """A node being filled; `size` is that of its listpack in bytes."""
 
-    def __init__(self, first: Entry) -> None:
+    def __init__(self, first: StreamEntry) -> None:
         self.id = first[0]
         self.names = [name for name, _ in first[1]]
         self.counts = [0, 0]
@@ -89,12 +89,12 @@ class _Node:
     def _master(self) -> list[bytes]:
         return [*_numbers(*self.counts, len(self.names)), *self.names, b"0"]
 
-    def full(self, entry: Entry, most: int, limit: int) -> bool:
+    def full(self, entry: StreamEntry, most: int, limit: int) -> bool:
         """Return whether the entry has to go into a node of its own."""
         length = sum(len(name) + len(value) for name, value in entry[1])
         return sum(self.counts) >= most or self.size + length >= limit
 
-    def add(self, entry: Entry, same_fields: bool) -> None:
+    def add(self, entry: StreamEntry, same_fields: bool) -> None:
         """Append an entry."""
         (ms, seq), pairs, deleted = entry
         same = same_fields and [name for name, _ in pairs] == self.names

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rdbkit.errors import Corrupt
-from rdbkit.rdb import spec
-from rdbkit.rdb.pending import Pending, PendingEntries, id_of
+from rdbkit.format import spec
+from rdbkit.rdb.pending_entries import Pending, PendingEntries, id_of
 from rdbkit.rdb.stream_nodes import Fields, Node, StreamID
 from rdbkit.wire.cursor import Cursor
 

@@ -20,7 +20,7 @@ from itertools import repeat
 from typing import Any
 
 from rdbkit.errors import Corrupt
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb.modules import Module, module_name, read_parts
 from rdbkit.rdb.streams import Stream, StreamReader
 from rdbkit.wire import intset, listpack, ziplist, zipmap

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rdbkit.errors import Corrupt, LimitExceeded, RdbkitError, Truncated, Unsupported
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb.body import Body
 from rdbkit.source.recognise import NUL_CAUSES
 from rdbkit.wire.cursor import Cursor, Overflow
@@ -63,7 +63,7 @@ SHAPE_OF: Final = 9
 BODY: Final = 10
 EXTRA: Final = 11
 
-Entry = tuple[int, int, bytes, int, int | None, int | None, int | None, int, int, Any, bytes | None, Any]
+EntryTuple = tuple[int, int, bytes, int, int | None, int | None, int | None, int, int, Any, bytes | None, Any]
 Record = tuple[int, int, Any]
 
 #: Entries in a batch, and bytes of keys, retained bodies and records in it.
@@ -121,7 +121,7 @@ class Walker:
         self.table = spec.dialect(self.product)
         self.body = Body(cursor)
         self.beside: Body | None = None
-        """Walks each body a second time, by other terms (shape.BESIDE)."""
+        """Walks each body a second time, by other prices (shape.BESIDE)."""
         self.select(plan)
         self.done = False
         self.checksum = "not reached"
@@ -183,7 +183,7 @@ class Walker:
 
     # -- the loop --------------------------------------------------------------------------------------------------
 
-    def batch(self) -> list[Entry]:
+    def batch(self) -> list[EntryTuple]:
         """Return the next entries, in file order; none may mean that only records came, or with `done` the end.
 
         Raises Truncated, Corrupt, Unsupported at the damage, after everything before it was delivered.
@@ -192,7 +192,7 @@ class Walker:
             error, self.error = self.error, None
             self.done = True
             raise error
-        out: list[Entry] = []
+        out: list[EntryTuple] = []
         self.held = 0
         self.begun = self.cursor.base
         try:
@@ -215,7 +215,7 @@ class Walker:
             self.body.skip(self.open_kind)
         self.key = None
 
-    def _fill(self, out: list[Entry]) -> int:
+    def _fill(self, out: list[EntryTuple]) -> int:
         cursor = self.cursor
         while not self.done and not self.is_open:
             if cursor.pos >= cursor.end:
@@ -244,7 +244,7 @@ class Walker:
                 self._record(kind, at, out)
         return 0
 
-    def _entry(self, kind: int, at: int, out: list[Entry]) -> int:
+    def _entry(self, kind: int, at: int, out: list[EntryTuple]) -> int:
         cursor = self.cursor
         if self.first < 0:
             self.first = at
@@ -421,7 +421,7 @@ class Walker:
             cursor.pinned = -1
 
     def _both(self, kind: int) -> Any:
-        """Walk the pinned body by both terms."""
+        """Walk the pinned body by both price tables."""
         cursor = self.cursor
         beside = self.beside
         shape = self.body.shape(kind)
@@ -430,7 +430,7 @@ class Walker:
             shape += (beside.shape(kind),)
         return shape
 
-    def _open(self, kind: int, key: bytes, start: int, out: list[Entry]) -> None:
+    def _open(self, kind: int, key: bytes, start: int, out: list[EntryTuple]) -> None:
         self.is_open = True
         self.open_kind = kind
         out.append(
@@ -473,7 +473,7 @@ class Walker:
 
     # -- records ---------------------------------------------------------------------------------------------------
 
-    def _record(self, kind: int, at: int, out: list[Entry]) -> None:
+    def _record(self, kind: int, at: int, out: list[EntryTuple]) -> None:
         row = spec.BY_ID[kind]
         if row.status == "refused":
             code = "unsupported-type" if row.type else "unsupported-opcode"
@@ -500,27 +500,27 @@ class Walker:
                 time = swapped
         return None if time == -1 else time
 
-    def _on_expire_ms(self, out: list[Entry]) -> None:
+    def _on_expire_ms(self, out: list[EntryTuple]) -> None:
         self.expires_at = self._time()
 
-    def _on_expire_s(self, out: list[Entry]) -> None:
+    def _on_expire_s(self, out: list[EntryTuple]) -> None:
         time = self.cursor.fixed_signed(4)
         self.expires_at = None if time == -1 else time * 1000
 
-    def _on_idle(self, out: list[Entry]) -> None:
+    def _on_idle(self, out: list[EntryTuple]) -> None:
         self.idle = self.cursor.length()
 
-    def _on_freq(self, out: list[Entry]) -> None:
+    def _on_freq(self, out: list[EntryTuple]) -> None:
         self.freq = self.cursor.u8()
 
-    def _on_select(self, out: list[Entry]) -> int:
+    def _on_select(self, out: list[EntryTuple]) -> int:
         self.db = self.cursor.length()
         return self.db
 
-    def _on_resize(self, out: list[Entry]) -> tuple[int, int, int]:
+    def _on_resize(self, out: list[EntryTuple]) -> tuple[int, int, int]:
         return self.db, self.cursor.length(), self.cursor.length()
 
-    def _on_aux(self, out: list[Entry]) -> tuple[bytes, bytes, int] | None:
+    def _on_aux(self, out: list[EntryTuple]) -> tuple[bytes, bytes, int] | None:
         name = self._text(_AUX_KEPT)[0]
         value, size = self._text(_AUX_KEPT)
         lower = name.lower()
@@ -544,7 +544,7 @@ class Walker:
             self.product = product
             self.table = spec.dialect(product)
 
-    def _subexpire(self, name: bytes, value: bytes, out: list[Entry]) -> bool:
+    def _subexpire(self, name: bytes, value: bytes, out: list[EntryTuple]) -> bool:
         """Add a member's expiry to the entry before it (KeyDB: the pair of records follows its key).
 
         False where that entry is gone (it was handed over open), has too many of them, or no member was named before:
@@ -569,10 +569,10 @@ class Walker:
         self.held += len(member) + _MEMBER
         return True
 
-    def _on_function(self, out: list[Entry]) -> tuple[bytes, int]:
+    def _on_function(self, out: list[EntryTuple]) -> tuple[bytes, int]:
         return self._text(_FUNCTION_KEPT)
 
-    def _on_function_pre_ga(self, out: list[Entry]) -> tuple[bytes, int]:
+    def _on_function_pre_ga(self, out: list[EntryTuple]) -> tuple[bytes, int]:
         name = self._text(_AUX_KEPT)[0]
         engine = self._text(_AUX_KEPT)[0]
         if self.cursor.length():
@@ -581,7 +581,7 @@ class Walker:
         head = b"#!" + engine.lower() + b" name=" + name + b"\n"
         return head + code, len(head) + size
 
-    def _on_module_aux(self, out: list[Entry]) -> tuple[int, int]:
+    def _on_module_aux(self, out: list[EntryTuple]) -> tuple[int, int]:
         cursor = self.cursor
         module = cursor.length()
         start = cursor.tell()
@@ -591,10 +591,10 @@ class Walker:
         self.body.module_parts()
         return module, when
 
-    def _on_slot_info(self, out: list[Entry]) -> tuple[int, int, int]:
+    def _on_slot_info(self, out: list[EntryTuple]) -> tuple[int, int, int]:
         return self.cursor.length(), self.cursor.length(), self.cursor.length()
 
-    def _on_slot_import(self, out: list[Entry]) -> tuple[bytes, list[tuple[int, int]]]:
+    def _on_slot_import(self, out: list[EntryTuple]) -> tuple[bytes, list[tuple[int, int]]]:
         job = self._text(_AUX_KEPT)[0]
         ranges: list[tuple[int, int]] = []
         for _ in range(self.cursor.claim()):
@@ -604,7 +604,7 @@ class Walker:
         self.held += 128 * len(ranges)
         return job, ranges
 
-    def _on_template(self, out: list[Entry]) -> tuple[int, int]:
+    def _on_template(self, out: list[EntryTuple]) -> tuple[int, int]:
         cursor = self.cursor
         start = cursor.tell()
         template = cursor.length()
@@ -624,7 +624,7 @@ class Walker:
         self.body.templates[template] = tuple(fields)
         return template, count
 
-    def _on_key_meta(self, out: list[Entry]) -> None:
+    def _on_key_meta(self, out: list[EntryTuple]) -> None:
         cursor = self.cursor
         start = cursor.tell()
         classes = cursor.length()
@@ -636,10 +636,10 @@ class Walker:
             self.body.module_parts()
         self.extra = {**(self.extra or {}), "meta": tuple(found)}
 
-    def _on_length(self, out: list[Entry]) -> None:
+    def _on_length(self, out: list[EntryTuple]) -> None:
         self.cursor.length()
 
-    def _on_end(self, out: list[Entry]) -> int:
+    def _on_end(self, out: list[EntryTuple]) -> int:
         cursor = self.cursor
         if self.version < 5:
             self.checksum = "absent"
@@ -722,7 +722,7 @@ _PROLOGUE = frozenset(
         spec.FREQ,
     )
 )
-_RECORDS: dict[int, Callable[[Walker, list[Entry]], Any]] = {
+_RECORDS: dict[int, Callable[[Walker, list[EntryTuple]], Any]] = {
     spec.EXPIRETIME_MS: Walker._on_expire_ms,
     spec.EXPIRETIME: Walker._on_expire_s,
     spec.IDLE: Walker._on_idle,

@@ -17,7 +17,8 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
-from rdbkit.rdb import encoders, spec, stream_encoder
+from rdbkit.format import spec
+from rdbkit.rdb import encoders, stream_encoder
 from rdbkit.rdb.encoders import PLAINLY, Encoder, Options, template_order
 from rdbkit.rdb.modules import module_name
 from rdbkit.rdb.primitives import (

@@ -21,7 +21,7 @@ DRAINED = 1 << 26
 CHUNK = 1 << 18
 
 
-class Reader(Protocol):
+class Readable(Protocol):
     """Bytes in order."""
 
     def read(self, n: int, /) -> bytes:
@@ -31,7 +31,7 @@ class Reader(Protocol):
 class Ahead:
     """A reader that can look ahead. An error met while looking is kept until the bytes before it are read."""
 
-    def __init__(self, below: Reader) -> None:
+    def __init__(self, below: Readable) -> None:
         self.below = below
         self.head = b""
         self.at = 0

@@ -9,10 +9,10 @@ import stat
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from rdbkit.source.layers import Reader
+from rdbkit.source.layers import Readable
 
 
-class Raw(Reader, Protocol):
+class Raw(Readable, Protocol):
     """The outermost bytes; `size` where it is known, `again` only where `seekable`."""
 
     size: int | None
@@ -49,7 +49,7 @@ class Memory:
         """Do nothing."""
 
 
-class File:
+class RawFile:
     """A file from where it stands. Several of these may share one position in it, so each seeks before it reads."""
 
     def __init__(self, file: Any, name: str, *, size: int | None, seekable: bool, owned: bool, origin: int = 0) -> None:
@@ -77,11 +77,11 @@ class File:
         self.position += len(piece)
         return piece
 
-    def again(self, offset: int) -> File:
+    def again(self, offset: int) -> RawFile:
         """Return another reader of the same file."""
         # Not opened by its name again: servers put a new dump in place of the old one by renaming it.
         file = io.FileIO(os.dup(self.file.fileno())) if self.owned else self.file
-        other = File(file, self.name, size=self.size, seekable=True, owned=self.owned, origin=self.origin)
+        other = RawFile(file, self.name, size=self.size, seekable=True, owned=self.owned, origin=self.origin)
         other.position += offset
         return other
 
@@ -98,8 +98,8 @@ def open_path(path: str) -> tuple[Raw, os.stat_result | None]:
     file = io.FileIO(path)
     seen = os.fstat(file.fileno())
     if stat.S_ISREG(seen.st_mode):
-        return File(file, path, size=seen.st_size, seekable=True, owned=True), seen
-    return File(file, path, size=None, seekable=False, owned=True), None
+        return RawFile(file, path, size=seen.st_size, seekable=True, owned=True), seen
+    return RawFile(file, path, size=None, seekable=False, owned=True), None
 
 
 def use_object(file: Any, name: str) -> Raw:
@@ -110,14 +110,14 @@ def use_object(file: Any, name: str) -> Raw:
         raise TypeError(f"{name} is open for text: open it in binary mode")
     seekable = bool(getattr(file, "seekable", bool)())
     if not seekable:
-        return File(file, name, size=None, seekable=False, owned=False)
+        return RawFile(file, name, size=None, seekable=False, owned=False)
     origin = file.tell()
     size = None
     # Others (a GzipFile, a remote object) may have to read everything to find their end.
     if isinstance(file, io.FileIO | io.BufferedReader | io.BufferedRandom | io.BytesIO):
         size = max(file.seek(0, os.SEEK_END) - origin, 0)
         file.seek(origin)
-    return File(file, name, size=size, seekable=True, owned=False, origin=origin)
+    return RawFile(file, name, size=size, seekable=True, owned=False, origin=origin)
 
 
 def name_of(file: Any) -> str:

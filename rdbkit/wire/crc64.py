@@ -5,7 +5,7 @@ Polynomial 0xad93d23594c935a9, bits reflected, initial value and final XOR 0; "1
 (Redis 2.5.5 and newer).
 
 `slice_by_8` is the algorithm. Compiled it runs at memory speed; interpreted it manages a megabyte a second, so that
-face asks crcmod-plus, whose C code is a wheel everywhere, for the same function.
+build asks crcmod-plus, whose C code is a wheel everywhere, for the same function.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from rdbkit import _face
+from rdbkit import _build
 
 POLYNOMIAL = 0x95AC9329AC4BC9B5  # 0xad93d23594c935a9 with its bits reversed
 
@@ -66,8 +66,8 @@ def slice_by_8(data, crc=0):  # type: ignore[no-untyped-def]
 
 @cache
 def update() -> Update:
-    """Return the quickest `crc(data, crc=0)` of this face."""
-    if _face.compiled():
+    """Return the quickest `crc(data, crc=0)` of this build."""
+    if _build.compiled():
         return slice_by_8
     from crcmod import mkCrcFun
 

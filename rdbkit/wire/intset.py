@@ -2,8 +2,8 @@
 
     [width: u32, 2, 4 or 8] [count: u32] [count numbers of that width, little endian, signed, strictly ascending]
 
-`members` takes a string in memory, `Reader` batch after batch of one of any length. Everything that contradicts itself
-is Corrupt("bad-intset") at the offset at which the string starts.
+`members` takes a string in memory, `Reader` batch after batch of one of any length. Everything that contradicts
+itself is Corrupt("bad-intset") at the offset at which the string starts.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ forwards, a server takes their width from the size. Two generations of servers d
 2097151 and 268435455 the older spend a byte more, and neither can read what the other wrote. We read and count both.
 
 One kernel, `_entries`, decodes as many entries as lie whole in a stretch of bytes. `items` gives it a string in memory,
-`Reader` window after window of a string of any length. Everything that contradicts itself is Corrupt("bad-listpack") at
-the offset at which the string starts.
+`Reader` window after window of a string of any length. Everything that contradicts itself is
+Corrupt("bad-listpack") at the offset at which the string starts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from rdbkit import _face
+from rdbkit import _build
 from rdbkit.errors import Corrupt
 from rdbkit.wire.cursor import HELD, Cursor
 from rdbkit.wire.spool import LONG
@@ -29,7 +29,7 @@ _AROUND = 7
 #: A count in the header that says nothing.
 UNKNOWN = 65535
 _ENDLESS = 1 << 62
-_COMPILED = _face.compiled()
+_COMPILED = _build.compiled()
 _SMALL = [b"%d" % number for number in range(128)]
 
 
@@ -73,7 +73,9 @@ def items(data: bytes, offset: int = -1) -> list[bytes]:
     return out
 
 
-def _entries(view: bytes, at: int, end: int, out: list[bytes], limit: int, offset: int, reader: Reader | None) -> int:
+def _entries(
+    view: bytes, at: int, end: int, out: list[bytes], limit: int, offset: int, reader: Reader | None
+) -> int:
     """Append the entries in view[at:end] until `out` has `limit`; return where the first one not decoded starts.
 
     `reader`, where it is not None, counts the back-lengths of either generation, and says from which size on an entry

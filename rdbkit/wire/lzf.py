@@ -21,7 +21,7 @@ from __future__ import annotations
 from array import array
 from typing import Any, NoReturn
 
-from rdbkit import _face
+from rdbkit import _build
 from rdbkit.errors import Corrupt
 
 #: No instruction yields more than this many bytes for each of its own.
@@ -34,7 +34,7 @@ _STEP = 1 << 16
 #: Strings that claim more than this are unpacked in steps.
 _LARGE = 1 << 24
 
-_COMPILED = _face.compiled()
+_COMPILED = _build.compiled()
 #: python-lzf's function, None where it is not installed, False until it is asked for.
 _lzf: Any = False
 

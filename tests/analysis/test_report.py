@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import rdbkit
 from rdbkit.analysis.report import Picture, Report
-from rdbkit.rdb import spec, walker
+from rdbkit.format import spec
+from rdbkit.rdb import walker
 from rdbkit.rdb.walker import Plan
 from rdbkit.rdb.writer import Writer, encode
 
@@ -281,8 +282,8 @@ def test_any_partial_is_loaded_or_refused(data: Any) -> None:
 
 
 def test_report_is_a_function_and_a_package() -> None:
-    import rdbkit.report.text as module
+    import rdbkit.output.text as module
 
     assert module.printable(b"\xff") == "\\xff"
-    assert sys.modules["rdbkit.report"] is vars(rdbkit)["report"]
+    assert sys.modules["rdbkit.output"] is vars(rdbkit)["report"]
     assert rdbkit.report(DUMPS[0]).total.keys > 100

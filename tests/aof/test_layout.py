@@ -69,35 +69,35 @@ LOADED = [("a.aof.1.base.rdb", "base", "rdb"), ("a.aof.1.incr.aof", "incr", "aof
         (b"REDI", "unknown"),
     ],
 )
-def test_content_decides(face, tmp_path, content, expected):
+def test_content_decides(build, tmp_path, content, expected):
     path = tmp_path / "dump.rdb.aof"
     path.write_bytes(content)
-    layout = face("aof.layout")
+    layout = build("aof.layout")
     found = layout.find(path)
     assert found == layout.AofFile(str(path), b"dump.rdb.aof", 0, "single", expected, len(content))
     assert layout.would_load(found) == (found,)
 
 
-def test_packed_file(face, tmp_path):
+def test_packed_file(build, tmp_path):
     path = tmp_path / "x"
     path.write_bytes(gzip.compress(RDB))
-    found = face("aof.layout").find(path)
+    found = build("aof.layout").find(path)
     assert (found.format, found.packing, found.size) == ("rdb", ("gzip",), path.stat().st_size)
 
 
-def test_no_regular_file_is_left_alone(face, tmp_path):
+def test_no_regular_file_is_left_alone(build, tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    found = face("aof.layout").find(tmp_path / "pipe")
+    found = build("aof.layout").find(tmp_path / "pipe")
     assert (found.format, found.size) == ("special", None)
 
 
-def test_nothing_there(face, tmp_path):
-    find = face("aof.layout").find
+def test_nothing_there(build, tmp_path):
+    find = build("aof.layout").find
     with pytest.raises(FileNotFoundError) as missing:
         find(tmp_path / "x")
     assert missing.value.filename == str(tmp_path / "x")
     make(tmp_path, {"redis.conf": b"# *\nappendonly yes\n", "notes": b"* one\n", "list": b"REDIS is fine", "d": {}})
-    with pytest.raises(face.errors.Unsupported) as nothing:
+    with pytest.raises(build.errors.Unsupported) as nothing:
         find(tmp_path)
     assert nothing.value.code == "nothing-found"
 
@@ -105,8 +105,8 @@ def test_nothing_there(face, tmp_path):
 # -- a set -------------------------------------------------------------------------------------------------------------
 
 
-def test_set_directory(face, tmp_path):
-    layout = face("aof.layout")
+def test_set_directory(build, tmp_path):
+    layout = build("aof.layout")
     found = layout.find(make(tmp_path / "any name", a_set()))
     assert isinstance(found, layout.AofSet)
     assert roles(found.files) == LOADED
@@ -122,21 +122,21 @@ def test_set_directory(face, tmp_path):
     assert layout.find(found.manifest_path) == found
 
 
-def test_manifest_by_its_bytes_in_the_current_directory(face, tmp_path, monkeypatch):
+def test_manifest_by_its_bytes_in_the_current_directory(build, tmp_path, monkeypatch):
     make(tmp_path, {"list.txt": b"# mine\n" + SET, **a_set()})
     monkeypatch.chdir(tmp_path)
-    found = face("aof.layout").find("list.txt")
+    found = build("aof.layout").find("list.txt")
     assert (found.directory, found.prefix, roles(found.files)) == ("", b"a.aof", LOADED)
     assert found.stray == (b"a.aof.manifest",)
 
 
-def test_names_with_blanks_and_bytes(face, tmp_path):
+def test_names_with_blanks_and_bytes(build, tmp_path):
     directory = tmp_path / "append only dir"
     directory.mkdir()
     (directory / "my file.manifest").write_bytes(b'file "my file" seq 1 type b\nfile "\\xff x" seq 3 type i\n')
     (directory / "my file").write_bytes(AOF)
     (directory / os.fsdecode(b"\xff x")).write_bytes(b"")
-    found = face("aof.layout").find(directory)
+    found = build("aof.layout").find(directory)
     assert [(file.name, file.role, file.format) for file in found.files] == [
         (b"my file", "base", "aof"),
         (b"\xff x", "incr", "empty"),
@@ -145,11 +145,11 @@ def test_names_with_blanks_and_bytes(face, tmp_path):
     assert found.warnings == ()
 
 
-def test_history_temporary_and_stray_files(face, tmp_path):
+def test_history_temporary_and_stray_files(build, tmp_path):
     manifest = SET + b"file a.aof.0.incr.aof seq 9 type h\nfile gone seq 1 type h\n"
     more = {"a.aof.0.incr.aof": AOF, "temp-a.aof.manifest": b"", "temp-a.aof.incr": AOF}
     make(tmp_path / "d", {**a_set(manifest), **more, "a.aof.7.incr.aof": AOF, "old.txt": b"x", "deeper": {}})
-    found = face("aof.layout").find(tmp_path / "d")
+    found = build("aof.layout").find(tmp_path / "d")
     assert roles(found.files) == LOADED
     assert roles(found.history) == [("a.aof.0.incr.aof", "history", "aof"), ("gone", "history", "missing")]
     assert found.temporary == (b"temp-a.aof.incr", b"temp-a.aof.manifest")
@@ -174,33 +174,33 @@ def test_history_temporary_and_stray_files(face, tmp_path):
         (None, {}, ["manifest-missing"]),
     ],
 )
-def test_remarks_of_a_set(face, tmp_path, manifest, files, expected):
+def test_remarks_of_a_set(build, tmp_path, manifest, files, expected):
     tree = {**a_set(), "a.aof.manifest": manifest, **files}
     make(tmp_path / "d", {name: content for name, content in tree.items() if content is not None})
-    found = face("aof.layout").find(tmp_path / "d")
+    found = build("aof.layout").find(tmp_path / "d")
     assert codes(found) == expected
     fatal = {"missing-file", "not-a-file", "history-is-live", "manifest-no-files", "manifest-missing"}
     assert errors(found) == [code for code in expected if code in fatal]
 
 
-def test_lost_manifest(face, tmp_path):
+def test_lost_manifest(build, tmp_path):
     tree = a_set()
     del tree["a.aof.manifest"]
-    found = face("aof.layout").find(make(tmp_path / "d", tree))
+    found = build("aof.layout").find(make(tmp_path / "d", tree))
     assert (found.manifest, found.manifest_path, found.files) == (None, None, ())
     assert found.stray == (b"a.aof.1.base.rdb", b"a.aof.1.incr.aof")
     assert found.append_name == b"a.aof.1.incr.aof"
     assert "overwrites a.aof.1.base.rdb and appends to a.aof.1.incr.aof" in found.warnings[0].message
 
 
-def test_a_manifest_without_files_and_nothing_beside_it(face, tmp_path):
-    found = face("aof.layout").find(make(tmp_path / "d", {"x.manifest": b"#\n"}))
+def test_a_manifest_without_files_and_nothing_beside_it(build, tmp_path):
+    found = build("aof.layout").find(make(tmp_path / "d", {"x.manifest": b"#\n"}))
     assert (codes(found), errors(found)) == (["manifest-no-files"], [])
 
 
 @pytest.mark.parametrize("content", [b"", b"rubbish\n", b"file a.aof.1.base.rdb seq 1 type b", bytes(50)])
-def test_damaged_manifest(face, tmp_path, content):
-    layout, module = face("aof.layout"), face("aof.manifest")
+def test_damaged_manifest(build, tmp_path, content):
+    layout, module = build("aof.layout"), build("aof.manifest")
     make(tmp_path / "d", a_set(content))
     for path in (tmp_path / "d", tmp_path / "d" / "a.aof.manifest", tmp_path):
         with pytest.raises(module.ManifestError) as caught:
@@ -215,14 +215,14 @@ def test_damaged_manifest(face, tmp_path, content):
         layout.would_load(layout.find(tmp_path, keep_errors=True))
 
 
-def test_quotes_that_only_valkey_9_reads(face, tmp_path):
-    found = face("aof.layout").find(make(tmp_path / "d", a_set(SET.replace(b"a.aof.1.b", b'"a"".aof".1.b'))))
+def test_quotes_that_only_valkey_9_reads(build, tmp_path):
+    found = build("aof.layout").find(make(tmp_path / "d", a_set(SET.replace(b"a.aof.1.b", b'"a"".aof".1.b'))))
     assert (roles(found.files), codes(found)) == (LOADED, ["quotes-joined"])
 
 
-def test_two_sets_in_one_directory(face, tmp_path):
+def test_two_sets_in_one_directory(build, tmp_path):
     other = {"b.manifest": b"file b.1.base.aof seq 1 type b\n", "b.1.base.aof": AOF, "junk": b"x"}
-    layout = face("aof.layout")
+    layout = build("aof.layout")
     found = layout.find(make(tmp_path / "d", {**a_set(), **other}))
     assert isinstance(found, layout.DataDir)
     assert [(one.prefix, len(one.files), one.stray) for one in found.sets] == [
@@ -230,7 +230,7 @@ def test_two_sets_in_one_directory(face, tmp_path):
         (b"b", 1, (b"junk",)),
     ]
     assert codes(found) == ["several"]
-    with pytest.raises(face.errors.Unsupported, match="2 AOF sets") as caught:
+    with pytest.raises(build.errors.Unsupported, match="2 AOF sets") as caught:
         layout.would_load(found)
     assert caught.value.code == "ambiguous"
 
@@ -238,8 +238,8 @@ def test_two_sets_in_one_directory(face, tmp_path):
 # -- a data directory --------------------------------------------------------------------------------------------------
 
 
-def test_data_directory(face, tmp_path):
-    layout = face("aof.layout")
+def test_data_directory(build, tmp_path):
+    layout = build("aof.layout")
     tree = {"dump.rdb": PLAIN, "adir": a_set(), "temp-12.rdb": RDB, "temp-rewriteaof-bg-3.aof": AOF, "log": b"x"}
     found = layout.find(make(tmp_path, tree))
     assert isinstance(found, layout.DataDir)
@@ -252,8 +252,8 @@ def test_data_directory(face, tmp_path):
     assert layout.would_load(found, multipart=False) == ()
 
 
-def test_rdb_alone_is_no_fallback(face, tmp_path):
-    layout = face("aof.layout")
+def test_rdb_alone_is_no_fallback(build, tmp_path):
+    layout = build("aof.layout")
     found = layout.find(make(tmp_path, {"dump.rdb": PLAIN}))
     assert (codes(found), layout.would_load(found)) == (["rdb-only"], ())
     assert layout.would_load(found, appendonly=False) == found.rdbs
@@ -276,8 +276,8 @@ def test_rdb_alone_is_no_fallback(face, tmp_path):
         ("x.RDB", b"?", "rdbs"),
     ],
 )
-def test_single_files_of_a_data_directory(face, tmp_path, name, content, where):
-    found = face("aof.layout").find(make(tmp_path, {name: content}))
+def test_single_files_of_a_data_directory(build, tmp_path, name, content, where):
+    found = build("aof.layout").find(make(tmp_path, {name: content}))
     assert {kind: len(getattr(found, kind)) for kind in ("rdbs", "aofs")} == {"rdbs": 0, "aofs": 0} | {where: 1}
 
 
@@ -298,8 +298,8 @@ OLD = [("a.aof", "base", "aof")]
         ),
     ],
 )
-def test_old_single_file_beside_a_set(face, tmp_path, inner, loaded, remarks):
-    layout = face("aof.layout")
+def test_old_single_file_beside_a_set(build, tmp_path, inner, loaded, remarks):
+    layout = build("aof.layout")
     found = layout.find(make(tmp_path, {"adir": inner, "a.aof": AOF}))
     assert roles(layout.would_load(found)) == loaded
     assert codes(found.sets[0]) == remarks
@@ -307,29 +307,29 @@ def test_old_single_file_beside_a_set(face, tmp_path, inner, loaded, remarks):
     assert roles(layout.would_load(found, multipart=False)) == [("a.aof", "single", "aof")]
 
 
-def test_old_single_file_is_not_taken_in_beside_listed_increments(face, tmp_path):
+def test_old_single_file_is_not_taken_in_beside_listed_increments(build, tmp_path):
     manifest = b"file a.aof seq 1 type b\nfile a.aof.1.incr.aof seq 1 type i\n"
-    found = face("aof.layout").find(make(tmp_path, {"adir": a_set(manifest), "a.aof": AOF}))
+    found = build("aof.layout").find(make(tmp_path, {"adir": a_set(manifest), "a.aof": AOF}))
     assert codes(found.sets[0])[:2] == ["old-aof-ignored", "missing-file"]
 
 
-def test_old_single_file_of_another_name(face, tmp_path):
-    layout = face("aof.layout")
+def test_old_single_file_of_another_name(build, tmp_path):
+    layout = build("aof.layout")
     found = layout.find(make(tmp_path, {"adir": a_set(), "b.aof": AOF, "c.aof": AOF}))
     assert codes(found) == ["several", "old-aof", "old-aof"]
-    with pytest.raises(face.errors.Unsupported, match="appendfilename"):
+    with pytest.raises(build.errors.Unsupported, match="appendfilename"):
         layout.would_load(found, multipart=False)
 
 
-def test_set_and_rdb_in_one_directory(face, tmp_path):
-    layout = face("aof.layout")
+def test_set_and_rdb_in_one_directory(build, tmp_path):
+    layout = build("aof.layout")
     found = layout.find(make(tmp_path, {**a_set(), "dump.rdb": PLAIN}))
     assert isinstance(found, layout.DataDir)
     assert (len(found.rdbs), len(found.sets), layout.would_load(found)) == (1, 1, found.sets[0].files)
 
 
-def test_an_error_of_reading_has_the_file_name(face, tmp_path, monkeypatch):
-    sets = face("aof.sets")
+def test_an_error_of_reading_has_the_file_name(build, tmp_path, monkeypatch):
+    sets = build("aof.aof_set")
 
     class Broken(io.BytesIO):
         def read(self, size=-1):
@@ -337,13 +337,13 @@ def test_an_error_of_reading_has_the_file_name(face, tmp_path, monkeypatch):
 
     monkeypatch.setattr(sets, "open", lambda *args, **more: Broken(), raising=False)
     with pytest.raises(OSError, match="broken") as caught:
-        face("aof.layout").find(make(tmp_path, {"dump.rdb": PLAIN}))
+        build("aof.layout").find(make(tmp_path, {"dump.rdb": PLAIN}))
     assert caught.value.filename == str(tmp_path / "dump.rdb")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_cannot_be_read(face, tmp_path):
-    find = face("aof.layout").find
+def test_what_cannot_be_read(build, tmp_path):
+    find = build("aof.layout").find
     make(tmp_path, {"dump.rdb": PLAIN, "shut": {"x": b""}, "secret": RDB})
     (tmp_path / "shut").chmod(0)
     (tmp_path / "secret").chmod(0)
@@ -361,21 +361,21 @@ def test_what_cannot_be_read(face, tmp_path):
     (tmp_path / "shut").chmod(0o700)
 
 
-def test_only_first_bytes_are_read(face, tmp_path, monkeypatch):
-    sets = face("aof.sets")
+def test_only_first_bytes_are_read(build, tmp_path, monkeypatch):
+    sets = build("aof.aof_set")
     asked = []
     real = sets.head_of
-    for module in (sets, face("aof.layout")):
+    for module in (sets, build("aof.layout")):
         monkeypatch.setattr(module, "head_of", lambda path, size=64: asked.append(size) or real(path, size))
     make(tmp_path, {"dump.rdb": PLAIN + bytes(100_000), "d": a_set(), "x.aof": AOF * 9000})
-    face("aof.layout").find(tmp_path)
+    build("aof.layout").find(tmp_path)
     assert sum(asked) < 100_000
 
 
-def test_nothing_is_touched(face, tmp_path):
+def test_nothing_is_touched(build, tmp_path):
     make(tmp_path, {"d": a_set(), "dump.rdb": PLAIN})
     before = subprocess.check_output(["ls", "-lRac", "--time-style=full-iso", tmp_path])
-    face("aof.layout").find(tmp_path)
+    build("aof.layout").find(tmp_path)
     assert subprocess.check_output(["ls", "-lRac", "--time-style=full-iso", tmp_path]) == before
 
 

@@ -105,15 +105,15 @@ def ids(rows: list[Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(("name", "data", "loaded"), READ, ids=ids(READ))
-def test_read(face, name, data, loaded):
-    module = face("aof.manifest")
+def test_read(build, name, data, loaded):
+    module = build("aof.manifest")
     assert [(entry.name, entry.seq) for entry in module.parse(data).loaded] == loaded
 
 
 @pytest.mark.parametrize(("name", "data", "reason", "number", "line"), REFUSED, ids=ids(REFUSED))
-def test_refused(face, name, data, reason, number, line):
-    module = face("aof.manifest")
-    with pytest.raises(face.errors.Corrupt) as caught:
+def test_refused(build, name, data, reason, number, line):
+    module = build("aof.manifest")
+    with pytest.raises(build.errors.Corrupt) as caught:
         module.parse(data)
     error = caught.value
     assert isinstance(error, module.ManifestError)
@@ -123,8 +123,8 @@ def test_refused(face, name, data, reason, number, line):
         assert error.offset == sum(len(row) + 1 for row in data.split(b"\n")[: number - 1])
 
 
-def test_entry(face):
-    manifest = face("aof.manifest").parse(b"#\n" + BASE + ONE[:-1] + b" startoffset 35 x y Endoffset 4z\n")
+def test_entry(build):
+    manifest = build("aof.manifest").parse(b"#\n" + BASE + ONE[:-1] + b" startoffset 35 x y Endoffset 4z\n")
     first, second = manifest.entries
     assert (first.line, first.offset, first.kind, first.extra, first.start_offset) == (2, 2, "b", (), None)
     assert (second.line, second.offset) == (3, 2 + len(BASE))
@@ -134,24 +134,24 @@ def test_entry(face):
     assert (manifest.base, manifest.incrs, manifest.history, manifest.last_seq) == (first, (second,), (), 1)
 
 
-def test_a_damaged_line_stops_the_reading(face):
-    module = face("aof.manifest")
+def test_a_damaged_line_stops_the_reading(build):
+    module = build("aof.manifest")
     file = io.BytesIO(BASE + b"\n" + b"x" * 10_000)
     with pytest.raises(module.ManifestError):
         module.read(file)
     assert file.tell() == len(BASE) + 1
 
 
-def test_a_set_has_its_limits(face, monkeypatch):
-    module = face("aof.manifest")
+def test_a_set_has_its_limits(build, monkeypatch):
+    module = build("aof.manifest")
     monkeypatch.setattr(module, "MAX_FILES", 3)
-    with pytest.raises(face.errors.LimitExceeded) as caught:
+    with pytest.raises(build.errors.LimitExceeded) as caught:
         module.parse(b"file a seq 1 type h\n" * 4)
     assert (caught.value.code, caught.value.offset) == ("too-many-files", 60)
 
 
-def test_joined_quotes(face):
-    module = face("aof.manifest")
+def test_joined_quotes(build):
+    module = build("aof.manifest")
     data = b'file "abc"d\'e\'"f" seq 1 type b\n'
     assert module.parse(data, joined=True).base.name == b"abcdef"
     with pytest.raises(module.ManifestError):
@@ -179,20 +179,20 @@ LOOKS = [
 
 
 @pytest.mark.parametrize(("name", "data", "strict", "lax"), LOOKS, ids=ids(LOOKS))
-def test_looks_like_manifest(face, name, data, strict, lax):
-    module = face("aof.manifest")
+def test_looks_like_manifest(build, name, data, strict, lax):
+    module = build("aof.manifest")
     assert module.looks_like_manifest(data) is strict
     assert module.looks_like_manifest(data, strict=True) is strict
     assert module.looks_like_manifest(data, strict=False) is lax
 
 
-def test_an_aof_is_looked_through_in_bounded_pieces(face):
+def test_an_aof_is_looked_through_in_bounded_pieces(build):
     class Pieces(io.BytesIO):
         def readline(self, size=-1):
             assert 0 < size <= 1024
             return super().readline(size)
 
-    module = face("aof.manifest")
+    module = build("aof.manifest")
     assert module.is_manifest(Pieces(b"*" * 100_000 + b"\nfile"), strict=False)
     file = Pieces(b"*" * 100_000)
     assert not module.is_manifest(file)
@@ -202,8 +202,8 @@ def test_an_aof_is_looked_through_in_bounded_pieces(face):
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def test_encode_orders_and_keeps_extra_pairs(face):
-    module = face("aof.manifest")
+def test_encode_orders_and_keeps_extra_pairs(build):
+    module = build("aof.manifest")
     data = b"file 'i 1' endoffset 9 startoffset 5 seq 1 type i\n# x\nfile h seq 8 type h\n" + BASE
     assert module.encode(module.parse(data)) == (
         BASE + b'file h seq 8 type h\nfile "i 1" seq 1 type i endoffset 9 startoffset 5\n'
@@ -223,8 +223,8 @@ def test_encode_orders_and_keeps_extra_pairs(face):
         (b"{~}#$[]", b"{~}#$[]"),
     ],
 )
-def test_names_are_quoted_as_servers_do(face, name, written):
-    module = face("aof.manifest")
+def test_names_are_quoted_as_servers_do(build, name, written):
+    module = build("aof.manifest")
     line = module.encode(module.Manifest((module.ManifestEntry(name, 1, "b"),)))
     assert line == b"file %b seq 1 type b\n" % written
     assert module.parse(line).base.name == name
@@ -248,8 +248,8 @@ def test_names_are_quoted_as_servers_do(face, name, written):
         [(b"x" * 1006, 1, "b")],
     ],
 )
-def test_what_no_server_reads_is_not_written(face, entries):
-    module = face("aof.manifest")
+def test_what_no_server_reads_is_not_written(build, entries):
+    module = build("aof.manifest")
     manifest = module.Manifest(tuple(module.ManifestEntry(*entry) for entry in entries))
     with pytest.raises(ValueError, match="server"):
         module.encode(manifest)
@@ -263,8 +263,8 @@ NUMBERS = st.integers(-(1 << 63), (1 << 63) - 1).filter(bool)
 
 @quick
 @given(data=st.data())
-def test_round_trip(face, data):
-    module = face("aof.manifest")
+def test_round_trip(build, data):
+    module = build("aof.manifest")
     rising = sorted(data.draw(st.sets(st.integers(1, (1 << 63) - 1), max_size=4)))
     kinds = data.draw(st.sampled_from([[], ["b"]])) + ["h"] * data.draw(st.integers(0, 3))
     rows = [(kind, data.draw(NUMBERS)) for kind in kinds] + [("i", seq) for seq in rising]
@@ -281,8 +281,8 @@ def test_round_trip(face, data):
 @quick
 @given(st.binary(max_size=200) | st.text("file sqtypbh1\n\"'\\x0#", max_size=80).map(str.encode))
 @example(b'file "\\x" seq 1 type b\n')
-def test_any_bytes_give_a_manifest_or_the_one_error(face, data):
-    module = face("aof.manifest")
+def test_any_bytes_give_a_manifest_or_the_one_error(build, data):
+    module = build("aof.manifest")
     try:
         manifest = module.parse(data)
     except module.ManifestError:
@@ -297,8 +297,8 @@ def test_any_bytes_give_a_manifest_or_the_one_error(face, data):
 
 @quick
 @given(st.lists(st.binary(max_size=20), max_size=6), st.sampled_from([b" ", b"\t", b" \v ", b"\r\n"]))
-def test_quoted_words_come_back(face, words, blank):
-    arguments = face("aof.arguments")
+def test_quoted_words_come_back(build, words, blank):
+    arguments = build("aof.arguments")
     line = blank.join(map(arguments.quoted, words))
     assert arguments.split_args(line) == words
     assert arguments.split_args(line, joined=True) == words
@@ -307,8 +307,8 @@ def test_quoted_words_come_back(face, words, blank):
 # -- changing ----------------------------------------------------------------------------------------------------------
 
 
-def test_builder_does_as_a_server_that_rewrites_twice(face):
-    module = face("aof.manifest")
+def test_builder_does_as_a_server_that_rewrites_twice(build):
+    module = build("aof.manifest")
     builder = module.Builder(b"appendonly.aof")
     assert [builder.new_base(), builder.new_incr()] == [b"appendonly.aof.1.base.rdb", b"appendonly.aof.1.incr.aof"]
     for _ in range(2):
@@ -328,8 +328,8 @@ def test_builder_does_as_a_server_that_rewrites_twice(face):
     assert module.encode(builder.manifest()) == BASE.replace(b"1", b"3") + ONE.replace(b"1", b"3")
 
 
-def test_builder_goes_on_from_a_manifest(face):
-    module = face("aof.manifest")
+def test_builder_goes_on_from_a_manifest(build):
+    module = build("aof.manifest")
     start = module.parse(b"file old seq 4 type b\nfile a seq 7 type i startoffset 1 endoffset 9\nfile h seq 1 type h\n")
     builder = module.Builder(b"p q", start)
     assert builder.manifest().loaded == start.loaded

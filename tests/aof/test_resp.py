@@ -1,4 +1,4 @@
-"""Framing: each row is read on both faces, whole, a byte at a time, and cut at every offset."""
+"""Framing: each row is read on both builds, whole, a byte at a time, and cut at every offset."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ class Bytes:
         return piece
 
 
-def resp(face: Any, data: bytes, dialect: int, step: int = 1 << 20, lines: int = 0) -> Any:
-    cursor = face("wire.cursor").Cursor(source=Bytes(data, step))
-    return face("aof.resp").Resp(cursor, dialect, lines=lines)
+def resp(build: Any, data: bytes, dialect: int, step: int = 1 << 20, lines: int = 0) -> Any:
+    cursor = build("wire.cursor").Cursor(source=Bytes(data, step))
+    return build("aof.resp").Resp(cursor, dialect, lines=lines)
 
 
 def state(reader: Any, status: int) -> tuple[Any, ...]:
@@ -96,14 +96,14 @@ def state(reader: Any, status: int) -> tuple[Any, ...]:
     return STATUS[status], problem, reader.good, reader.element, reader.lines, reader.multi, reader.cursor.tell()
 
 
-def scanned(face: Any, data: bytes, dialect: int, step: int = 1 << 20) -> tuple[Any, ...]:
-    reader = resp(face, data, dialect, step)
+def scanned(build: Any, data: bytes, dialect: int, step: int = 1 << 20) -> tuple[Any, ...]:
+    reader = resp(build, data, dialect, step)
     return state(reader, reader.scan())
 
 
-def stepped(face: Any, data: bytes, dialect: int, keep: int, step: int = 1 << 20) -> tuple[Any, ...]:
+def stepped(build: Any, data: bytes, dialect: int, keep: int, step: int = 1 << 20) -> tuple[Any, ...]:
     """Read one by one, the way `scan` counts; return its state, and what was read."""
-    reader = resp(face, data, dialect, step)
+    reader = resp(build, data, dialect, step)
     seen = []
     while True:
         if not reader.multi:
@@ -119,50 +119,50 @@ def stepped(face: Any, data: bytes, dialect: int, keep: int, step: int = 1 << 20
 
 @pytest.mark.parametrize("dialect", [CHECKER, LOADER], ids=["checker", "loader"])
 @pytest.mark.parametrize("row", ROWS, ids=IDS)
-def test_rows(face, row, dialect):
+def test_rows(build, row, dialect):
     _, data, *wanted = row
-    status, problem, *_ = whole = scanned(face, data, dialect)
+    status, problem, *_ = whole = scanned(build, data, dialect)
     assert (status, problem) == (("error", wanted[dialect]) if wanted[dialect] else ("end", None))
     steps = (1, 3) if len(data) < 5000 else (40_001,)
     for step in steps:
-        assert scanned(face, data, dialect, step) == whole
-        assert stepped(face, data, dialect, 0, step)[0] == whole
-        assert stepped(face, data, dialect, 4, step)[0] == whole
+        assert scanned(build, data, dialect, step) == whole
+        assert stepped(build, data, dialect, 0, step)[0] == whole
+        assert stepped(build, data, dialect, 4, step)[0] == whole
 
 
 @pytest.mark.parametrize("dialect", [CHECKER, LOADER], ids=["checker", "loader"])
 @pytest.mark.parametrize(
     "data", [SET + MULTI + SET + EXEC + SET, b"#TS:1\r\n" + SET + b"#TS:2\r\n" + SET], ids=["plain", "stamped"]
 )
-def test_cut_at_every_offset(face, dialect, data):
+def test_cut_at_every_offset(build, dialect, data):
     """What stands before the cut is read as if nothing had been cut; `good` is where the last record ended."""
-    ends = _ends(face, data, dialect)
+    ends = _ends(build, data, dialect)
     for cut in range(len(data) + 1):
-        got = scanned(face, data[:cut], dialect)
+        got = scanned(build, data[:cut], dialect)
         status, problem, good, *_ = got
         assert good == max(end for end in ends if end <= cut) or b"#" in data
         assert (status == "end") == (
-            cut in _boundaries(face, data, dialect) or data[:cut].rpartition(b"\n")[2][:1] == b"#"
+            cut in _boundaries(build, data, dialect) or data[:cut].rpartition(b"\n")[2][:1] == b"#"
         )
         if problem:
             assert problem[0] in (("newline", "bytes", "eof") if dialect == CHECKER else ("short", "eof"))
             assert problem[1] <= cut
         for step in (1, 7):
-            assert scanned(face, data[:cut], dialect, step) == got
-            assert stepped(face, data[:cut], dialect, 9, step)[0] == got
+            assert scanned(build, data[:cut], dialect, step) == got
+            assert stepped(build, data[:cut], dialect, 9, step)[0] == got
 
 
-def _boundaries(face: Any, data: bytes, dialect: int) -> list[int]:
-    reader = resp(face, data, dialect)
+def _boundaries(build: Any, data: bytes, dialect: int) -> list[int]:
+    reader = resp(build, data, dialect)
     found = [0]
     while reader.next(0) != END:
         found.append(reader.cursor.tell())
     return found
 
 
-def _ends(face: Any, data: bytes, dialect: int) -> list[int]:
+def _ends(build: Any, data: bytes, dialect: int) -> list[int]:
     """Return where a record ends that stands outside of a transaction."""
-    reader = resp(face, data, dialect)
+    reader = resp(build, data, dialect)
     found = [0]
     while reader.next(0) != END:
         if not reader.multi:
@@ -170,18 +170,18 @@ def _ends(face: Any, data: bytes, dialect: int) -> list[int]:
     return found
 
 
-def test_what_is_kept(face):
+def test_what_is_kept(build):
     data = b"*2\r\n$3\r\nabc\r\n$1\r\nd\r\n"
-    assert stepped(face, data, CHECKER, 2)[1] == [(0, [b"ab", b"d"], [3, 1])]
-    assert stepped(face, data, CHECKER, 3, 1)[1] == [(0, [b"abc", b"d"], [3, 1])]
-    assert stepped(face, LONG, LOADER, 5)[1] == [(0, [b"xxxxx"], [300000])]
-    assert stepped(face, LONG, LOADER, 300001, 999)[1] == [(0, [b"x" * 300000], [300000])]
+    assert stepped(build, data, CHECKER, 2)[1] == [(0, [b"ab", b"d"], [3, 1])]
+    assert stepped(build, data, CHECKER, 3, 1)[1] == [(0, [b"abc", b"d"], [3, 1])]
+    assert stepped(build, LONG, LOADER, 5)[1] == [(0, [b"xxxxx"], [300000])]
+    assert stepped(build, LONG, LOADER, 300001, 999)[1] == [(0, [b"x" * 300000], [300000])]
 
 
-def test_batches(face):
-    module = face("aof.resp")
+def test_batches(build):
+    module = build("aof.resp")
     data = SET + b"#TS:5\r\n" + SET * 3 + b"*"
-    reader = resp(face, data, CHECKER)
+    reader = resp(build, data, CHECKER)
     out: list[Any] = []
     assert reader.batch(2, 2, out) == module.RECORD
     assert out == [(0, 28, [b"SE", b"k", b"vv"], [3, 1, 2]), (28, 35, b"#TS:5\r\n", None)]
@@ -190,9 +190,9 @@ def test_batches(face):
     assert out[2][2:] == ([b"SET", b"k", b"vv"], None)
 
 
-def test_annotations_stop_a_scan_that_wants_them(face):
-    module = face("aof.resp")
-    reader = resp(face, MULTI + b"#TS:5\r\n" + SET + EXEC, CHECKER)
+def test_annotations_stop_a_scan_that_wants_them(build):
+    module = build("aof.resp")
+    reader = resp(build, MULTI + b"#TS:5\r\n" + SET + EXEC, CHECKER)
     assert reader.scan(True) == module.ANNOTATION
     assert (reader.start, reader.good, reader.line_text) == (15, 0, b"#TS:5\r\n")
     assert reader.scan(True) == module.END
@@ -212,8 +212,8 @@ def test_annotations_stop_a_scan_that_wants_them(face):
         (b"0" * 5000 + b"5", 5, 5001),
     ],
 )
-def test_strtol(face, text, number, end):
-    assert face("aof.resp").strtol(text) == (number, end)
+def test_strtol(build, text, number, end):
+    assert build("aof.resp").strtol(text) == (number, end)
 
 
 PIECES = st.sampled_from(
@@ -256,9 +256,9 @@ PIECES = st.sampled_from(
     dialect=st.sampled_from([CHECKER, LOADER]),
     step=st.sampled_from([1, 2, 17, 1 << 20]),
 )
-def test_faces_and_ways_agree(faces, pieces, dialect, step):
+def test_builds_and_ways_agree(builds, pieces, dialect, step):
     data = b"".join(pieces)
-    pure, compiled = faces
+    pure, compiled = builds
     wanted = scanned(pure, data, dialect)
     assert scanned(compiled, data, dialect) == wanted
     assert scanned(compiled, data, dialect, step) == wanted

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from strategies import File, Key, damages, files, write
 
 from aof.commands import Command, by_key, parse
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb import writer as rdb_writer
-from rdbkit.rdb.pending import Pending
+from rdbkit.rdb.pending_entries import Pending
 from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
@@ -29,11 +29,13 @@ quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 class Rewritten:
     """What became of a file, or of its bytes, for a target."""
 
-    def __init__(self, face: Any, file: File | bytes, target: str, source: Any = None, **options: Any) -> None:
+    def __init__(self, build: Any, file: File | bytes, target: str, source: Any = None, **options: Any) -> None:
         data = file if isinstance(file, bytes) else write(file).data
         self.writes: list[bytes] = []
-        with face("snapshot").open(source or data) as snapshot:
-            rewriter = face("aof.rewrite").Rewriter(self.writes.append, face("target").Target.parse(target), **options)
+        with build("snapshot").open(source or data) as snapshot:
+            rewriter = build("aof.rewrite").Rewriter(
+                self.writes.append, build("releases.target").Target.parse(target), **options
+            )
             for entry in snapshot:
                 rewriter.entry(entry)
             for code in snapshot.functions:
@@ -60,8 +62,8 @@ def one(type_id: int, value: Any, version: int = 15, product: str = "redis", **m
 # -- bytes -------------------------------------------------------------------------------------------------------------
 
 
-def test_command(face):
-    writer = face("aof.writer")
+def test_command(build):
+    writer = build("aof.writer")
     assert writer.command(b"SET", b"", b"\r\n\xff") == b"*3\r\n$3\r\nSET\r\n$0\r\n\r\n$3\r\n\r\n\xff\r\n"
     apart = writer.array_head(2) + writer.bulk(b"GET") + writer.bulk_head(1) + b"k" + writer.CRLF
     assert apart == writer.command(b"GET", b"k")
@@ -95,8 +97,8 @@ DOUBLES = [
 
 
 @pytest.mark.parametrize(("value", "long", "short"), DOUBLES)
-def test_double_text(face, value, long, short):
-    text = face("aof.writer").double_text
+def test_double_text(build, value, long, short):
+    text = build("aof.writer").double_text
     assert (text(value, False).decode(), text(value, True).decode()) == (long, short)
 
 
@@ -144,31 +146,31 @@ FORMS: list[tuple[int, Any, str, list[str]]] = [
 
 
 @pytest.mark.parametrize(("type_id", "value", "target", "expected"), FORMS)
-def test_forms(face, type_id, value, target, expected):
-    assert Rewritten(face, one(type_id, value), target).texts == expected
+def test_forms(build, type_id, value, target, expected):
+    assert Rewritten(build, one(type_id, value), target).texts == expected
 
 
-def test_valkeys_own_hash(face):
+def test_valkeys_own_hash(build):
     file = one(spec.HASH_2, TTL, 80, "valkey")
-    assert Rewritten(face, file, "valkey:9.1").texts == APART
-    assert Rewritten(face, file, "8.0").texts == ONE_BY_ONE
-    assert Rewritten(face, file, "7.2").lost == {"field expiry": 2}
+    assert Rewritten(build, file, "valkey:9.1").texts == APART
+    assert Rewritten(build, file, "8.0").texts == ONE_BY_ONE
+    assert Rewritten(build, file, "7.2").lost == {"field expiry": 2}
 
 
-def test_databases_expiries_and_functions(face):
+def test_databases_expiries_and_functions(build):
     keys = [Key(0, b"a", spec.STRING, b"1", expires_at=FAR), Key(0, b"b", spec.STRING, b"2")]
     keys.append(Key(9, b"c", spec.LIST, [b"x"], expires_at=1))
     file = File(10, "redis", tuple(keys), functions=(b"#!lua name=x\n",))
     head = ["SET a 1", f"PEXPIREAT a {FAR}", "SET b 2", "SELECT 9", "RPUSH c x", "PEXPIREAT c 1"]
-    assert Rewritten(face, file, "7.0").texts == [*head, "FUNCTION LOAD #!lua name=x\n"]
-    older = Rewritten(face, file, "6.2")
+    assert Rewritten(build, file, "7.0").texts == [*head, "FUNCTION LOAD #!lua name=x\n"]
+    older = Rewritten(build, file, "6.2")
     assert (older.texts, older.lost) == (head, {"function": 1})
-    assert f"EXPIREAT a {FAR // 1000}" in Rewritten(face, file, "2.4").texts
+    assert f"EXPIREAT a {FAR // 1000}" in Rewritten(build, file, "2.4").texts
 
 
-def test_array_goes_on_where_it_was(face):
+def test_array_goes_on_where_it_was(build):
     body = rdb_writer.encode(spec.ARRAY, [(0, b"a")], insert_index=101)
-    assert Rewritten(face, raw(spec.ARRAY, body), "8.10").texts == ["ARMSET k 0 a", "ARSEEK k 102"]
+    assert Rewritten(build, raw(spec.ARRAY, body), "8.10").texts == ["ARMSET k 0 a", "ARSEEK k 102"]
 
 
 def raw(type_id: int, body: bytes, version: int = 15, key: bytes = b"k") -> bytes:
@@ -193,9 +195,9 @@ def raw(type_id: int, body: bytes, version: int = 15, key: bytes = b"k") -> byte
         (spec.ARRAY, [(n, n) for n in range(70)], b"ARMSET", 64, 2),
     ],
 )
-def test_batches(face, type_id, value, verb, args, width):
+def test_batches(build, type_id, value, verb, args, width):
     file = File(15, "redis", (Key(0, b"k", type_id, value),), node_size=7)
-    commands = Rewritten(face, file, "8.10").commands[1:]
+    commands = Rewritten(build, file, "8.10").commands[1:]
     sizes = [len(command) - 2 for command in commands]
     assert {command[:2] for command in commands} == {(verb, b"k")}
     assert sizes == [args] * (len(value) * width // args) + ([left] if (left := len(value) * width % args) else [])
@@ -214,7 +216,7 @@ CLAIMS = [CLAIM.format("c1", 1, FAR, 2), CLAIM.format("c1", 3, FAR, 1)]
 IDLE = "XGROUP CREATECONSUMER k g idle"
 
 
-def test_stream(face):
+def test_stream(build):
     file = one(spec.STREAM_LISTPACKS_3, STREAM)
     newer = [*XADDS, "XSETID k 7-7 ENTRIESADDED 4 MAXDELETEDID 0-0", "XGROUP CREATE k g 3-0 ENTRIESREAD 3", *CLAIMS]
     newer += [IDLE, "XGROUP CREATE k h 0-0 ENTRIESREAD -1"]
@@ -225,30 +227,30 @@ def test_stream(face):
         ("6.2", older, {}),
         ("5.0", [text for text in older if text != IDLE], {"consumer": 1}),
     ]:
-        rewritten = Rewritten(face, file, target)
+        rewritten = Rewritten(build, file, target)
         assert (rewritten.texts, rewritten.lost) == (texts, lost)
 
 
-def test_empty_stream(face):
+def test_empty_stream(build):
     value = Stream([], (10, 10), (0, 0), (10, 10), 1, [])
     state = "XSETID k 10-10 ENTRIESADDED 1 MAXDELETEDID 10-10"
-    rewritten = Rewritten(face, one(spec.STREAM_LISTPACKS_2, value), "7.0")
+    rewritten = Rewritten(build, one(spec.STREAM_LISTPACKS_2, value), "7.0")
     assert rewritten.texts == ["XADD k MAXLEN 0 0-1 x y", state]
 
 
-def test_pending_entries_of_deleted_messages_are_lost(face):
+def test_pending_entries_of_deleted_messages_are_lost(build):
     pending = [*OWNED, Pending((5, 0), b"c1", FAR, 1)]
     group = Group(b"g", (5, 0), 5, pending, CONSUMERS)
     value = Stream(ENTRIES, (7, 7), (1, 0), (5, 0), 5, [group, Group(b"h", (5, 0), 5, pending, CONSUMERS)])
-    assert Rewritten(face, one(spec.STREAM_LISTPACKS_3, value), "7.0").lost == {"pending entry": 2}
-    assert Rewritten(face, one(spec.STREAM_LISTPACKS, value), "7.0").lost == {"pending entry": 2}
-    assert Rewritten(face, one(spec.STREAM_LISTPACKS_3, value), "7.2", restore=True).lost == {}
+    assert Rewritten(build, one(spec.STREAM_LISTPACKS_3, value), "7.0").lost == {"pending entry": 2}
+    assert Rewritten(build, one(spec.STREAM_LISTPACKS, value), "7.0").lost == {"pending entry": 2}
+    assert Rewritten(build, one(spec.STREAM_LISTPACKS_3, value), "7.2", restore=True).lost == {}
     # A server that read it from an RDB 9 took what was there for all that was ever added.
     value = replace(value, entries_added=len(ENTRIES), max_deleted_id=(0, 0))
-    assert Rewritten(face, one(spec.STREAM_LISTPACKS_3, value), "7.0").lost == {"pending entry": 2}
+    assert Rewritten(build, one(spec.STREAM_LISTPACKS_3, value), "7.0").lost == {"pending entry": 2}
 
 
-def test_idempotent_producers_and_unowned_entries(face):
+def test_idempotent_producers_and_unowned_entries(build):
     pending = [Pending((1, 0), None, 0, 1), Pending((2, 0), None, 0, 1), Pending((3, 0), None, 0, 0)]
     idmp = Idmp(3600, 50, [(b"p", [(b"i", (2, 0)), (b"j", (3, 0))])], 2, 0)
     value = Stream(ENTRIES, (4, 0), (1, 0), (0, 0), 4, [Group(b"g", (4, 0), 4, pending, [])], idmp)
@@ -262,14 +264,14 @@ def test_idempotent_producers_and_unowned_entries(face):
         ("8.6", [*XADDS, state, *records, group], {"pending entry": 3}),
         ("valkey:9.1", [*XADDS, state, group], {"pending entry": 3, "idempotency": 1}),
     ]:
-        rewritten = Rewritten(face, file, target)
+        rewritten = Rewritten(build, file, target)
         assert (rewritten.texts, rewritten.lost) == (texts, lost)
 
 
 # -- what a target lacks ---------------------------------------------------------------------------------------------
 
 
-def test_lost(face):
+def test_lost(build):
     keys = [
         Key(0, b"s", spec.STREAM_LISTPACKS_2, STREAM, expires_at=FAR),
         Key(0, b"a", spec.ARRAY, ARRAY),
@@ -277,24 +279,24 @@ def test_lost(face):
         Key(0, b"h", spec.HASH_METADATA, TTL),
         Key(0, b"kept", spec.STRING, b"v"),
     ]
-    rewritten = Rewritten(face, File(15, "redis", tuple(keys)), "4.0")
+    rewritten = Rewritten(build, File(15, "redis", tuple(keys)), "4.0")
     assert rewritten.lost == {"stream": 1, "array": 1, "module": 1, "field expiry": 2}
     assert rewritten.texts == ["HMSET h a 1 b 2 c 3", "SET kept v"]
 
 
-def test_modules(face):
+def test_modules(build):
     file = one(spec.MODULE_2, ("ReJSON-RL", 3, [("uint", 5), ("string", b"abc")]), 11)
-    assert Rewritten(face, file, "7.2", restore=True).lost == {"module": 1}
-    assert Rewritten(face, file, "3.2", modules=True).lost == {"module": 1}
-    rewritten = Rewritten(face, file, "7.2", modules=True)
+    assert Rewritten(build, file, "7.2", restore=True).lost == {"module": 1}
+    assert Rewritten(build, file, "3.2", modules=True).lost == {"module": 1}
+    rewritten = Rewritten(build, file, "7.2", modules=True)
     body = bytes.fromhex("8145e25238df912c03 0205 0503616263 00")
     assert rewritten.commands[1:] == [restored(spec.MODULE_2, body, 11)]
     assert rewritten.lost == {}
 
 
-def test_keydbs_own_are_lost(face):
+def test_keydbs_own_are_lost(build):
     body = rdb_writer.encode(spec.CRON, (b"return 1", 1, 2, [], []))
-    rewritten = Rewritten(face, raw(spec.CRON, body, 9), "6.2", modules=True, restore=True)
+    rewritten = Rewritten(build, raw(spec.CRON, body, 9), "6.2", modules=True, restore=True)
     assert (rewritten.commands, rewritten.lost) == ([], {"module": 1})
 
 
@@ -316,8 +318,8 @@ def restored(type_id: int, body: bytes, version: int) -> Command:
         (spec.ARRAY, ARRAY, "8.8", 14),
     ],
 )
-def test_restore(face, type_id, value, target, version):
-    rewritten = Rewritten(face, one(type_id, value, expires_at=FAR), target, restore=True)
+def test_restore(build, type_id, value, target, version):
+    rewritten = Rewritten(build, one(type_id, value, expires_at=FAR), target, restore=True)
     body = rdb_writer.encode(type_id, value, compress=False, short_scores=True)
     assert rewritten.commands[1:] == [restored(type_id, body, version), (b"PEXPIREAT", b"k", b"%d" % FAR)]
 
@@ -338,23 +340,23 @@ BROAD = Stream([((1, 1), [(b"f", b"x" * 16378)])], (1, 1), (1, 1), (0, 0), 1)
         (spec.STREAM_LISTPACKS_2, BROAD, "7.2", b"XADD"),
     ],
 )
-def test_restore_is_not_for_all(face, type_id, value, target, verb):
+def test_restore_is_not_for_all(build, type_id, value, target, verb):
     file = File(15, "redis", (Key(0, b"k", type_id, value),))
-    rewritten = Rewritten(face, file, target, restore=True)
+    rewritten = Rewritten(build, file, target, restore=True)
     assert rewritten.commands[1][:2] == (verb, b"k")
     assert rewritten.lost == {}
 
 
-def test_templates_take_their_names_along(face):
+def test_templates_take_their_names_along(build):
     """As 8.10.2 wrote them, but for the template's id, which means nothing there."""
     file = one(spec.HASH_TMPL_LP_REF, [(b"f", b"v2", None)])
     payload = bytes.fromhex("1d 00 0a 0a00000001008166 02ff 0d 0d000000020000 01 827632 03 ff 0f00 0000000000000000")
-    assert Rewritten(face, file, "8.10").commands[1:] == [(b"RESTORE", b"k", b"0", payload, b"REPLACE")]
+    assert Rewritten(build, file, "8.10").commands[1:] == [(b"RESTORE", b"k", b"0", payload, b"REPLACE")]
     long = [(b"\x00\xff", b"v", None), (b"12", b"", None), (b"f" * 100, b"1", None)]
     file = one(spec.HASH_TMPL_ARRAY_REF, long)
     body = bytes.fromhex("1f 01 03 0200ff c00c 4064") + b"f" * 100 + bytes.fromhex("0176 00 c001 0f00") + bytes(8)
     # Names go by length, then by bytes.
-    assert Rewritten(face, file, "8.10").commands[1:] == [(b"RESTORE", b"k", b"0", body, b"REPLACE")]
+    assert Rewritten(build, file, "8.10").commands[1:] == [(b"RESTORE", b"k", b"0", body, b"REPLACE")]
 
 
 # -- any size ----------------------------------------------------------------------------------------------------------
@@ -383,40 +385,42 @@ LONG_VALUES = [
 
 
 @pytest.mark.parametrize("which", range(3))
-def test_long_values_go_in_pieces(face, tmp_path, which):
+def test_long_values_go_in_pieces(build, tmp_path, which):
     type_id, value, expected = LONG_VALUES[which]
     path = tmp_path / "dump.rdb"
     path.write_bytes(write(one(type_id, value)).data)
     for source in (path, Pipe(path.read_bytes())):
-        rewritten = Rewritten(face, b"", "7.0", source)
+        rewritten = Rewritten(build, b"", "7.0", source)
         assert max(map(len, rewritten.writes)) <= PIECE
         same = [item for command in rewritten.commands[1:] for item in command[2:]] == expected
         assert same  # without pytest's own attempt to show where they differ
         assert rewritten.lost == {}
 
 
-def test_long_bodies_are_restored_from_files(face, tmp_path):
+def test_long_bodies_are_restored_from_files(build, tmp_path):
     path = tmp_path / "dump.rdb"
     body = rdb_writer.encode(spec.STRING, LONG, compress=False)
     path.write_bytes(raw(spec.STRING, body))
-    rewritten = Rewritten(face, b"", "7.0", path, restore=True)
+    rewritten = Rewritten(build, b"", "7.0", path, restore=True)
     assert max(map(len, rewritten.writes)) <= PIECE
     assert rewritten.commands[1:] == [restored(spec.STRING, body, 10)]
 
 
-def test_long_bodies_on_a_pipe_are_never_lost_silently(face):
-    rewritten = Rewritten(face, b"", "7.0", Pipe(write(one(spec.STRING, LONG)).data), restore=True)
+def test_long_bodies_on_a_pipe_are_never_lost_silently(build):
+    rewritten = Rewritten(build, b"", "7.0", Pipe(write(one(spec.STRING, LONG)).data), restore=True)
     whole = rewritten.commands[1:] == [(b"SET", b"k", LONG)]
     assert rewritten.lost == ({} if whole else {"behind us on a pipe": 1})
 
 
 @pytest.mark.parametrize("restore", [False, True])
-def test_memory_is_bounded(face, tmp_path, restore):
+def test_memory_is_bounded(build, tmp_path, restore):
     path = tmp_path / "dump.rdb"
     path.write_bytes(write(one(spec.STRING, LONG * 8)).data)
     sink = io.FileIO(tmp_path / "out.resp", "w")
-    with face("snapshot").open(path) as snapshot:
-        rewriter = face("aof.rewrite").Rewriter(sink.write, face("target").Target.parse("7.0"), restore=restore)
+    with build("snapshot").open(path) as snapshot:
+        rewriter = build("aof.rewrite").Rewriter(
+            sink.write, build("releases.target").Target.parse("7.0"), restore=restore
+        )
         tracemalloc.start()
         for entry in snapshot:
             rewriter.entry(entry)
@@ -471,29 +475,29 @@ def as_replayed(key: Key) -> Any:
 
 @quick
 @given(file=files())
-def test_values_survive(face, file):
+def test_values_survive(build, file):
     target = "valkey:9.1" if file.product == "valkey" else "8.8"
     simple = [key for key in file.keys if spec.BY_ID[key.type_id].type not in ("stream", "module")]
     assume(simple)
-    keys = replayed(Rewritten(face, file, target).commands)
+    keys = replayed(Rewritten(build, file, target).commands)
     assert {(key.db, key.key): as_replayed(key) for key in simple}.items() <= keys.items()
 
 
 @quick
 @given(file=files(), target=st.sampled_from(["2.4", "5.0", "7.0", "8.10", "valkey:8.1", "valkey:9.1"]), data=st.data())
-def test_only_our_errors_escape(face, file, target, data):
+def test_only_our_errors_escape(build, file, target, data):
     damaged = data.draw(damages(write(file).data))
     flags = {"restore": data.draw(st.booleans()), "modules": data.draw(st.booleans())}
-    with suppress(face.errors.RdbkitError):
-        parse(Rewritten(face, damaged.data, target, **flags).data)
+    with suppress(build.errors.RdbkitError):
+        parse(Rewritten(build, damaged.data, target, **flags).data)
 
 
-def test_damage_names_the_key(face):
+def test_damage_names_the_key(build):
     body = rdb_writer.encode(spec.HASH_LISTPACK, [(b"f", b"v", None)], compress=False)
     odd = body[:5] + b"\x01" + body[6:9] + body[12:]
     broken = bytearray(raw(spec.HASH_LISTPACK, bytes([len(odd) - 1]) + bytes([len(odd) - 1]) + odd[2:], key=b"broken"))
-    with pytest.raises(face.errors.Corrupt) as caught:
-        Rewritten(face, bytes(broken), "7.0")
+    with pytest.raises(build.errors.Corrupt) as caught:
+        Rewritten(build, bytes(broken), "7.0")
     assert (caught.value.db, caught.value.key) == (0, b"broken")
 
 
@@ -511,9 +515,9 @@ def _dump_of(base: Path) -> Path:
 
 
 @pytest.mark.parametrize("base", _bases(), ids=lambda path: path.relative_to(FIXTURES).parts[0])
-def test_same_commands_as_the_server(face, base):
+def test_same_commands_as_the_server(build, base):
     target = base.relative_to(FIXTURES).parts[0].replace("-", ":")
-    ours = by_key(Rewritten(face, _dump_of(base).read_bytes(), target).commands)
+    ours = by_key(Rewritten(build, _dump_of(base).read_bytes(), target).commands)
     theirs = by_key(parse(base.read_bytes()))
     # Times of their own; what the test did to the server afterwards; 5.0's way to make an empty stream.
     apart = {b"stream:idmp", b"stream:idmp:cfg", b"after:rewrite", b"ttl:str"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb.writer import Writer, encode
 
 REAL = Path(__file__).parent.parent.parent / "fixtures" / "redis-7.2.6" / "rdb-canonical" / "dump.rdb"

@@ -38,7 +38,7 @@ def test_info(dump: Path) -> None:
 
 
 def test_quick_reads_the_start_and_labels_its_counts(files: Path, tmp_path: Path) -> None:
-    from rdbkit.rdb import spec
+    from rdbkit.format import spec
     from rdbkit.rdb.writer import Writer, encode
 
     path = tmp_path / "claims.rdb"

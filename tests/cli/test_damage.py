@@ -8,12 +8,12 @@ import json
 from pathlib import Path
 
 import pytest
-from rdb import entry, made
-from rdb.test_check import key
+from checks.test_rdb import key
+from rdb.files import entry, made
 
 from cli.run import raw
 from cli.run import rdbkit as run
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 
 BAD_LZF = b"\xc3\x04\x16\x00\x61\x40\x05"
 TWICE = b"\x02\x01f\x01x\x01f\x01y"

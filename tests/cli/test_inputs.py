@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rdb import entry, made
+from rdb.files import entry, made
 
 from cli.run import raw, rdbkit
 from rdbkit.aof import writer

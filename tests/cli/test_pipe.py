@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cli.run import COMMAND, PATIENCE, environment, interrupt, raw, rdbkit, start, wait_until_read
-from rdbkit.report.text import undo
+from rdbkit.output.text import undo
 
 
 @pytest.mark.parametrize("command", ["keys", "export"])

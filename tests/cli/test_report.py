@@ -11,7 +11,7 @@ import pytest
 
 from cli.conftest import made
 from cli.run import rdbkit, terminal
-from rdbkit.report.width import display_width
+from rdbkit.output.width import display_width
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
 OTHER = FIXTURES / "redis-7.4.1" / "rdb-canonical" / "dump.rdb"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.run import rdbkit, screen, terminal
-from rdbkit.report.table import display_width
+from rdbkit.output.table import display_width
 
 COLOR = re.compile(r"\x1b\[[0-9;]*m")
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

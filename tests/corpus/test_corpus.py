@@ -1,4 +1,4 @@
-"""Every file that a real server wrote is read as the server itself described it, on both faces."""
+"""Every file that a real server wrote is read as the server itself described it, on both builds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from conftest import FIXTURES
 
-from corpus import Case, Where, cases, manifest, raw
+from corpus.oracle import Case, Where, cases, manifest, raw
 
 CASES = cases()
 PATHS = [row["path"] for row in manifest() if row["path"].endswith(".rdb")]
@@ -35,8 +35,8 @@ def compare(case: Case, snapshot: Any) -> set[Where]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_as_the_server_said(face, case):
-    with face.rdbkit.open(case.path, **case.options) as snapshot:
+def test_as_the_server_said(build, case):
+    with build.rdbkit.open(case.path, **case.options) as snapshot:
         assert compare(case, snapshot) == set(case.account())
         assert snapshot.checksum == ("disabled" if case.case == "rdb-nochecksum" else "good")
         if case.number < (3, 2):
@@ -60,27 +60,27 @@ def test_the_account_says_enough():
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_nothing_is_wrong_with_any(face, path):
-    found = face.rdbkit.check(str(FIXTURES / path))
+def test_nothing_is_wrong_with_any(build, path):
+    found = build.rdbkit.check(str(FIXTURES / path))
     assert [finding for finding in found.findings if finding.severity != "note"] == []
     assert found.sound
     assert found.complete
 
 
-def test_from_sync(face):
+def test_from_sync(build):
     """What `redis-cli --rdb` fetched holds what the server saved later, without what came in between."""
     case = Case("redis-7.0.15", "rdb-repl")
     folder = FIXTURES / case.server / case.case
-    with face.rdbkit.open(str(folder / "from-sync.rdb")) as snapshot:
+    with build.rdbkit.open(str(folder / "from-sync.rdb")) as snapshot:
         assert compare(case, snapshot) == set(case.account()) - {(3, b"after:sync")}
         assert snapshot.checksum == "good"
-    with face.rdbkit.open(str(folder / "functions-only.rdb")) as snapshot:
+    with build.rdbkit.open(str(folder / "functions-only.rdb")) as snapshot:
         assert list(snapshot) == []
         assert sorted(snapshot.functions) == case.functions()
 
 
-def test_slot_import(face):
-    with face.rdbkit.open(Case("valkey-9.1.2", "rdb-slot-import").path) as snapshot:
+def test_slot_import(build):
+    with build.rdbkit.open(Case("valkey-9.1.2", "rdb-slot-import").path) as snapshot:
         for _ in snapshot:
             pass
         [(job, ranges)] = snapshot.slot_imports
@@ -88,13 +88,13 @@ def test_slot_import(face):
 
 
 @pytest.mark.parametrize("server", ["redis-8.6.3", "redis-8.10.2"])
-def test_key_meta(face, server):
+def test_key_meta(build, server):
     """Keys that have metadata in the account have records of it in the file, of the classes that the module made."""
     case = Case(server, "rdb-keymeta")
-    class_name = face("rdb.primitives").class_name
-    walker = face("rdb.walker")
+    class_name = build("rdb.primitives").class_name
+    walker = build("rdb.walker")
     found = {}
-    with face.rdbkit.open(case.path) as snapshot:
+    with build.rdbkit.open(case.path) as snapshot:
         for batch in snapshot.batches():
             for row in batch:
                 meta = (row[walker.EXTRA] or {}).get("meta", ())
@@ -106,23 +106,23 @@ def test_key_meta(face, server):
 
 
 @pytest.mark.parametrize("server", ["redis-4.0.14", "redis-5.0.14", "redis-7.2.6", "redis-8.10.2", "valkey-9.1.2"])
-def test_module_aux(face, server):
-    with face.rdbkit.open(Case(server, "rdb-module").path) as snapshot:
+def test_module_aux(build, server):
+    with build.rdbkit.open(Case(server, "rdb-module").path) as snapshot:
         names = {entry.value.name for entry in snapshot if entry.type == "module"}
         aux = snapshot.modules_aux
     assert names == {"kit-typeA"}
-    told = [(face("rdb.modules").module_name(number)[0], when) for number, when in aux]
+    told = [(build("rdb.modules").module_name(number)[0], when) for number, when in aux]
     assert told == ([] if server in ("redis-4.0.14", "redis-5.0.14") else AUX)
 
 
 @pytest.mark.parametrize("server", PAYLOADS)
-def test_dump_payloads(face, server):
+def test_dump_payloads(build, server):
     """DUMP payloads hold what the server said of their keys."""
     case = Case(server, "rdb-canonical")
     account = Case(server, "rdb-module").account() if server != "redis-2.8.24" else {}
     account |= case.account()
     for key, text in PAYLOADS[server]["dump"].items():
-        record = face.rdbkit.load_dump(base64.b64decode(text), target=server.replace("-", ":"))
+        record = build.rdbkit.load_dump(base64.b64decode(text), target=server.replace("-", ":"))
         row = {name: value for name, value in account[0, raw(key)].items() if name != "expires_at"}
         # Encodings are those after the server loaded the file; an expiry, which is not in a payload, changes strings'.
         if row["type"] == "string":
@@ -131,22 +131,22 @@ def test_dump_payloads(face, server):
         assert (key, case.told(record, row)) == (key, row)
 
 
-def test_function_dump(face):
+def test_function_dump(build):
     text = PAYLOADS["redis-7.2.6"]["function_dump"]
-    payload = face("rdb.dump").read_payload(base64.b64decode(text))
+    payload = build("rdb.dump").read_payload(base64.b64decode(text))
     assert sorted(payload.functions) == Case("redis-7.2.6", "rdb-canonical").functions()
-    with pytest.raises(face.errors.Unsupported) as caught:
-        face.rdbkit.load_dump(base64.b64decode(text))
+    with pytest.raises(build.errors.Unsupported) as caught:
+        build.rdbkit.load_dump(base64.b64decode(text))
     assert caught.value.code == "function-dump"
 
 
-def test_all_packed_the_same(face, tmp_path):
+def test_all_packed_the_same(build, tmp_path):
     """A file is the same through a packing and from bytes, a path, or an object."""
     path = FIXTURES / "redis-7.2.6" / "rdb-lfu" / "dump.rdb"
     data = path.read_bytes()
 
     def told(what: Any) -> list[Any]:
-        with face.rdbkit.open(what) as snapshot:
+        with build.rdbkit.open(what) as snapshot:
             return [(entry.offset, entry.key, entry.size, entry.encoding, repr(entry.value)) for entry in snapshot]
 
     packed = tmp_path / "dump.rdb.gz"

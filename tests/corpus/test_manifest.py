@@ -6,7 +6,7 @@ import hashlib
 
 from conftest import FIXTURES
 
-from corpus import manifest
+from corpus.oracle import manifest
 
 #: Together they stay small enough for every checkout.
 LIMIT = 3_500_000

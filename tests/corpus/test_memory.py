@@ -1,4 +1,4 @@
-"""MEMORY USAGE as real servers answered it after they had loaded the file, and their used_memory; on both faces."""
+"""MEMORY USAGE as real servers answered it after they had loaded the file, and their used_memory; on both builds."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from conftest import Face
+from conftest import Build
 
-from corpus import Case, cases, raw
+from corpus.oracle import Case, cases, raw
 
 #: These ran on a distribution's jemalloc, the others on the one that is bundled with the server.
 ALLOCATORS = dict.fromkeys(
@@ -29,13 +29,13 @@ def is_drawn_by_lot(case: Case, encoding: str) -> bool:
     return encoding == "skiplist" or (hashes and encoding == "hashtable")
 
 
-def opened(face: Face, case: Case) -> Any:
+def opened(build: Build, case: Case) -> Any:
     options = case.options
-    return face("snapshot").open(case.path, allocator=ALLOCATORS.get(case.server, "jemalloc"), **options)
+    return build("snapshot").open(case.path, allocator=ALLOCATORS.get(case.server, "jemalloc"), **options)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_memory_is_what_the_server_said(face: Face, case: Case) -> None:
+def test_memory_is_what_the_server_said(build: Build, case: Case) -> None:
     said = {
         (int(db), raw(key["k"])): key["memory_reloaded"]
         for db, keys in case.oracle["dbs"].items()
@@ -43,7 +43,7 @@ def test_memory_is_what_the_server_said(face: Face, case: Case) -> None:
         if key.get("memory_reloaded")
     }
     seen: Counter[str] = Counter()
-    with opened(face, case) as snapshot:
+    with opened(build, case) as snapshot:
         snapshot.model()
         for entry in snapshot:
             truth = said.get((entry.db, entry.key))

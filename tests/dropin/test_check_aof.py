@@ -33,13 +33,13 @@ COMMAND = b"*1\r\n$4\r\nPING\r\n"
 MANIFEST = b"seq 1 file a.aof type b\n"
 
 
-def run(face: Any, tool: str, args: list[str], stdin: bytes = b"", *, guard: bool = False) -> tuple[int, bytes]:
+def run(build: Any, tool: str, args: list[str], stdin: bytes = b"", *, guard: bool = False) -> tuple[int, bytes]:
     out = io.BytesIO()
-    status = face("dropin.check_aof").main(args, face("dropin.tools").find(tool), out, io.BytesIO(stdin), guard=guard)
+    status = build("dropin.check_aof").main(args, build("dropin.tools").find(tool), out, io.BytesIO(stdin), guard=guard)
     return status, out.getvalue()
 
 
-def outcome(face: Any, case: Case, tool: str, root: Path, *, guard: bool = False) -> Outcome:
+def outcome(build: Any, case: Case, tool: str, root: Path, *, guard: bool = False) -> Outcome:
     """Run a case in a fresh directory."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()
@@ -47,17 +47,17 @@ def outcome(face: Any, case: Case, tool: str, root: Path, *, guard: bool = False
     before = files(root)
     os.chdir(root)
     try:
-        status, text = run(face, tool, case["args"], answer(case), guard=guard)
+        status, text = run(build, tool, case["args"], answer(case), guard=guard)
     finally:
         os.chdir("/")
     return status, masked(text), changed(before, files(root))
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_recorded_runs(face, tool, tmp_path):
+def test_recorded_runs(build, tool, tmp_path):
     different = []
     for case in CASES:
-        want, got = wanted(case, tool), outcome(face, case, tool, tmp_path / "case")
+        want, got = wanted(case, tool), outcome(build, case, tool, tmp_path / "case")
         if (case["name"], tool) in CRASHES:
             assert want[0] > 100
             assert got[0] == 1
@@ -68,10 +68,10 @@ def test_recorded_runs(face, tool, tmp_path):
     assert different == []
 
 
-def test_unasked_the_newest_is_imitated_but_where_it_destroys(face, tmp_path):
+def test_unasked_the_newest_is_imitated_but_where_it_destroys(build, tmp_path):
     different = set()
     for case in CASES:
-        want, got = wanted(case, "redis-8.10.2"), outcome(face, case, "redis-8.10.2", tmp_path / "case", guard=True)
+        want, got = wanted(case, "redis-8.10.2"), outcome(build, case, "redis-8.10.2", tmp_path / "case", guard=True)
         if want != got:
             different.add(case["name"])
             assert got[0] == 1
@@ -84,35 +84,35 @@ def test_unasked_the_newest_is_imitated_but_where_it_destroys(face, tmp_path):
 
 
 @pytest.mark.parametrize("args", [["a.aof"], ["--fix", "a.aof"]])
-def test_a_valkey_snapshot_is_not_taken_for_damage(face, args, tmp_path, monkeypatch):
+def test_a_valkey_snapshot_is_not_taken_for_damage(build, args, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a.aof").write_bytes(b"VALKEY080" + COMMAND)
-    status, text = run(face, "redis-8.10.2", args, b"y", guard=True)
+    status, text = run(build, "redis-8.10.2", args, b"y", guard=True)
     assert (status, text.count(b"\n")) == (1, 1)
     assert b"Valkey 9" in text
     assert Path("a.aof").read_bytes() == b"VALKEY080" + COMMAND
 
 
 @pytest.mark.parametrize("name", ["base", "incr"])
-def test_nor_in_a_set(face, name, tmp_path, monkeypatch):
+def test_nor_in_a_set(build, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("m").write_bytes(b"file base seq 1 type b\nfile incr seq 1 type i\n")
     Path("base").write_bytes(COMMAND)
     Path("incr").write_bytes(COMMAND)
     Path(name).write_bytes(b"VALKEY080")
-    status, text = run(face, "redis-8.10.2", ["--fix", "m"], b"y", guard=True)
+    status, text = run(build, "redis-8.10.2", ["--fix", "m"], b"y", guard=True)
     assert (status, text.count(b"\n")) == (1, 1)
     assert text.startswith(f"./{name} is ".encode())
     assert Path(name).read_bytes() == b"VALKEY080"
 
 
-def test_a_manifest_is_not_emptied(face, tmp_path, monkeypatch):
+def test_a_manifest_is_not_emptied(build, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("m").write_bytes(MANIFEST)
-    status, text = run(face, "redis-8.10.2", ["--fix", "m"], b"y", guard=True)
+    status, text = run(build, "redis-8.10.2", ["--fix", "m"], b"y", guard=True)
     assert (status, text.count(b"\n")) == (1, 1)
     assert Path("m").read_bytes() == MANIFEST
-    assert run(face, "redis-8.10.2", ["--fix", "m"], b"y")[0] == 0
+    assert run(build, "redis-8.10.2", ["--fix", "m"], b"y")[0] == 0
     assert Path("m").read_bytes() == b""
 
 
@@ -129,19 +129,19 @@ def test_a_manifest_is_not_emptied(face, tmp_path, monkeypatch):
         ("redis-6.2.16", -3, 1, b"# Out Of Memory allocating 18446744073709551615 bytes!\n"),
     ],
 )
-def test_lengths_that_cannot_be(face, tool, size, status, text, tmp_path, monkeypatch):
+def test_lengths_that_cannot_be(build, tool, size, status, text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a").write_bytes(b"*1\r\n$%d\r\n" % size)
-    got = run(face, tool, ["a"])
+    got = run(build, tool, ["a"])
     assert got[0] == status
     assert text in got[1]
 
 
-def test_fix_leaves_alone_what_the_tool_would_crash_on(face, tmp_path, monkeypatch):
+def test_fix_leaves_alone_what_the_tool_would_crash_on(build, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = b"*1\r\n$9223372036854775805\r\nx"
     Path("a").write_bytes(data)
-    assert run(face, "redis-8.10.2", ["--fix", "a"], b"y")[0] == 1
+    assert run(build, "redis-8.10.2", ["--fix", "a"], b"y")[0] == 1
     assert Path("a").read_bytes() == data
 
 
@@ -161,21 +161,21 @@ def test_fix_leaves_alone_what_the_tool_would_crash_on(face, tmp_path, monkeypat
         b"profile\nfile",
     ],
 )
-def test_the_older_test_for_a_manifest(face, data, tmp_path):
+def test_the_older_test_for_a_manifest(build, data, tmp_path):
     path = tmp_path / "a"
     path.write_bytes(data)
-    module = face("dropin.aof_files")
-    with module.File(os.fsencode(path)) as file:
+    module = build("dropin.aof_files")
+    with module.CheckedFile(os.fsencode(path)) as file:
         got = module.mentions_file(file)
-    assert got == face("aof.manifest").looks_like_manifest(data, strict=False)
+    assert got == build("aof.manifest").looks_like_manifest(data, strict=False)
 
 
 @pytest.mark.parametrize(
     ("path", "beside"),
     [("m", "./x"), ("d/m", "d/x"), ("/m", "//x"), ("d//m", "d/x"), ("./d/m", "./d/x"), ("/d/e/m", "/d/e/x")],
 )
-def test_paths_of_a_set(face, path, beside):
-    assert face("dropin.aof_files").beside(path.encode(), b"x") == beside.encode()
+def test_paths_of_a_set(build, path, beside):
+    assert build("dropin.aof_files").beside(path.encode(), b"x") == beside.encode()
 
 
 @pytest.mark.parametrize(
@@ -189,21 +189,21 @@ def test_paths_of_a_set(face, path, beside):
         (b"12x", True),
     ],
 )
-def test_numbers_that_fit(face, text, fits):
-    assert face("dropin.aof_errors").to_long(text)[2] == fits
+def test_numbers_that_fit(build, text, fits):
+    assert build("dropin.aof_errors").to_long(text)[2] == fits
 
 
-def test_the_files_need_to_be_writable(face, tmp_path, monkeypatch):
+def test_the_files_need_to_be_writable(build, tmp_path, monkeypatch):
     if os.geteuid() == 0:
         pytest.skip("root may write everything")
     monkeypatch.chdir(tmp_path)
     Path("a").write_bytes(COMMAND)
     Path("a").chmod(0o400)
-    assert run(face, "redis-8.10.2", ["a"])[1].endswith(b"Cannot open file a: Permission denied, aborting...\n")
+    assert run(build, "redis-8.10.2", ["a"])[1].endswith(b"Cannot open file a: Permission denied, aborting...\n")
 
 
-def test_a_path_that_is_too_long(face):
-    status, text = run(face, "redis-7.0.15", ["a" * 5000])
+def test_a_path_that_is_too_long(build):
+    status, text = run(build, "redis-7.0.15", ["a" * 5000])
     assert (status, text.split(b"\n")[0]) == (1, b"Error: filepath is too long (exceeds PATH_MAX)")
 
 
@@ -238,8 +238,8 @@ def test_command_line(args, status, text, tmp_path):
     assert bool(done.stderr) == (status == 2)
 
 
-def test_a_terminal_is_not_steered(face):
+def test_a_terminal_is_not_steered(build):
     stream = io.StringIO()
-    screen = face("cli.check_aof")._Screen(stream)
+    screen = build("cli.check_aof")._Screen(stream)
     screen.write(b"got: '\x1b'\n\xffContinue? ")
     assert stream.getvalue() == "got: '\\x1b'\n\\xffContinue? "

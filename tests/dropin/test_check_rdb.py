@@ -28,13 +28,13 @@ CRASHES = {("zset1-nan", "redis-6.2.16"), ("zset2-nan", "redis-6.2.16")}
 NO_CHECKSUM = b"\xff" + bytes(8)
 
 
-def run(face: Any, tool: str, args: list[str]) -> tuple[int, bytes]:
+def run(build: Any, tool: str, args: list[str]) -> tuple[int, bytes]:
     out: list[bytes] = []
-    status = face("dropin.check_rdb").main(args, face("dropin.tools").find(tool), out.append, out.append)
+    status = build("dropin.check_rdb").main(args, build("dropin.tools").find(tool), out.append, out.append)
     return status, b"".join(out)
 
 
-def outcome(face: Any, case: Case, tool: str, root: Path) -> Outcome:
+def outcome(build: Any, case: Case, tool: str, root: Path) -> Outcome:
     """Run a case in a fresh directory."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()
@@ -42,24 +42,24 @@ def outcome(face: Any, case: Case, tool: str, root: Path) -> Outcome:
     before = files(root)
     os.chdir(root)
     try:
-        status, text = run(face, tool, case["args"])
+        status, text = run(build, tool, case["args"])
     finally:
         os.chdir("/")
     return status, masked(text), changed(before, files(root))
 
 
-def check(face: Any, tmp_path: Path, data: bytes, tool: str = REFERENCE) -> tuple[int, list[str]]:
+def check(build: Any, tmp_path: Path, data: bytes, tool: str = REFERENCE) -> tuple[int, list[str]]:
     """Check bytes; return the status, and the lines behind the first."""
     (tmp_path / "dump.rdb").write_bytes(data)
-    status, text = run(face, tool, [str(tmp_path / "dump.rdb")])
+    status, text = run(build, tool, [str(tmp_path / "dump.rdb")])
     return status, masked(text).decode("latin-1").split("\n")[1:-1]
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_recorded_runs(face, tool, tmp_path):
+def test_recorded_runs(build, tool, tmp_path):
     different = []
     for case in CASES:
-        want, got = wanted(case, tool), outcome(face, case, tool, tmp_path / "case")
+        want, got = wanted(case, tool), outcome(build, case, tool, tmp_path / "case")
         if (case["name"], tool) in CRASHES:
             assert b"ASSERTION FAILED" in want[1]
             assert got[0] == 1
@@ -69,20 +69,20 @@ def test_recorded_runs(face, tool, tmp_path):
     assert different == []
 
 
-def test_long_strings_are_judged_as_short_ones(face, tmp_path, monkeypatch):
-    monkeypatch.setattr(face("dropin.reader"), "WHOLE", 2)
+def test_long_strings_are_judged_as_short_ones(build, tmp_path, monkeypatch):
+    monkeypatch.setattr(build("dropin.reader"), "WHOLE", 2)
     for case in CASES:
-        want, got = wanted(case, REFERENCE), outcome(face, case, REFERENCE, tmp_path / "case")
+        want, got = wanted(case, REFERENCE), outcome(build, case, REFERENCE, tmp_path / "case")
         assert (case["name"], want) == (case["name"], got)
 
 
-def test_what_servers_wrote_is_sound_to_their_own_tool_and_to_the_newest(face):
+def test_what_servers_wrote_is_sound_to_their_own_tool_and_to_the_newest(build):
     found = set()
     for path in sorted(FIXTURES.glob("*/rdb-*/*.rdb")):
         own = path.parent.parent.name.replace("redis-2.8.24", "redis-3.2.13")
         newest = "valkey-9.1.2" if own.startswith("valkey") else "redis-8.10.2"
         for tool in (own, newest):
-            found.add((path, tool, run(face, tool, [str(path)])[0]))
+            found.add((path, tool, run(build, tool, [str(path)])[0]))
     assert {status for _, _, status in found} == {0}
 
 
@@ -153,21 +153,21 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("name", "data", "offset", "text"), ROWS, ids=[row[0] for row in ROWS])
-def test_what_real_runs_gave(face, name, data, offset, text, tmp_path):
-    status, lines = check(face, tmp_path, data)
+def test_what_real_runs_gave(build, name, data, offset, text, tmp_path):
+    status, lines = check(build, tmp_path, data)
     assert status == (text != LOOKS_OK)
     assert any(line.startswith(f"[offset {offset}]") and line.endswith(text) for line in lines), lines
 
 
-def test_a_line_is_cut_and_ends_at_a_nul(face, tmp_path):
+def test_a_line_is_cut_and_ends_at_a_nul(build, tmp_path):
     name, value = b"a\0b", b"v" * 2000
     data = b"REDIS0010\xfa" + blob(name) + blob(value) + NO_CHECKSUM
-    assert check(face, tmp_path, data)[1][0] == f"[offset 2023] AUX FIELD a = '{'v' * (1023 - 15)}"
+    assert check(build, tmp_path, data)[1][0] == f"[offset 2023] AUX FIELD a = '{'v' * (1023 - 15)}"
 
 
-def test_later_and_foreign_versions(face, tmp_path):
+def test_later_and_foreign_versions(build, tmp_path):
     def said(data: bytes) -> list[str]:
-        return check(face, tmp_path, data, "valkey-9.1.2")[1][1:]
+        return check(build, tmp_path, data, "valkey-9.1.2")[1][1:]
 
     end = NO_CHECKSUM
     assert said(b"VALKEY080" + end)[-5] == r"[offset 18] \o/ RDB looks OK! \o/"
@@ -175,21 +175,21 @@ def test_later_and_foreign_versions(face, tmp_path):
     assert said(b"REDIS0013\xf3" + end)[2] == "[offset 10] Unknown object type 243 in RDB file with foreign version 13"
     assert said(b"VALKEY011" + end)[1] == "[offset 9] Can't handle RDB format version 11"
     assert said(b"REDIS   9" + end)[1] == "[offset 9] Wrong signature trying to load DB from file"
-    assert check(face, tmp_path, b"REDIS   9" + end)[0] == 0
-    assert check(face, tmp_path, b"REDIS-001" + end)[1][1] == "[offset 9] Can't handle RDB format version -1"
+    assert check(build, tmp_path, b"REDIS   9" + end)[0] == 0
+    assert check(build, tmp_path, b"REDIS-001" + end)[1][1] == "[offset 9] Can't handle RDB format version -1"
 
 
-def test_up_to_4_0_an_expiry_belongs_to_its_key(face, tmp_path):
+def test_up_to_4_0_an_expiry_belongs_to_its_key(build, tmp_path):
     data = b"REDIS0007\xfd" + struct.pack("<i", 5) + b"\x28\x01k"
-    lines = check(face, tmp_path, data, "redis-3.2.13")[1]
+    lines = check(build, tmp_path, data, "redis-3.2.13")[1]
     assert (
         lines[1] == "[offset 17] Internal error in RDB reading function at rdb.c:<line> -> Unknown RDB encoding type 40"
     )
-    assert check(face, tmp_path, b"REDIS0007\xfd" + b"\xff" * 4, "redis-3.2.13")[1][2].endswith("read-expire")
+    assert check(build, tmp_path, b"REDIS0007\xfd" + b"\xff" * 4, "redis-3.2.13")[1][2].endswith("read-expire")
 
 
-def test_3_2_finds_a_wrong_checksum_and_that_all_is_well(face, tmp_path):
-    status, lines = check(face, tmp_path, b"REDIS0007\xff" + b"x" * 8, "redis-3.2.13")
+def test_3_2_finds_a_wrong_checksum_and_that_all_is_well(build, tmp_path):
+    status, lines = check(build, tmp_path, b"REDIS0007\xff" + b"x" * 8, "redis-3.2.13")
     assert status == 0
     assert lines[1] == "[offset 18] RDB CRC error"
     assert lines[-4] == r"[offset 18] \o/ RDB looks OK! \o/"
@@ -203,60 +203,60 @@ def counted(number: int) -> bytes:
 
 
 @pytest.mark.parametrize("twice", [(5, 900), (600, 601), (601, 998)])
-def test_a_repetition_is_found_where_it_stands(face, twice, tmp_path, monkeypatch):
+def test_a_repetition_is_found_where_it_stands(build, twice, tmp_path, monkeypatch):
     first, second = twice
     names = [b"member:%d" % (first if i == second else i) + bytes(i % 60) for i in range(1000)]
     names[second] = names[first]
     data = key(2, counted(1000) + b"".join(blob(name) for name in names))
-    want = check(face, tmp_path, data)
+    want = check(build, tmp_path, data)
     assert want[1][1].endswith("-> Duplicate set members detected")
-    records = face("dropin.rdb_records")
+    records = build("dropin.rdb_records")
     monkeypatch.setattr(records, "KEPT", 100)
-    assert check(face, tmp_path, data) == want
+    assert check(build, tmp_path, data) == want
     # The file's end, which comes behind it, does not hide it.
-    assert check(face, tmp_path, data[:-12])[1][:3] == want[1][:3]
+    assert check(build, tmp_path, data[:-12])[1][:3] == want[1][:3]
     names[second] = b"another"
-    assert check(face, tmp_path, key(2, counted(1000) + b"".join(blob(name) for name in names)))[0] == 0
+    assert check(build, tmp_path, key(2, counted(1000) + b"".join(blob(name) for name in names)))[0] == 0
 
 
-def test_names_that_are_there_once_need_no_second_reading(face, tmp_path, monkeypatch):
-    monkeypatch.setattr(face("dropin.rdb_records"), "KEPT", 100)
+def test_names_that_are_there_once_need_no_second_reading(build, tmp_path, monkeypatch):
+    monkeypatch.setattr(build("dropin.rdb_records"), "KEPT", 100)
     data = key(2, counted(1000) + b"".join(blob(b"%d" % i) for i in range(1000)))
-    assert check(face, tmp_path, data)[0] == 0
+    assert check(build, tmp_path, data)[0] == 0
 
 
 # -- what a path may be ----------------------------------------------------------------------------------------------
 
 
-def test_nothing_there(face):
-    assert run(face, REFERENCE, ["/no/such.rdb"]) == (1, b"[offset 0] Checking RDB file /no/such.rdb\n")
-    assert run(face, "redis-3.2.13", ["/no/such.rdb"])[0] == 255
-    assert run(face, REFERENCE, ["a\0b"])[0] == 1
+def test_nothing_there(build):
+    assert run(build, REFERENCE, ["/no/such.rdb"]) == (1, b"[offset 0] Checking RDB file /no/such.rdb\n")
+    assert run(build, "redis-3.2.13", ["/no/such.rdb"])[0] == 255
+    assert run(build, REFERENCE, ["a\0b"])[0] == 1
 
 
-def test_a_directory_is_at_its_end_at_once(face, tmp_path):
-    status, text = run(face, REFERENCE, [str(tmp_path)])
+def test_a_directory_is_at_its_end_at_once(build, tmp_path):
+    status, text = run(build, REFERENCE, [str(tmp_path)])
     assert status == 1
     assert b"[offset 0] " + EOF.encode() in text
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="no /dev/fd")  # noqa: PTH110
 @pytest.mark.parametrize("size", [1 << 20, 10])
-def test_a_pipe(face, size):
+def test_a_pipe(build, size):
     data = (FIXTURES / "redis-7.0.15/rdb-repl/dump.rdb").read_bytes()[:size]
     reading, writing = os.pipe()
     try:
         os.write(writing, data)
         os.close(writing)
-        status, text = run(face, REFERENCE, [f"/dev/fd/{reading}"])
+        status, text = run(build, REFERENCE, [f"/dev/fd/{reading}"])
     finally:
         os.close(reading)
     assert (status, b"Checksum OK" in text) == ((0, True) if len(data) > 10 else (1, False))
 
 
-def test_the_rdb_at_the_start_of_another_file(face, tmp_path):
+def test_the_rdb_at_the_start_of_another_file(build, tmp_path):
     data = (FIXTURES / "redis-7.0.15/rdb-canonical/dump.rdb").read_bytes()
-    tools, checks = face("dropin.tools"), face("dropin.check_rdb")
+    tools, checks = build("dropin.tools"), build("dropin.check_rdb")
 
     def preamble(content: bytes) -> int | None:
         (tmp_path / "a.aof").write_bytes(content)
@@ -277,7 +277,7 @@ def test_the_rdb_at_the_start_of_another_file(face, tmp_path):
 
 
 @pytest.mark.parametrize("tool", ["redis-3.2.13", REFERENCE, "redis-8.10.2", "valkey-9.1.2"])
-def test_any_damage_ends_in_words(face, tool, tmp_path):
+def test_any_damage_ends_in_words(build, tool, tmp_path):
     rng = random.Random(len(tool))
     whole = [path.read_bytes() for path in sorted(FIXTURES.glob("*/rdb-*/*.rdb")) if path.stat().st_size < 4000]
     whole += [base64.b64decode(content) for case in CASES for content in case["input"].values() if content]
@@ -287,7 +287,7 @@ def test_any_damage_ends_in_words(face, tool, tmp_path):
             data[rng.randrange(len(data))] = rng.choice((0, 1, 0x7F, 0x80, 0x81, 0xC3, 0xFF, rng.randrange(256)))
         data[:9] = data[:9] if rng.random() < 0.5 else b"VALKEY080" if "valkey" in tool else b"REDIS0007"
         status, lines = check(
-            face, tmp_path, bytes(data[: rng.randrange(len(data)) if rng.random() < 0.3 else None]), tool
+            build, tmp_path, bytes(data[: rng.randrange(len(data)) if rng.random() < 0.3 else None]), tool
         )
         assert status in (0, 1)
         assert lines[-1].startswith("[info]") or "Terminating" in lines[-1] or "returned error code" in lines[-1]
@@ -304,20 +304,20 @@ def test_any_damage_ends_in_words(face, tool, tmp_path):
         ("redis-8", "redis-8.10.2"), ("valkey-8.1.1", "valkey-8.1.1"), ("valkey-9.0.4", "valkey-9.0.0"),
     ],
 )  # fmt: skip
-def test_a_tool_behaves_as_the_nearest_row(face, name, is_as):
-    tools = face("dropin.tools")
+def test_a_tool_behaves_as_the_nearest_row(build, name, is_as):
+    tools = build("dropin.tools")
     found, row = tools.find(name), tools.find(is_as)
     assert (found.rdb, found.last, found.types) == (row.rdb, row.last, row.types)
 
 
 @pytest.mark.parametrize("name", ["redis", "redis-x", "redis-2.8.24", "keydb-6.3.4", "valkey-1.0.0", "redis-7.0.15-1"])
-def test_other_names_are_refused(face, name):
+def test_other_names_are_refused(build, name):
     with pytest.raises(ValueError, match=r"redis-7\.0\.15, .*valkey-9\.1\.2"):
-        face("dropin.tools").find(name)
+        build("dropin.tools").find(name)
 
 
-def test_a_log_line_is_a_servers(face):
-    tools, checks = face("dropin.tools"), face("dropin.check_rdb")
+def test_a_log_line_is_a_servers(build):
+    tools, checks = build("dropin.tools"), build("dropin.check_rdb")
     line = checks.log_line(tools.find("valkey-9.1.2"), "*", "text", 1_700_000_000.25)
     assert line.startswith(b"%d:M 1" % os.getpid())
     assert line.endswith(b".250 * text\n")

@@ -1,4 +1,4 @@
-"""What rdbkit says of an input, asked in every way: lists of lines that two faces, or two inputs, can be compared by.
+"""What rdbkit says of an input, asked in every way: lists of lines that two builds, or two inputs, can be compared by.
 
 A line is (where the entry ends, its account), or (None, anything else). Values are replaced by digests where they are
 long; errors by type, code, offset, db, key and message.
@@ -58,7 +58,7 @@ _TUNING: dict[str, dict[str, tuple[int, ...]]] = {
     "rdbkit.rdb.values": {"BATCH": (6, 24), "_WHOLE": (0, 60)},
     "rdbkit.rdb.streams": {"_BATCH": (1, 3, 50)},
     "rdbkit.rdb.modules": {"_BATCH": (1, 3)},
-    "rdbkit.report.entries": {"_WHOLE": (0, 100), "_HELD": (0, 200), "_ROWS": (1, 3)},
+    "rdbkit.output.entries": {"_WHOLE": (0, 100), "_HELD": (0, 200), "_ROWS": (1, 3)},
 }
 
 
@@ -196,7 +196,7 @@ def read_rows(delivery: Delivery, level: int) -> list[Line]:
 
 def check_file(delivery: Delivery) -> list[Line]:
     """Check the file."""
-    from rdbkit.analysis.check import Check
+    from rdbkit.checks.rdb import Check
 
     check = Check(delivery.open())
     lines: list[Line] = []
@@ -218,9 +218,9 @@ def export_file(delivery: Delivery, form: str) -> list[Line]:
     """Export the file: how it ended, keys, digest, what is wrong with values, and (of JSON Lines) elements."""
     import rdbkit
     from rdbkit.errors import RdbkitError
+    from rdbkit.output.entries import Exporter
+    from rdbkit.output.export import export_writer
     from rdbkit.rdb.walker import Plan
-    from rdbkit.report.entries import Exporter
-    from rdbkit.report.export import export_writer
 
     problems: tuple[Any, ...] = ()
     # On disk: what is watched is the memory of the export, not of its result.
@@ -279,8 +279,8 @@ def rewrite_file(delivery: Delivery, restore: bool) -> list[Line]:
     """Write the commands that make the keys again; none of them may be cut."""
     import rdbkit
     from rdbkit.errors import RdbkitError
+    from rdbkit.output.commands import CommandExporter
     from rdbkit.rdb.walker import Plan
-    from rdbkit.report.commands import CommandExporter
 
     lost: Any = ()
     problems: tuple[Any, ...] = ()
@@ -323,8 +323,8 @@ def list_file(delivery: Delivery, form: str) -> list[Line]:
     import rdbkit
     from rdbkit.analysis.rows import key_rows
     from rdbkit.errors import RdbkitError
+    from rdbkit.output.rows import KEY_COLUMNS, row_writer
     from rdbkit.rdb.walker import Plan
-    from rdbkit.report.rows import KEY_COLUMNS, row_writer
 
     said: list[str] = []
     writer = row_writer(form, KEY_COLUMNS, said.append, width=80)

@@ -173,7 +173,8 @@ def _made_plans() -> list[tuple[str, int, bool, bool]]:
 
 def make(product: str, version: int, checksum: bool, compress: bool) -> bytes:
     """Write a file with a small key of every type of that version, and every record: also what no fixture has."""
-    from rdbkit.rdb import spec, writer
+    from rdbkit.format import spec
+    from rdbkit.rdb import writer
 
     own = "valkey" if product == "valkey" else "redis"
     out: list[bytes] = []
@@ -202,7 +203,8 @@ def make(product: str, version: int, checksum: bool, compress: bool) -> bytes:
 
 
 def _make_records(to: Any, version: int, own: str) -> None:
-    from rdbkit.rdb import spec, writer
+    from rdbkit.format import spec
+    from rdbkit.rdb import writer
 
     if version >= 7:
         to.aux(b"redis-ver", b"7.0.0")
@@ -216,8 +218,8 @@ def _make_records(to: Any, version: int, own: str) -> None:
 
 
 def _sample(type_id: int) -> Any:
-    from rdbkit.rdb import spec
-    from rdbkit.rdb.pending import Pending
+    from rdbkit.format import spec
+    from rdbkit.rdb.pending_entries import Pending
     from rdbkit.rdb.stream_nodes import StreamID
     from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
 

@@ -16,7 +16,7 @@ import pytest
 
 import rdbkit
 from live.server import Server
-from rdbkit.analysis import heap
+from rdbkit.memory import heap
 from rdbkit.rdb.walker import SHAPE, Plan
 
 FAR = 4102444800000  # 2100-01-01, in ms

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from repair.data import made
+from recovery.data import made
 
 import rdbkit
 from rdbkit.aof.resp import RECORD, Resp

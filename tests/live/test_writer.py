@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from strategies import File, Key, write
 
-from rdbkit.rdb import spec
-from rdbkit.rdb.pending import Pending
+from rdbkit.format import spec
+from rdbkit.rdb.pending_entries import Pending
 from rdbkit.rdb.streams import Consumer, Group, Stream
 
 LIBRARY = b"#!lua name=mylib\nredis.register_function('hello', function(keys, args) return 'hi' end)"

@@ -1,6 +1,6 @@
-"""Whole files, drawn at random: written and read back; damaged, and then refused or right; the same on both faces.
+"""Whole files, drawn at random: written and read back; damaged, and then refused or right; the same on both builds.
 
-Everything is written by the default face, so that the faces read the same bytes. RDBKIT_EXAMPLES=5000 in the
+Everything is written by the default build, so that the builds read the same bytes. RDBKIT_EXAMPLES=5000 in the
 environment makes a long run of it.
 """
 
@@ -11,10 +11,10 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rdb import MS, Reading, Slices, read, shaped, shown
+from rdb.files import MS, Reading, Slices, read, shaped, shown
 from strategies import Damage, File, Key, Written, damages, files, normal, write
 
-#: The fixture `face` is not made anew for each example, and need not be.
+#: The fixture `build` is not made anew for each example, and need not be.
 quick = settings(
     max_examples=int(os.environ.get("RDBKIT_EXAMPLES", "60")), deadline=None, suppress_health_check=list(HealthCheck)
 )
@@ -33,10 +33,10 @@ def due(file: File, key: Key) -> int | None:
 
 @quick
 @given(file=files())
-def test_written_is_read(face, file):
+def test_written_is_read(build, file):
     """Keys, values, attributes, aux and functions come back, in file order, each where it was written."""
     written = write(file)
-    with face.rdbkit.open(written.data, now=MS) as snapshot:
+    with build.rdbkit.open(written.data, now=MS) as snapshot:
         for key, start, entry in zip(file.keys, written.starts, snapshot, strict=True):
             assert (entry.offset, entry.db, entry.key, entry.type_id) == (start, key.db, key.key, key.type_id)
             assert (entry.expires_at, entry.idle, entry.freq) == (due(file, key), key.idle, key.freq)
@@ -67,16 +67,16 @@ def count(entry: Any) -> int:
 
 @quick
 @given(file=files(), seed=st.integers(0, 99))
-def test_any_slicing_is_the_same(face, file, seed):
+def test_any_slicing_is_the_same(build, file, seed):
     data = write(file).data
-    assert read(face, Slices(data, seed)) == read(face, data)
+    assert read(build, Slices(data, seed)) == read(build, data)
 
 
 @quick
 @given(file=files())
-def test_what_is_written_is_sound(face, file):
+def test_what_is_written_is_sound(build, file):
     """`check` has no error for what the writer writes (functions' engines, values' consistency and all)."""
-    result = face.rdbkit.check(write(file).data)
+    result = build.rdbkit.check(write(file).data)
     assert [finding for finding in result.findings if finding.severity == "error"] == []
     assert result.complete
     assert result.keys == len(file.keys)
@@ -96,11 +96,11 @@ def whole_before(reading: Reading, at: int) -> list[Any]:
 
 @quick
 @given(case=broken(), sliced=st.booleans())
-def test_damage(face, case, sliced):
+def test_damage(build, case, sliced):
     """An error of ours or a right answer; no clean end under a sum that is another's; what was before stays."""
     file, written, damage = case
-    sound = read(face, written.data)
-    reading = read(face, Slices(damage.data, 1) if sliced else damage.data)
+    sound = read(build, written.data)
+    reading = read(build, Slices(damage.data, 1) if sliced else damage.data)
     before = whole_before(sound, damage.at)
     assert reading.rows[: len(before)] == before
     if file.checksum and file.version >= 5 and damage.data != written.data:
@@ -116,18 +116,18 @@ def test_damage(face, case, sliced):
 
 @quick
 @given(case=broken())
-def test_damage_on_both_faces(faces, case):
+def test_damage_on_both_builds(builds, case):
     _, _, damage = case
-    pure, compiled = (read(face, damage.data) for face in faces)
+    pure, compiled = (read(build, damage.data) for build in builds)
     assert pure == compiled
 
 
 @quick
 @given(case=broken())
-def test_damage_is_found(face, case):
+def test_damage_is_found(build, case):
     """`check` never raises, and calls no changed file sound that has a sum."""
     file, written, damage = case
-    result = face.rdbkit.check(damage.data)
+    result = build.rdbkit.check(damage.data)
     if file.checksum and file.version >= 5 and damage.data != written.data and result.checksum != "disabled":
         assert not result.sound
     if result.sound:
@@ -139,7 +139,7 @@ def test_damage_is_found(face, case):
 @given(
     data=st.binary(max_size=200), head=st.sampled_from([b"", b"REDIS0009", b"REDIS0015", b"VALKEY080", b"REDIS0002"])
 )
-def test_any_bytes(faces, head, data):
-    """Bytes of any origin give entries or an error, and the faces agree about which."""
-    pure, compiled = (read(face, head + data) for face in faces)
+def test_any_bytes(builds, head, data):
+    """Bytes of any origin give entries or an error, and the builds agree about which."""
+    pure, compiled = (read(build, head + data) for build in builds)
     assert pure == compiled

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from strategies import normal
 
-from rdb import FUNCTION, MS, attempt, body, error_of, shaped, small
-from rdbkit.rdb import spec
+from rdb.files import FUNCTION, MS, attempt, body, error_of, shaped, small
+from rdbkit.format import spec
 from rdbkit.rdb import writer as default_writer
 from rdbkit.wire import crc64
 
@@ -33,9 +33,9 @@ def signed(data: bytes, version: int = 11) -> bytes:
 
 
 @pytest.mark.parametrize("type_id", TYPES, ids=lambda type_id: spec.BY_ID[type_id].name)
-def test_every_type(face, type_id):
+def test_every_type(build, type_id):
     data = payload(type_id)
-    record = face.rdbkit.load_dump(data)
+    record = build.rdbkit.load_dump(data)
     found = shaped(type_id, record.value, record.field_expires_at)
     if record.type != "stream":
         assert normal(type_id, found) == normal(type_id, small(type_id))
@@ -43,58 +43,58 @@ def test_every_type(face, type_id):
         assert found.entries == small(type_id).entries
     assert (record.type, record.size, record.key, record.expires_at) == (spec.BY_ID[type_id].type, len(data), b"", None)
     assert (record.encoding is None) == (record.type == "module") or record.encoding
-    taken = face("rdb.dump").read_payload(data)
+    taken = build("rdb.dump").read_payload(data)
     assert (taken.type_id, taken.body, taken.offset, taken.checksum) == (type_id, body(type_id), 1, "good")
     assert data[taken.offset : -10] == taken.body
 
 
 @pytest.mark.parametrize("type_id", TYPES, ids=lambda type_id: spec.BY_ID[type_id].name)
-def test_cut_and_changed(face, type_id):
+def test_cut_and_changed(build, type_id):
     """No part of a payload is a payload; no byte of it can change unseen."""
     data = payload(type_id)
     for cut in range(len(data)):
-        name, *_ = attempt(lambda cut=cut: face.rdbkit.load_dump(data[:cut]))
+        name, *_ = attempt(lambda cut=cut: build.rdbkit.load_dump(data[:cut]))
         assert name in ("Truncated", "Corrupt")
     for at in range(len(data)):
         changed = data[:at] + bytes((data[at] ^ 4,)) + data[at + 1 :]
-        assert attempt(lambda changed=changed: face.rdbkit.load_dump(changed))[:2] == ("Corrupt", "checksum-mismatch")
+        assert attempt(lambda changed=changed: build.rdbkit.load_dump(changed))[:2] == ("Corrupt", "checksum-mismatch")
 
 
-def test_whose_it_is(face):
+def test_whose_it_is(build):
     """Up to 11 anyone's, to 79 Redis', from 80 on Valkey's: the same byte is another type."""
-    read = face("rdb.dump").read_payload
+    read = build("rdb.dump").read_payload
     redis, valkey = payload(spec.HASH_METADATA_PRE_GA), payload(spec.HASH_2)
     assert redis[0] == valkey[0] == 22
     assert (read(redis).type_id, read(redis).product) == (spec.HASH_METADATA_PRE_GA, "redis")
     assert (read(valkey).type_id, read(valkey).product) == (spec.HASH_2, "valkey")
-    assert face.rdbkit.load_dump(valkey).field_expires_at == {b"a": MS, b"n": MS + 5}
+    assert build.rdbkit.load_dump(valkey).field_expires_at == {b"a": MS, b"n": MS + 5}
     assert read(payload(spec.STRING, 80)).product == "valkey"
 
 
 @pytest.mark.parametrize("version", [16, 79, 82, 999])
-def test_versions_that_are_not_known(face, version):
+def test_versions_that_are_not_known(build, version):
     data = payload(spec.STRING, version)
-    found = attempt(lambda: face.rdbkit.load_dump(data))
+    found = attempt(lambda: build.rdbkit.load_dump(data))
     assert found[:3] == ("Unsupported", "unsupported-version", len(data) - 10)
 
 
-def test_without_a_sum(face):
+def test_without_a_sum(build):
     data = payload(spec.STRING, checksum=False)
-    assert face.rdbkit.load_dump(data).value == b"hello"
-    assert face("rdb.dump").read_payload(data).checksum == "disabled"
+    assert build.rdbkit.load_dump(data).value == b"hello"
+    assert build("rdb.dump").read_payload(data).checksum == "disabled"
 
 
-def test_key_meta(face):
+def test_key_meta(build):
     data = payload(spec.SET, 13, meta=META)
-    assert face.rdbkit.load_dump(data).value == small(spec.SET)
-    assert face("rdb.dump").read_payload(data).offset == len(META) + 1
+    assert build.rdbkit.load_dump(data).value == small(spec.SET)
+    assert build("rdb.dump").read_payload(data).offset == len(META) + 1
 
 
-def test_the_encoding_is_the_target_s(face):
+def test_the_encoding_is_the_target_s(build):
     data = payload(spec.ZSET_ZIPLIST)
-    assert face.rdbkit.load_dump(data, target="redis:6.2").encoding == "ziplist"
-    assert face.rdbkit.load_dump(data, target="redis:7.2").encoding == "listpack"
-    assert face.rdbkit.load_dump(data).encoding == "ziplist"
+    assert build.rdbkit.load_dump(data, target="redis:6.2").encoding == "ziplist"
+    assert build.rdbkit.load_dump(data, target="redis:7.2").encoding == "listpack"
+    assert build.rdbkit.load_dump(data).encoding == "ziplist"
 
 
 @pytest.mark.parametrize(("data", "outcome"), [
@@ -111,23 +111,23 @@ def test_the_encoding_is_the_target_s(face):
     (signed(b"\xf5\x01v\x00"), ("Corrupt", "bad-payload", 3)),
     (signed(b"\xf5\x05v"), ("Truncated", "truncated", 3)),
 ])  # fmt: skip
-def test_what_is_no_payload(face, data, outcome):
-    assert attempt(lambda: face.rdbkit.load_dump(data))[:3] == outcome
+def test_what_is_no_payload(build, data, outcome):
+    assert attempt(lambda: build.rdbkit.load_dump(data))[:3] == outcome
 
 
 @pytest.mark.parametrize("type_id", REFERRING)
-def test_what_refers_to_a_file(face, type_id):
+def test_what_refers_to_a_file(build, type_id):
     """The ids of templates mean something in their own file only; servers refuse them here too."""
-    with pytest.raises(face.errors.RdbkitError) as caught:
-        face.rdbkit.load_dump(payload(type_id, 15))
+    with pytest.raises(build.errors.RdbkitError) as caught:
+        build.rdbkit.load_dump(payload(type_id, 15))
     assert error_of(caught.value)[:2] == ("Corrupt", "bad-template")
 
 
-def test_functions(face):
+def test_functions(build):
     data = signed(b"".join(b"\xf5" + default_writer.encode_string(text) for text in (FUNCTION, b"#!lua name=b\n")))
-    found = face("rdb.dump").read_payload(data)
+    found = build("rdb.dump").read_payload(data)
     assert (found.type_id, found.functions) == (spec.FUNCTION2, (FUNCTION, b"#!lua name=b\n"))
-    assert attempt(lambda: face.rdbkit.load_dump(data))[:2] == ("Unsupported", "function-dump")
+    assert attempt(lambda: build.rdbkit.load_dump(data))[:2] == ("Unsupported", "function-dump")
 
 
 @pytest.mark.parametrize(("meta", "outcome"), [
@@ -135,5 +135,5 @@ def test_functions(face):
     (b"\xf3\x08" + b"KMT1\x00" * 8, ("Corrupt", "bad-key-meta", 1)),
     (b"\xf3\x01KMT1\x09", ("Corrupt", "bad-module", 6)),
 ])  # fmt: skip
-def test_metadata_that_is_wrong(face, meta, outcome):
-    assert attempt(lambda: face.rdbkit.load_dump(signed(meta + b"\x00\x01v", 13)))[:3] == outcome
+def test_metadata_that_is_wrong(build, meta, outcome):
+    assert attempt(lambda: build.rdbkit.load_dump(signed(meta + b"\x00\x01v", 13)))[:3] == outcome

@@ -52,21 +52,21 @@ class Trickle(io.RawIOBase):
         return len(piece)
 
 
-def exported(face: Any, what: Any, output: str, form: str) -> str:
+def exported(build: Any, what: Any, output: str, form: str) -> str:
     out: list[str] = []
-    writer = face("report.export").export_writer(output, out.append, form=form)
-    with face.rdbkit.open(what) as snapshot:
-        face("report.entries").Exporter(writer).run(snapshot)
+    writer = build("output.export").export_writer(output, out.append, form=form)
+    with build.rdbkit.open(what) as snapshot:
+        build("output.entries").Exporter(writer).run(snapshot)
     writer.finish()
     return "".join(out)
 
 
-def plainly(face: Any, data: bytes, output: str, form: str) -> str:
+def plainly(build: Any, data: bytes, output: str, form: str) -> str:
     """The same from values that are decoded whole."""
     out: list[str] = []
-    writer = face("report.export").export_writer(output, out.append, form=form)
-    module = face("rdb.values")
-    with face.rdbkit.open(data) as snapshot:
+    writer = build("output.export").export_writer(output, out.append, form=form)
+    module = build("rdb.values")
+    with build.rdbkit.open(data) as snapshot:
         for entry in snapshot:
             decoder = entry.decoder()
             batches = list(decoder.parts())
@@ -81,20 +81,20 @@ def plainly(face: Any, data: bytes, output: str, form: str) -> str:
 
 @pytest.mark.parametrize("form", ["raw", "lzf"])
 @pytest.mark.parametrize("name", [name for name in SOUND if name != "string"])
-def test_an_export_is_that_of_whole_values(face, name, form):
+def test_an_export_is_that_of_whole_values(build, name, form):
     data = made(name, form)
     for output, kind in (("jsonl", "escape"), ("csv", "escape"), ("json", "base64")):
-        expected = plainly(face, data, output, kind)
+        expected = plainly(build, data, output, kind)
         assert (len(expected) > SIZE) == (name not in ("aux-name", "aux-value", "function", "module-aux"))
-        assert exported(face, data, output, kind) == expected, output
-        assert exported(face, Trickle(data, 70_000), output, kind) == expected, output
+        assert exported(build, data, output, kind) == expected, output
+        assert exported(build, Trickle(data, 70_000), output, kind) == expected, output
 
 
 @pytest.mark.parametrize("form", ["raw", "lzf"])
 @pytest.mark.parametrize("name", long_items.CASES)
-def test_a_check_finds_what_it_finds_of_short_items(face, name, form):
+def test_a_check_finds_what_it_finds_of_short_items(build, name, form):
     def findings(size: int) -> list[Any]:
-        return [(one.severity, one.code) for one in face.rdbkit.check(made(name, form, size)).findings]
+        return [(one.severity, one.code) for one in build.rdbkit.check(made(name, form, size)).findings]
 
     short = findings(1000)
     assert findings(SIZE) == short
@@ -102,18 +102,18 @@ def test_a_check_finds_what_it_finds_of_short_items(face, name, form):
 
 
 @pytest.mark.parametrize("name", [name for name in SOUND if name != "key"])
-def test_values_come_whole_to_who_asks_for_them(face, name):
-    with face.rdbkit.open(made(name, "lzf")) as snapshot:
+def test_values_come_whole_to_who_asks_for_them(build, name):
+    with build.rdbkit.open(made(name, "lzf")) as snapshot:
         first = next(iter(snapshot))
         assert "LongItem" not in repr(first.value)
         assert not any("LongItem" in repr(part)[:200] for part in first.parts())
 
 
-def commands(face: Any, what: Any, **options: Any) -> bytes:
+def commands(build: Any, what: Any, **options: Any) -> bytes:
     out: list[bytes] = []
-    with face.rdbkit.open(what) as snapshot:
-        target = face("target").Target.parse("redis:8.8")
-        rewriter = face("aof.rewrite").Rewriter(out.append, target, modules=True, **options)
+    with build.rdbkit.open(what) as snapshot:
+        target = build("releases.target").Target.parse("redis:8.8")
+        rewriter = build("aof.rewrite").Rewriter(out.append, target, modules=True, **options)
         for entry in snapshot:
             rewriter.entry(entry)
     return b"".join(out)
@@ -121,30 +121,30 @@ def commands(face: Any, what: Any, **options: Any) -> bytes:
 
 @pytest.mark.parametrize("form", ["raw", "lzf"])
 @pytest.mark.parametrize("name", SOUND)
-def test_commands_are_those_of_short_items(face, name, form):
+def test_commands_are_those_of_short_items(build, name, form):
     """But for the number of letters and their count, which the length in front of them tells."""
     if name in ("cron-script", "cron-key", "module"):
         return
     short, long = 1000, SIZE
-    expected = commands(face, made(name, form, short)).replace(b"$%d\r\n%b" % (short, b"a" * short), b"LONG")
-    found = commands(face, made(name, form, long)).replace(b"$%d\r\n%b" % (long, b"a" * long), b"LONG")
+    expected = commands(build, made(name, form, short)).replace(b"$%d\r\n%b" % (short, b"a" * short), b"LONG")
+    found = commands(build, made(name, form, long)).replace(b"$%d\r\n%b" % (long, b"a" * long), b"LONG")
     assert found == expected
     assert (b"LONG" in found) == (name not in ("aux-name", "aux-value", "function", "module-aux"))
 
 
 @pytest.mark.parametrize("form", ["raw", "lzf"])
 @pytest.mark.parametrize("name", [name for name in SOUND if name not in ("string", "key")])
-def test_damage_of_a_long_item_is_found_where_that_of_a_value_read_whole_is(face, name, form):
+def test_damage_of_a_long_item_is_found_where_that_of_a_value_read_whole_is(build, name, form):
     """Cut short, or with a byte changed near its start and near its end."""
     data = made(name, form)
 
     def outcome(data: bytes, spool: Any) -> Any:
         try:
-            with face.rdbkit.open(data) as snapshot:
+            with build.rdbkit.open(data) as snapshot:
                 for entry in snapshot:
                     for _ in entry.decoder(spool).parts():
                         pass
-        except face.errors.RdbkitError as error:
+        except build.errors.RdbkitError as error:
             return type(error).__name__, error.code, error.offset, error.message
         return "sound"
 
@@ -152,16 +152,16 @@ def test_damage_of_a_long_item_is_found_where_that_of_a_value_read_whole_is(face
     places = (40, len(data) - 25, len(data) - 60)
     spoiled += [data[:at] + bytes((data[at] ^ 0x55,)) + data[at + 1 :] for at in places]
     for one in spoiled:
-        assert outcome(one, face("wire.spool").Spool()) == outcome(one, None)
+        assert outcome(one, build("wire.spool").Spool()) == outcome(one, None)
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_key_that_is_too_long_is_stepped_over(face):
+def test_a_key_that_is_too_long_is_stepped_over(build):
     data = made("key", "raw", 5 << 20)
     for what in (data, Trickle(data, 70_000), made("key", "lzf", 5 << 20)):
-        with face.rdbkit.open(what) as snapshot:
+        with build.rdbkit.open(what) as snapshot:
             assert [entry.key for entry in snapshot] == [b"last"]
             assert snapshot.databases[0].keys == 2
             assert snapshot.unkept["key"] == 1
@@ -169,16 +169,16 @@ def test_a_key_that_is_too_long_is_stepped_over(face):
             assert (error.code, error.offset, error.db) == ("limit-exceeded", 11, 0)
             assert str(5 << 20) in error.message
             assert len(error.message) < 200
-    with face.rdbkit.open(data, max_item=6 << 20) as snapshot:
+    with build.rdbkit.open(data, max_item=6 << 20) as snapshot:
         assert [len(entry.key) for entry in snapshot] == [5 << 20, 4]
-    with face.rdbkit.open(data, max_item=3) as snapshot:
+    with build.rdbkit.open(data, max_item=3) as snapshot:
         # What one byte tells the length of is never too long.
         assert [entry.key for entry in snapshot] == [b"last"]
 
 
-def test_it_is_named_only_where_it_may_be_among_what_is_asked_for(face):
+def test_it_is_named_only_where_it_may_be_among_what_is_asked_for(build):
     data = made("key", "lzf", 5 << 20)
-    plan = face("rdb.walker").Plan
+    plan = build("rdb.walker").Plan
     for given, expected in (
         ({"types": frozenset(["string"])}, 1),
         ({"types": frozenset(["list"])}, 0),
@@ -186,22 +186,22 @@ def test_it_is_named_only_where_it_may_be_among_what_is_asked_for(face):
         ({"pattern": b"last".__eq__}, 1),
         ({"ttl": ((0, 10),)}, 0),
     ):
-        with face.rdbkit.open(data, plan=plan(**given)) as snapshot:
+        with build.rdbkit.open(data, plan=plan(**given)) as snapshot:
             list(snapshot)
             assert snapshot.unkept["key"] == expected, given
 
 
-def test_a_check_warns_of_it(face):
-    result = face.rdbkit.check(made("key", "raw", 5 << 20))
+def test_a_check_warns_of_it(build):
+    result = build.rdbkit.check(made("key", "raw", 5 << 20))
     [warning, _] = result.findings
     assert (warning.severity, warning.code, warning.offset, warning.db) == ("warning", "limit-exceeded", 11, 0)
     assert "--max-item" in warning.hint
     assert (result.sound, result.complete, result.keys) == (True, True, 2)
-    assert not face.rdbkit.check(made("key", "raw", 5 << 20), strict=True).sound
-    assert len(face.rdbkit.check(made("key", "raw", 5 << 20), max_item=6 << 20).findings) == 1
+    assert not build.rdbkit.check(made("key", "raw", 5 << 20), strict=True).sound
+    assert len(build.rdbkit.check(made("key", "raw", 5 << 20), max_item=6 << 20).findings) == 1
 
 
-def test_members_that_are_there_twice(face):
+def test_members_that_are_there_twice(build):
     """Digests tell equal ones from those that differ in their last byte."""
     run = b"a" * SIZE
     for other, twice in ((run, True), (run[:-1] + b"b", False), (run + b"a", False)):
@@ -212,5 +212,5 @@ def test_members_that_are_there_twice(face):
             (5, (b"\0" * 8).join([*parts, b""])),
         ):
             file = b"REDIS0004" + bytes((kind,)) + b"\x01k\x02" + data + b"\xff"
-            codes = [one.code for one in face.rdbkit.check(file).findings if one.severity == "error"]
+            codes = [one.code for one in build.rdbkit.check(file).findings if one.severity == "error"]
             assert codes == ([f"duplicate-{'field' if kind == 4 else 'member'}"] if twice else []), kind

@@ -8,10 +8,10 @@ import json
 
 import pytest
 from conftest import FIXTURES
-from corpus import manifest
+from corpus.oracle import manifest
 
-from rdb import MS, body, entry, made, read
-from rdbkit.rdb import spec
+from rdb.files import MS, body, entry, made, read
+from rdbkit.format import spec
 from rdbkit.rdb import writer as default_writer
 
 TYPES = [row for row in spec.ROWS if row.type]
@@ -36,8 +36,8 @@ def test_ids_and_names_are_unique():
 
 
 @pytest.mark.parametrize("row", TYPES, ids=named)
-def test_types_have_all_they_need(face, row):
-    decoders, writer = face("rdb.values").DECODERS, face("rdb.writer")
+def test_types_have_all_they_need(build, row):
+    decoders, writer = build("rdb.values").DECODERS, build("rdb.writer")
     if row.status == "refused":
         assert row.id not in decoders
         assert row.id not in writer.ENCODERS
@@ -46,29 +46,29 @@ def test_types_have_all_they_need(face, row):
     assert row.id in writer.ENCODERS
     for walk in ("skip", "shape"):
         data = body(row.id, template=5)
-        walker = face("rdb.body").Body(face("wire.cursor").Cursor(data + b"next"))
+        walker = build("rdb.body").Body(build("wire.cursor").Cursor(data + b"next"))
         walker.templates[5] = (b"a", b"n", b"bb")
         getattr(walker, walk)(row.id)
         assert walker.cursor.take(4) == b"next"
 
 
-def test_nothing_else_is_decoded_or_handled(face):
-    assert set(face("rdb.values").DECODERS) <= {row.id for row in TYPES}
-    assert set(face("rdb.walker")._RECORDS) <= {row.id for row in OPCODES}
+def test_nothing_else_is_decoded_or_handled(build):
+    assert set(build("rdb.values").DECODERS) <= {row.id for row in TYPES}
+    assert set(build("rdb.walker")._RECORDS) <= {row.id for row in OPCODES}
 
 
 @pytest.mark.parametrize("row", OPCODES, ids=named)
-def test_opcodes_have_a_handler_or_are_refused(face, row):
-    assert (row.id in face("rdb.walker")._RECORDS) == (row.status != "refused")
+def test_opcodes_have_a_handler_or_are_refused(build, row):
+    assert (row.id in build("rdb.walker")._RECORDS) == (row.status != "refused")
 
 
-def test_every_row_is_met_in_a_file(face):
+def test_every_row_is_met_in_a_file(build):
     """What real files hold, and what is left for the made ones; DUMP payloads count too."""
     met: set[int] = {spec.EOF}
-    walker = face("rdb.walker")
+    walker = build("rdb.walker")
     for row in manifest():
         if row["path"].endswith(".rdb"):
-            with face.rdbkit.open(str(FIXTURES / row["path"]), plan=walker.Plan()) as snapshot:
+            with build.rdbkit.open(str(FIXTURES / row["path"]), plan=walker.Plan()) as snapshot:
                 met.update(kind for _, kind, _ in snapshot.take_records())
                 for batch in snapshot.batches():
                     met.update(kind for _, kind, _ in snapshot.take_records())
@@ -76,7 +76,7 @@ def test_every_row_is_met_in_a_file(face):
                         met.update(_of(walker, entry))
     payloads = json.loads(gzip.decompress((FIXTURES / "dump-payloads.json.gz").read_bytes()))
     for server in payloads.values():
-        met.update(face("rdb.dump").read_payload(base64.b64decode(text)).type_id for text in server["dump"].values())
+        met.update(build("rdb.dump").read_payload(base64.b64decode(text)).type_id for text in server["dump"].values())
     wanted = {row.id for row in spec.ROWS if row.status != "refused"}
     assert wanted - met == ONLY_MADE
 
@@ -93,13 +93,13 @@ def _of(walker, entry):
         yield spec.KEY_META
 
 
-def test_what_is_only_made_is_read(face):
+def test_what_is_only_made_is_read(build):
     """The rows that no real file holds."""
     for type_id in sorted(ONLY_MADE & set(default_writer.ENCODERS)):
         if type_id != spec.CRON:
-            assert read(face, made(entry(type_id), version=15)).end[0] == "end"
+            assert read(build, made(entry(type_id), version=15)).end[0] == "end"
     file = made(("put", b"\x6b\x05"), ("put", b"\x79\x05"), ("expire_seconds", MS // 1000), entry(0), version=9)
-    [row] = read(face, file).rows
+    [row] = read(build, file).rows
     assert row[4] == MS
 
 
@@ -116,10 +116,10 @@ def before(row):
 
 
 @pytest.mark.parametrize("row", REFUSED, ids=named)
-def test_the_refused_are_named(face, row):
+def test_the_refused_are_named(build, row):
     """Unsupported, with number and name and the place, after what came before was delivered."""
     start = before(row)
-    reading = read(face, start + bytes((row.number,)) + b"\x01k" + bytes(40))
+    reading = read(build, start + bytes((row.number,)) + b"\x01k" + bytes(40))
     assert reading.keys == [b"key"]
     name, code, offset, *_, message = reading.end
     assert (name, code) == ("Unsupported", "unsupported-type" if row.type else "unsupported-opcode")

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from strategies import normal
 
-from rdb import MS, STREAM, attempt, error_of, shaped, shown, small
-from rdb import body as body_of
+from rdb.files import MS, STREAM, attempt, error_of, shaped, shown, small
+from rdb.files import body as body_of
 from rdb.test_writer import BODIES, unhex
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb import writer as default_writer
-from rdbkit.rdb.pending import Pending
+from rdbkit.rdb.pending_entries import Pending
 from rdbkit.rdb.streams import Consumer, Group
 
 #: Where the body is said to start, so that errors can be held to it.
@@ -37,27 +37,27 @@ class Dribble:
         return self.data[self.at - 1 : self.at]
 
 
-def decoder(face: Any, type_id: int, data: bytes, dribble: bool = False) -> Any:
-    cursor = face("wire.cursor").Cursor
+def decoder(build: Any, type_id: int, data: bytes, dribble: bool = False) -> Any:
+    cursor = build("wire.cursor").Cursor
     source = cursor(source=Dribble(data), base=START) if dribble else cursor(data, base=START)
-    return face("rdb.values").Decoder(type_id, source, TEMPLATES)
+    return build("rdb.values").Decoder(type_id, source, TEMPLATES)
 
 
-def decode(face: Any, type_id: int, data: bytes, dribble: bool = False) -> Any:
+def decode(build: Any, type_id: int, data: bytes, dribble: bool = False) -> Any:
     """Return (value, expiries) as plain things, or the account of the error."""
-    return attempt(lambda: face("rdb.values").value(decoder(face, type_id, data, dribble)))
+    return attempt(lambda: build("rdb.values").value(decoder(build, type_id, data, dribble)))
 
 
 # -- what comes back ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "value", "options", "wire"), BODIES, ids=[row[0] for row in BODIES])
-def test_examples(face, name, value, options, wire):
+def test_examples(build, name, value, options, wire):
     """Bodies as servers write them, whole and byte by byte; a decoder stops exactly behind its body."""
     type_id = getattr(spec, name)
     for dribble in (False, True):
-        reader = decoder(face, type_id, unhex(wire) + b"next", dribble)
-        found, due = face("rdb.values").value(reader)
+        reader = decoder(build, type_id, unhex(wire) + b"next", dribble)
+        found, due = build("rdb.values").value(reader)
         if type_id == spec.CRON:
             assert [text for _, text in found.parts] == [*value[:3], *value[3], *value[4]]
         elif isinstance(value, type(STREAM)):
@@ -77,21 +77,21 @@ SHAPES = [
 
 
 @pytest.mark.parametrize(("type_id", "value"), SHAPES, ids=lambda part: "")
-def test_shapes(face, type_id, value):
-    found, due = face("rdb.values").value(decoder(face, type_id, body_of(type_id)))
+def test_shapes(build, type_id, value):
+    found, due = build("rdb.values").value(decoder(build, type_id, body_of(type_id)))
     assert found == value
     assert type(found) is type(value)
     assert due == ({b"a": MS, b"n": MS + 5} if type_id == spec.HASH_2 else {})
 
 
-def test_shapes_of_our_own(face):
-    values, modules, streams = face("rdb.values"), face("rdb.modules"), face("rdb.streams")
-    array, _ = values.value(decoder(face, spec.ARRAY, body_of(spec.ARRAY, insert_index=9)))
+def test_shapes_of_our_own(build):
+    values, modules, streams = build("rdb.values"), build("rdb.modules"), build("rdb.streams")
+    array, _ = values.value(decoder(build, spec.ARRAY, body_of(spec.ARRAY, insert_index=9)))
     assert array == values.Array([(0, b"text"), (7, -5), (1 << 40, 2.5)], 9)
-    module, _ = values.value(decoder(face, spec.MODULE_2, body_of(spec.MODULE_2)))
+    module, _ = values.value(decoder(build, spec.MODULE_2, body_of(spec.MODULE_2)))
     kinds = [("uint", 7), ("sint", -1), ("float", 0.5), ("double", -0.5), ("string", b"s" * 30)]
     assert module == modules.Module("kit-typeA", 3, kinds)
-    stream, _ = values.value(decoder(face, spec.STREAM_LISTPACKS_5, body_of(spec.STREAM_LISTPACKS_5)))
+    stream, _ = values.value(decoder(build, spec.STREAM_LISTPACKS_5, body_of(spec.STREAM_LISTPACKS_5)))
     assert isinstance(stream.entries[0][0], streams.StreamID)
     assert str(stream.entries[0][0]) == "1-1"
     assert (stream.length, stream.last_id, stream.max_deleted_id, stream.entries_added) == (3, (3, 0), (0, 5), 4)
@@ -101,29 +101,29 @@ def test_shapes_of_our_own(face):
     assert stream.idmp.producers == [(b"p", [(b"i", (MS, 0))])]
 
 
-def test_zsets_come_in_the_order_of_zrange(face):
+def test_zsets_come_in_the_order_of_zrange(build):
     scored = [(b"b", 1.0), (b"a", 1.0), (b"z", -math.inf), (b"m", 0.0)]
     for type_id in (spec.ZSET, spec.ZSET_2):
-        found, _ = face("rdb.values").value(decoder(face, type_id, body_of(type_id, scored)))
+        found, _ = build("rdb.values").value(decoder(build, type_id, body_of(type_id, scored)))
         assert found == [(b"z", -math.inf), (b"m", 0.0), (b"a", 1.0), (b"b", 1.0)]
 
 
-def test_what_older_streams_lack_is_derived(face):
-    found, _ = face("rdb.values").value(decoder(face, spec.STREAM_LISTPACKS, body_of(spec.STREAM_LISTPACKS)))
+def test_what_older_streams_lack_is_derived(build):
+    found, _ = build("rdb.values").value(decoder(build, spec.STREAM_LISTPACKS, body_of(spec.STREAM_LISTPACKS)))
     assert (found.first_id, found.max_deleted_id, found.entries_added) == ((1, 1), (0, 0), 3)
     assert (found.groups[0].entries_read, found.groups[0].consumers[0].active_at, found.idmp) == (None, None, None)
-    found, _ = face("rdb.values").value(decoder(face, spec.STREAM_LISTPACKS_2, body_of(spec.STREAM_LISTPACKS_2)))
+    found, _ = build("rdb.values").value(decoder(build, spec.STREAM_LISTPACKS_2, body_of(spec.STREAM_LISTPACKS_2)))
     assert (found.groups[0].entries_read, found.groups[0].consumers[0].active_at) == (2, None)
     empty = unhex("00 00 0000 00")
-    found, _ = face("rdb.values").value(decoder(face, spec.STREAM_LISTPACKS, empty))
+    found, _ = build("rdb.values").value(decoder(build, spec.STREAM_LISTPACKS, empty))
     assert (found.entries, found.first_id) == ([], (0, 0))
 
 
-def test_pending_entries_without_an_owner(face):
+def test_pending_entries_without_an_owner(build):
     pending = [Pending((1, 1), None, MS, 1), Pending((1, 2), b"c", MS, 2)]
     stream = type(STREAM)(groups=[Group(b"g", (1, 2), None, pending, [Consumer(b"c", MS, MS)])])
     for type_id in (spec.STREAM_LISTPACKS_3, spec.STREAM_LISTPACKS_5):
-        found, _ = face("rdb.values").value(decoder(face, type_id, body_of(type_id, stream)))
+        found, _ = build("rdb.values").value(decoder(build, type_id, body_of(type_id, stream)))
         [group] = found.groups
         assert [(item.id, item.consumer, item.deliveries) for item in group.pending] == [
             ((1, 1), None, 1),
@@ -132,9 +132,9 @@ def test_pending_entries_without_an_owner(face):
         assert group.entries_read is None
 
 
-def test_min_expiry(face):
+def test_min_expiry(build):
     for type_id in (spec.HASH_METADATA, spec.HASH_LISTPACK_EX):
-        reader = decoder(face, type_id, body_of(type_id))
+        reader = decoder(build, type_id, body_of(type_id))
         next(reader.parts())
         assert reader.min_expiry == MS
 
@@ -143,13 +143,13 @@ def test_min_expiry(face):
 
 
 @types
-def test_parts_are_the_value(face, type_id):
+def test_parts_are_the_value(build, type_id):
     """In pieces, from a large value: what the batches hold is what the value holds, and none of them is large."""
     value = many(type_id)
     data = body_of(type_id, value, compress=False)
     templates = {0: tuple(default_template(value))} if spec.BY_ID[type_id].type == "hash" else {}
-    cursor = face("wire.cursor").Cursor(data, base=START)
-    reader = face("rdb.values").Decoder(type_id, cursor, templates)
+    cursor = build("wire.cursor").Cursor(data, base=START)
+    reader = build("rdb.values").Decoder(type_id, cursor, templates)
     batches = list(reader.parts())
     assert reader.parts() is reader.parts()
     assert list(reader.parts()) == []
@@ -302,58 +302,58 @@ BAD: list[tuple[str, bytes, str, int]] = [
 
 
 @pytest.mark.parametrize(("name", "data", "code", "at"), BAD, ids=[f"{row[0]}-{n}" for n, row in enumerate(BAD)])
-def test_contradictions(face, name, data, code, at):
+def test_contradictions(build, name, data, code, at):
     """Corrupt, with the structure's code and place, whole and byte by byte."""
     for dribble in (False, True):
-        found = decode(face, getattr(spec, name), data + bytes(64), dribble)
+        found = decode(build, getattr(spec, name), data + bytes(64), dribble)
         assert isinstance(found, tuple), found
         assert found[:3] == ("Corrupt", code, START + at), found
 
 
 @types
-def test_cut_everywhere(face, type_id):
+def test_cut_everywhere(build, type_id):
     """No prefix of a body is a body: Truncated at the cut, and nothing else."""
     data = body_of(type_id)
     for cut in range(len(data)):
         for dribble in (False, True):
-            found = decode(face, type_id, data[:cut], dribble)
+            found = decode(build, type_id, data[:cut], dribble)
             assert found[:3] == ("Truncated", "truncated", START + cut), found
 
 
 @types
-def test_faces_read_damage_alike(faces, type_id):
+def test_builds_read_damage_alike(builds, type_id):
     """Every byte in turn, changed in three ways."""
     data = body_of(type_id)
     for at in range(len(data)):
         for byte in (data[at] ^ 1, data[at] ^ 0x80, 0xFF):
             changed = data[:at] + bytes((byte,)) + data[at + 1 :]
-            pure, compiled = (decode(face, type_id, changed) for face in faces)
+            pure, compiled = (decode(build, type_id, changed) for build in builds)
             assert pure == compiled
 
 
 @types
-def test_skip_and_shape_end_where_the_value_ends(face, type_id):
+def test_skip_and_shape_end_where_the_value_ends(build, type_id):
     data = body_of(type_id) + b"next"
-    reader = decoder(face, type_id, data)
-    face("rdb.values").value(reader)
+    reader = decoder(build, type_id, data)
+    build("rdb.values").value(reader)
     for walk in ("skip", "shape"):
-        cursor = face("wire.cursor").Cursor(data, base=START)
-        getattr(face("rdb.body").Body(cursor, templates=TEMPLATES), walk)(type_id)
+        cursor = build("wire.cursor").Cursor(data, base=START)
+        getattr(build("rdb.body").Body(cursor, templates=TEMPLATES), walk)(type_id)
         assert cursor.tell() == reader.cursor.tell() == START + len(data) - 4
 
 
 @pytest.mark.parametrize("count", [1 << 20, 1 << 40, (1 << 64) - 1])
 @types
-def test_a_claimed_count_costs_nothing(face, type_id, count):
+def test_a_claimed_count_costs_nothing(build, type_id, count):
     """A body that claims to have that many elements, and has none."""
     ahead = AT if type_id in (spec.HASH_METADATA, spec.HASH_LISTPACK_EX) else b""
     data = ahead + default_writer.encode_length(count)
-    found = decode(face, type_id, data)
+    found = decode(build, type_id, data)
     assert isinstance(found, tuple)
     assert found[0] in ("Truncated", "Corrupt")
 
 
-def test_numbers_of_any_length(face):
+def test_numbers_of_any_length(build):
     """Digits beyond what int() takes are no time, no id, no count: never a ValueError."""
     long = b"9" * 5000
     for type_id, data in (
@@ -363,18 +363,18 @@ def test_numbers_of_any_length(face):
         (spec.STREAM_LISTPACKS, b"\x01" + ID + node(1, 0, 1, b"f", 0, 2, long, 0, b"v", 4)),
         (spec.ZSET_LISTPACK, lp(b"m", b"x" + long)),
     ):
-        found = decode(face, type_id, data + bytes(8))
+        found = decode(build, type_id, data + bytes(8))
         assert isinstance(found, tuple)
         assert found[0] == "Corrupt"
-    found, _ = face("rdb.values").value(decoder(face, spec.ZSET_LISTPACK, lp(b"m", long)))
+    found, _ = build("rdb.values").value(decoder(build, spec.ZSET_LISTPACK, lp(b"m", long)))
     assert found == [(b"m", math.inf)]
 
 
-def test_refused_types_have_no_decoder(face):
-    walker = face("rdb.body").Body
+def test_refused_types_have_no_decoder(build):
+    walker = build("rdb.body").Body
     for type_id in (spec.MODULE_PRE_GA, spec.GCRA, spec.PATH_HASH):
-        with pytest.raises(face.errors.Unsupported) as caught:
-            walker(face("wire.cursor").Cursor(b"\x01" * 40, base=START)).shape(type_id)
+        with pytest.raises(build.errors.Unsupported) as caught:
+            walker(build("wire.cursor").Cursor(b"\x01" * 40, base=START)).shape(type_id)
         assert error_of(caught.value)[:3] == ("Unsupported", "unsupported-type", START)
 
 

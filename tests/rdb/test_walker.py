@@ -15,7 +15,7 @@ import pytest
 from conftest import FIXTURES
 from strategies import normal
 
-from rdb import (
+from rdb.files import (
     FUNCTION,
     MS,
     PAIRS,
@@ -33,7 +33,7 @@ from rdb import (
     shaped,
     small,
 )
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb import writer as default_writer
 
 #: Real files of some hundred bytes, for what is done once for each byte.
@@ -56,33 +56,33 @@ versions = pytest.mark.parametrize(("product", "version"), VERSIONS, ids=lambda 
 
 
 @pytest.mark.parametrize("name", [*TINY, *MEDIUM])
-def test_sliced_files(face, name):
+def test_sliced_files(build, name):
     data = real(name)
-    whole = read(face, data)
+    whole = read(build, data)
     assert whole.end[0] == "end"
     for what in (io.BytesIO(data), Trickle(data), Slices(data, 1), Slices(data, 2)):
-        assert read(face, what) == whole
+        assert read(build, what) == whole
 
 
 @versions
-def test_sliced_versions(face, product, version):
+def test_sliced_versions(build, product, version):
     data = everything(product, version)
-    whole = read(face, data)
+    whole = read(build, data)
     assert whole.end == ("end", "good" if version >= 5 else "absent", None)
     for what in (io.BytesIO(data), Trickle(data), Slices(data, 3)):
-        assert read(face, what) == whole
+        assert read(build, what) == whole
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("server", ["redis-2.8.24", "redis-8.10.2", "valkey-9.1.2"])
-def test_sliced_canonical(face, server):
+def test_sliced_canonical(build, server):
     data = real(f"{server}/rdb-canonical")
-    whole = read(face, data)
+    whole = read(build, data)
     for what in (Trickle(data), Trickle(data, 3), Slices(data, 4)):
-        assert read(face, what) == whole
+        assert read(build, what) == whole
 
 
-def test_from_a_pipe(face):
+def test_from_a_pipe(build):
     data = real("redis-7.2.6/rdb-canonical")
     ends = os.pipe()
 
@@ -94,15 +94,15 @@ def test_from_a_pipe(face):
     thread.start()
     try:
         with os.fdopen(ends[0], "rb") as file:
-            assert read(face, file) == read(face, data)
+            assert read(build, file) == read(build, data)
     finally:
         thread.join()
 
 
 @versions
-def test_faces_see_the_same_records(faces, product, version):
+def test_builds_see_the_same_records(builds, product, version):
     data = everything(product, version)
-    pure, compiled = (list(walked(face, data, 0)) for face in faces)
+    pure, compiled = (list(walked(build, data, 0)) for build in builds)
     assert pure == compiled
     known = {
         row.id for row in spec.ROWS if row.status == "verified" and default_writer.writable(row.id, version, product)
@@ -117,11 +117,11 @@ def test_faces_see_the_same_records(faces, product, version):
     }
 
 
-def walked(face: Any, data: bytes, level: int, **plan: Any) -> Any:
+def walked(build: Any, data: bytes, level: int, **plan: Any) -> Any:
     """Yield batches and records as the walker hands them over, then how it ended."""
-    walker = face("rdb.walker")
+    walker = build("rdb.walker")
     try:
-        with face.rdbkit.open(data, now=MS, plan=walker.Plan(level=level, **plan)) as snapshot:
+        with build.rdbkit.open(data, now=MS, plan=walker.Plan(level=level, **plan)) as snapshot:
             yield snapshot.take_records()
             for batch in snapshot.batches():
                 yield list(batch), snapshot.take_records()
@@ -136,24 +136,24 @@ def kinds(steps: Any) -> set[int]:
 
 
 @pytest.mark.parametrize("path", sorted(str(p.relative_to(FIXTURES)) for p in FIXTURES.rglob("*.rdb")))
-def test_faces_walk_real_files_alike(faces, path):
+def test_builds_walk_real_files_alike(builds, path):
     """Entries with their shapes and bodies, records, sums: tuple by tuple."""
     data = (FIXTURES / path).read_bytes()
     for level, retain in ((0, False), (1, True)):
-        pure, compiled = (list(walked(face, data, level, retain=retain)) for face in faces)
+        pure, compiled = (list(walked(build, data, level, retain=retain)) for build in builds)
         assert pure == compiled
 
 
-def test_long_keys_come_few_at_a_time(face):
+def test_long_keys_come_few_at_a_time(build):
     """Keys that are packed: 40 MB of them in a file of 200 kB."""
-    packed = face("wire.lzf").compress(b"k" * 1_000_000)
+    packed = build("wire.lzf").compress(b"k" * 1_000_000)
     head = b"\xc3\x80" + len(packed).to_bytes(4, "big") + b"\x80" + (1_000_000).to_bytes(4, "big")
     data = b"REDIS0003" + b"".join(b"\x00" + head + packed + b"\x01v" for _ in range(40)) + b"\xff"
-    with face.rdbkit.open(data, plan=face("rdb.walker").Plan()) as snapshot:
+    with build.rdbkit.open(data, plan=build("rdb.walker").Plan()) as snapshot:
         assert [len(batch) for batch in snapshot.batches() if batch] == [2] * 20
 
 
-def test_faces_break_alike(faces):
+def test_builds_break_alike(builds):
     """Damage in real and made files: the same entries, the same error at the same place."""
     rng = random.Random(7)
     bases = [*map(real, TINY), *(everything(*version) for version in VERSIONS)]
@@ -163,55 +163,55 @@ def test_faces_break_alike(faces):
             data[rng.randrange(9, len(data))] = rng.choice(
                 (0, 1, 0x40, 0x7F, 0x80, 0x81, 0xC3, 0xFF, rng.randrange(256))
             )
-        pure, compiled = (read(face, bytes(data)) for face in faces)
+        pure, compiled = (read(build, bytes(data)) for build in builds)
         assert pure == compiled
 
 
 # -- cut ---------------------------------------------------------------------------------------------------------------
 
 
-def assert_cut(face: Any, data: bytes, steps: range, deep: bool = True, pipes: bool = True) -> None:
-    whole = read(face, data, deep=True)
+def assert_cut(build: Any, data: bytes, steps: range, deep: bool = True, pipes: bool = True) -> None:
+    whole = read(build, data, deep=True)
     ends = [row[0] + row[9] for row in whole.rows]
     rows = whole.rows if deep else [row[:7] for row in whole.rows]
     for cut in steps:
         before = [row for row, end in zip(rows, ends) if end <= cut]
         for what in (data[:cut], Trickle(data[:cut], 1000))[: 1 + pipes]:
-            reading = read(face, what, deep=deep)
+            reading = read(build, what, deep=deep)
             assert (cut, reading.rows) == (cut, before)
             assert reading.end[:3] == ("Truncated", "truncated" if cut else "empty", cut)
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_cut_real_files_everywhere(face, name):
+def test_cut_real_files_everywhere(build, name):
     data = real(name)
-    assert_cut(face, data, range(len(data)))
+    assert_cut(build, data, range(len(data)))
 
 
 @versions
-def test_cut_versions(face, product, version):
+def test_cut_versions(build, product, version):
     """Keys at many places; the values before the cut, at some."""
     data = everything(product, version)
-    assert_cut(face, data, range(0, len(data), 7), deep=False)
-    assert_cut(face, data, range(3, len(data), 97))
+    assert_cut(build, data, range(0, len(data), 7), deep=False)
+    assert_cut(build, data, range(3, len(data), 97))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("product", "version"), [("redis", 2), ("redis", 15), ("valkey", 80)])
-def test_cut_versions_everywhere(face, product, version):
+def test_cut_versions_everywhere(build, product, version):
     data = everything(product, version)
-    assert_cut(face, data, range(len(data)), pipes=False)
+    assert_cut(build, data, range(len(data)), pipes=False)
 
 
 @pytest.mark.parametrize("name", MEDIUM)
-def test_cut_real_files(face, name):
+def test_cut_real_files(build, name):
     data = real(name)
-    assert_cut(face, data, range(11, len(data), len(data) // 10), deep=False)
+    assert_cut(build, data, range(11, len(data), len(data) // 10), deep=False)
 
 
-def test_a_cut_names_the_key(face):
+def test_a_cut_names_the_key(build):
     data = made(entry(0, b"first"), entry(spec.SET, b"torn", {b"a" * 50, b"b" * 50}, compress=False))
-    reading = read(face, data[:-30])
+    reading = read(build, data[:-30])
     assert reading.end[:5] == ("Truncated", "truncated", len(data) - 30, 0, b"torn")
 
 
@@ -219,13 +219,13 @@ def test_a_cut_names_the_key(face):
 
 
 @pytest.mark.parametrize("at", [0, 1, 255, 256, 257, 700])
-def test_what_came_before_damage_is_delivered(face, at):
+def test_what_came_before_damage_is_delivered(build, at):
     keys = [b"key:%d" % number for number in range(at)]
     start = made(*(entry(0, key) for key in keys), end=False)
     for damage, error in ((b"\x96", ("Corrupt", "unknown-type")), (b"\x02\x01k\xff", ("Corrupt", "bad-length"))):
-        with face.rdbkit.open(start + damage + bytes(100)) as snapshot:
+        with build.rdbkit.open(start + damage + bytes(100)) as snapshot:
             got: list[bytes] = []
-            with pytest.raises(getattr(face.errors, error[0])) as caught:
+            with pytest.raises(getattr(build.errors, error[0])) as caught:
                 got.extend(row[2] for batch in snapshot.batches() for row in batch)
             assert got == keys
             assert caught.value.code == error[1]
@@ -237,20 +237,20 @@ def test_what_came_before_damage_is_delivered(face, at):
             assert snapshot.checksum == "not reached"
 
 
-def test_batches_are_bounded(face):
+def test_batches_are_bounded(build):
     data = made(*(entry(0, b"%d" % number, b"x" * 3000, compress=False) for number in range(2000)))
-    plan = face("rdb.walker").Plan(level=1, retain=True)
-    with face.rdbkit.open(data, plan=plan) as snapshot:
+    plan = build("rdb.walker").Plan(level=1, retain=True)
+    with build.rdbkit.open(data, plan=plan) as snapshot:
         sizes = [(len(batch), sum(len(row[10]) for row in batch)) for batch in snapshot.batches()]
     assert sum(count for count, _ in sizes) == 2000
     assert max(count for count, _ in sizes) <= 256
     assert max(held for _, held in sizes) <= 1 << 21
 
 
-def test_unknown_bytes_are_named(face):
+def test_unknown_bytes_are_named(build):
     for product, name, version in (("redis", "REDIS", 15), ("valkey", "VALKEY", 80)):
         start = made(entry(0), version=version, product=product, end=False)
-        *_, message = read(face, start + b"\x08\x01k").end
+        *_, message = read(build, start + b"\x08\x01k").end
         assert message == f"unknown type or opcode 8 (0x08) in a {name} file of RDB version {version}"
 
 
@@ -308,7 +308,7 @@ def comes_back(type_id: int, value: Any, due: dict[bytes, int]) -> bool:
 
 
 @giants
-def test_giants(face, type_id):
+def test_giants(build, type_id):
     """Handed over open: everything about them can be asked for in any order, by reading again where need be."""
     data = giant_file(type_id)
     start = data.index(b"\xfc" + MS.to_bytes(8, "little"))
@@ -320,7 +320,7 @@ def test_giants(face, type_id):
         ["parts", "value", "encoding"],
         [],
     ):
-        with face.rdbkit.open(data, now=MS) as snapshot:
+        with build.rdbkit.open(data, now=MS) as snapshot:
             keys = []
             for found in snapshot:
                 keys.append(found.key)
@@ -344,12 +344,12 @@ def ask(entry: Any, name: str) -> Any:
 
 
 @giants
-def test_giants_on_a_pipe(face, type_id):
+def test_giants_on_a_pipe(build, type_id):
     """Once, in one direction; what was passed says so, and the walk goes on behind it."""
     data = giant_file(type_id)
 
     def run(use: Any) -> None:
-        with face.rdbkit.open(Slices(data, type_id), now=MS) as snapshot:
+        with build.rdbkit.open(Slices(data, type_id), now=MS) as snapshot:
             keys = []
             for found in snapshot:
                 keys.append(found.key)
@@ -360,7 +360,7 @@ def test_giants_on_a_pipe(face, type_id):
 
     def value_once(found: Any) -> None:
         assert comes_back(type_id, found.value, found.field_expires_at)
-        with pytest.raises(face.errors.Passed) as caught:
+        with pytest.raises(build.errors.Passed) as caught:
             _ = found.value
         assert caught.value.key == b"giant"
         assert re.search("save it to a file first, or ask for values while they pass", str(caught.value))
@@ -371,17 +371,17 @@ def test_giants_on_a_pipe(face, type_id):
     def measure(found: Any) -> None:
         assert found.size > 1 << 20
         assert found.encoding is not None or spec.BY_ID[type_id].type == "module"
-        with pytest.raises(face.errors.Passed):
+        with pytest.raises(build.errors.Passed):
             next(iter(found.parts()))
 
     for use in (value_once, begin, measure, lambda found: None):
         run(use)
 
 
-def test_giants_detach_and_copy(face):
+def test_giants_detach_and_copy(build):
     for type_id in (spec.STRING, spec.HASH_METADATA, spec.LIST_QUICKLIST_2):
         data = giant_file(type_id)
-        with face.rdbkit.open(data, now=MS) as snapshot:
+        with build.rdbkit.open(data, now=MS) as snapshot:
             entries = iter(snapshot)
             next(entries)
             giant = next(entries)
@@ -403,21 +403,21 @@ def use_all(snapshot: Any, keys: list[bytes], name: str) -> None:
             ask(found, name)
 
 
-def test_giants_cut(face):
+def test_giants_cut(build):
     """A giant whose end is missing may have been handed over, if what was read until then did not tell."""
     for type_id in (spec.STRING, spec.SET, spec.HASH_LISTPACK, spec.STREAM_LISTPACKS_5):
         data = giant_file(type_id)[:1_200_000]
         for name in ("", "value", "parts", "size"):
-            with face.rdbkit.open(data) as snapshot:
+            with build.rdbkit.open(data) as snapshot:
                 keys: list[bytes] = []
-                with pytest.raises(face.errors.Truncated) as caught:
+                with pytest.raises(build.errors.Truncated) as caught:
                     use_all(snapshot, keys, name)
                 assert keys in ([b"before"], [b"before", b"giant"])
                 assert (caught.value.offset, caught.value.key) == (1_200_000, b"giant")
 
 
-def test_two_readings_of_one_giant_do_not_disturb_each_other(face):
-    with face.rdbkit.open(giant_file(spec.SET)) as snapshot:
+def test_two_readings_of_one_giant_do_not_disturb_each_other(build):
+    with build.rdbkit.open(giant_file(spec.SET)) as snapshot:
         for found in snapshot:
             if found.key == b"giant":
                 first = found.parts()
@@ -426,15 +426,15 @@ def test_two_readings_of_one_giant_do_not_disturb_each_other(face):
     assert snapshot.checksum == "good"
 
 
-def test_bodies_that_were_not_kept_are_read_again(face):
+def test_bodies_that_were_not_kept_are_read_again(build):
     """Without `retain` every body is read from the file when asked for; on a pipe it is behind us."""
-    plan = face("rdb.walker").Plan(level=0, retain=False)
+    plan = build("rdb.walker").Plan(level=0, retain=False)
     data = real("redis-7.2.6/rdb-lfu")
-    with face.rdbkit.open(data, now=MS, plan=plan) as snapshot:
-        assert [row_of(found) for found in snapshot] == read(face, data).rows
-    with face.rdbkit.open(Trickle(data, 9000), plan=plan) as snapshot:
+    with build.rdbkit.open(data, now=MS, plan=plan) as snapshot:
+        assert [row_of(found) for found in snapshot] == read(build, data).rows
+    with build.rdbkit.open(Trickle(data, 9000), plan=plan) as snapshot:
         for found in snapshot:
-            with pytest.raises(face.errors.Passed):
+            with pytest.raises(build.errors.Passed):
                 _ = found.value
 
 
@@ -446,14 +446,14 @@ KEYS = [
 ]  # fmt: skip
 
 
-def selected(face: Any, **plan: Any) -> list[Any]:
+def selected(build: Any, **plan: Any) -> list[Any]:
     calls: list[Any] = []
     for db, keys in itertools.groupby(KEYS, lambda key: key[0]):
         calls.append(("select_db", db))
         for _, name, type_id, due in keys:
             calls += [("expire_ms", due)] if due else []
             calls.append(entry(type_id, name))
-    with face.rdbkit.open(made(*calls), plan=face("rdb.walker").Plan(**plan)) as snapshot:
+    with build.rdbkit.open(made(*calls), plan=build("rdb.walker").Plan(**plan)) as snapshot:
         found = [(row[1], row[2]) for batch in snapshot.batches() for row in batch]
         assert snapshot.checksum == "good"
     return [KEYS.index(next(key for key in KEYS if key[:2] == row)) for row in found]
@@ -474,22 +474,22 @@ def selected(face: Any, **plan: Any) -> list[Any]:
     ({"ttl": ((0, MS - 1), None)}, [0, 3, 4]),
     ({"dbs": {0, 1}, "types": {"string", "list"}, "pattern": re.compile(rb"1").search}, [0, 3]),
 ])  # fmt: skip
-def test_selection(face, plan, expected):
-    assert selected(face, **plan) == expected
-    assert selected(face, **plan, retain=True, level=1) == expected
+def test_selection(build, plan, expected):
+    assert selected(build, **plan) == expected
+    assert selected(build, **plan, retain=True, level=1) == expected
 
 
-def test_what_is_not_selected_still_has_to_be_sound(face):
+def test_what_is_not_selected_still_has_to_be_sound(build):
     data = made(entry(0), ("put", b"\x02\x01k\x05\x01"), end=False)
-    plan = face("rdb.walker").Plan(types={"hash"})
-    reading = read(face, data, plan=plan)
+    plan = build("rdb.walker").Plan(types={"hash"})
+    reading = read(build, data, plan=plan)
     assert reading.rows == []
     assert reading.end[:5] == ("Truncated", "truncated", len(data), 0, b"k")
 
 
-def test_attributes_of_what_is_not_selected_do_not_stick(face):
+def test_attributes_of_what_is_not_selected_do_not_stick(build):
     data = made(("expire_ms", MS), ("freq", 5), entry(spec.SET, b"a"), entry(0, b"b"))
-    [row] = read(face, data, plan=face("rdb.walker").Plan(types={"string"}, level=1, retain=True)).rows
+    [row] = read(build, data, plan=build("rdb.walker").Plan(types={"string"}, level=1, retain=True)).rows
     assert row[2:7] == (b"b", 0, None, None, None)
     assert row[0] == data.index(b"\x00\x01b")
 
@@ -497,11 +497,11 @@ def test_attributes_of_what_is_not_selected_do_not_stick(face):
 # -- attributes and records --------------------------------------------------------------------------------------------
 
 
-def test_attributes_in_any_order_survive_records_between(face):
+def test_attributes_in_any_order_survive_records_between(build):
     calls = [("expire_ms", MS), ("idle", 9), ("freq", 7), ("aux", b"slot-info", b"1,2,3"), ("slot_info", 1, 2, 3)]
     for order in itertools.permutations(calls, 5):
         data = made(*order, entry(0, b"k"), entry(0, b"next"), version=12)
-        first, second = read(face, data).rows
+        first, second = read(build, data).rows
         assert (first[2], *first[4:7]) == (b"k", MS, 9, 7)
         assert (second[2], *second[4:7]) == (b"next", None, None, None)
         attributes = [call for call in order if call[0] in ("expire_ms", "idle", "freq")]
@@ -509,7 +509,7 @@ def test_attributes_in_any_order_survive_records_between(face):
         assert first[0] + first[9] == second[0]
 
 
-def test_times(face):
+def test_times(build):
     """Milliseconds, seconds, and -1, which stands for none; later ones replace earlier ones."""
     for calls, due in (
         ([("expire_ms", MS)], MS),
@@ -520,23 +520,23 @@ def test_times(face):
         ([("expire_seconds", -1)], None),
         ([("expire_seconds", MS // 1000), ("expire_ms", 5)], 5),
     ):
-        [row] = read(face, made(*calls, entry(0))).rows
+        [row] = read(build, made(*calls, entry(0))).rows
         assert (calls, row[4]) == (calls, due)
 
 
 @pytest.mark.parametrize("version", range(3, 13))
-def test_byte_order_of_old_times(face, version):
+def test_byte_order_of_old_times(build, version):
     """Before RDB 9 a big-endian server wrote its own order; what makes sense in neither stays as it stands."""
     for time in (MS, 700_000_000_000, 1):
         data = made(("put", b"\xfc" + time.to_bytes(8, "big")), entry(0), version=version)
-        [row] = read(face, data).rows
+        [row] = read(build, data).rows
         as_it_stands = int.from_bytes(time.to_bytes(8, "big"), "little", signed=True)
         assert row[4] == (time if version < 9 and time > 1 else as_it_stands)
         data = made(("put", b"\xfc" + time.to_bytes(8, "little")), entry(0), version=version)
-        assert read(face, data).rows[0][4] == time
+        assert read(build, data).rows[0][4] == time
 
 
-def test_keydb(face):
+def test_keydb(build):
     """Members' expiries follow their key; the stamp in front of it is no attribute of anything."""
     calls = [
         ("aux", b"mvcc-tstamp", b"123"), entry(spec.SET, b"s", {b"a", b"b"}),
@@ -546,89 +546,89 @@ def test_keydb(face):
     ]  # fmt: skip
     data = made(*calls, version=9)
     for what in (data, Trickle(data)):
-        reading = read(face, what)
+        reading = read(build, what)
         assert reading.keys == [b"s", b"c", b"plain"]
         assert [row[8] for row in reading.rows] == [[(b"a", MS), (b"b", MS + 1)], [], []]
         assert reading.facts[0] == "keydb"
     [name, number, parts] = reading.rows[1][7][1]
     assert (name, number, [value for _, value in parts]) == ("CRON", 0, [b"script", 1, 2, b"key", b"argument"])
     for plan, keys in (({"types": {"string"}}, [b"plain"]), ({"types": {"set"}}, [b"s"])):
-        chosen = read(face, data, plan=face("rdb.walker").Plan(retain=True, **plan))
+        chosen = read(build, data, plan=build("rdb.walker").Plan(retain=True, **plan))
         assert chosen.keys == keys
     assert chosen.rows[0][8] == [(b"a", MS), (b"b", MS + 1)]
 
 
-def test_keydb_across_a_batch(face):
+def test_keydb_across_a_batch(build):
     """A batch does not end between a key and its members' expiries."""
     sub = [("aux", b"keydb-subexpire-key", b"a"), ("aux", b"keydb-subexpire-when", b"%d" % MS)]
     keys = [b"%d" % number for number in range(600)]
     data = made(*(call for key in keys for call in (entry(spec.SET, key, {b"a"}), *sub)), version=9)
-    with face.rdbkit.open(data) as snapshot:
+    with build.rdbkit.open(data) as snapshot:
         found = [(row[2], row[11]) for batch in snapshot.batches() for row in batch]
     assert found == [(key, {"members": {b"a": MS}}) for key in keys]
 
 
-def test_keydb_oddities(face):
+def test_keydb_oddities(build):
     """An expiry before any key, or that is no number."""
     when = ("aux", b"keydb-subexpire-when", b"%d" % MS)
-    assert read(face, made(when, entry(0), version=9)).end[0] == "end"
+    assert read(build, made(when, entry(0), version=9)).end[0] == "end"
     for text in (b"soon", b"9" * 5000, b""):
         bad = made(entry(0), ("aux", b"keydb-subexpire-key", b"a"), ("aux", b"keydb-subexpire-when", text), version=9)
-        reading = read(face, bad)
+        reading = read(build, bad)
         assert reading.keys == [b"key"]
         assert reading.end[:2] == ("Corrupt", "bad-aux")
 
 
-def test_product_decides_what_a_byte_means(face):
+def test_product_decides_what_a_byte_means(build):
     """22, 23, 242, 243: by the magic."""
     meta = "key_meta", [(default_writer.class_spec("KMT1", 1), [])]
     old = entry(spec.HASH_METADATA_PRE_GA, b"22"), entry(spec.HASH_LISTPACK_EX_PRE_GA, b"23")
     redis = made(("hash_template", 5, fields_of(PAIRS)), meta, *old, version=15)
-    reading = read(face, redis)
+    reading = read(build, redis)
     assert [row[3] for row in reading.rows] == [22, 23]
     assert [row[8] for row in reading.rows] == [[(b"a", MS), (b"n", MS + 5)]] * 2
     valkey = made(("slot_import", b"j" * 40, [(1, 2)]), entry(spec.HASH_2, b"22"), version=80, product="valkey")
-    reading = read(face, valkey)
+    reading = read(build, valkey)
     assert [row[3] for row in reading.rows] == [spec.HASH_2]
     assert reading.rows[0][8] == [(b"a", MS), (b"n", MS + 5)]
     for number, name in ((23, "PATH_HASH"), (242, "OP_UPDATE")):
-        *_, message = read(face, made(version=81, product="valkey", end=False) + bytes((number,)) + b"\x01k").end
+        *_, message = read(build, made(version=81, product="valkey", end=False) + bytes((number,)) + b"\x01k").end
         assert name in message
     # Redis' later types are strangers to Valkey, and Dragonfly's mark changes what 30 means.
-    assert read(face, b"VALKEY080\x18\x01k").end[:2] == ("Corrupt", "unknown-type")
+    assert read(build, b"VALKEY080\x18\x01k").end[:2] == ("Corrupt", "unknown-type")
     dragonfly = made(("aux", b"df-ver", b"1.2"), entry(0), version=9, end=False) + b"\x1e\x01k\x02{}"
-    assert read(face, dragonfly).end[1] == "unsupported-type"
+    assert read(build, dragonfly).end[1] == "unsupported-type"
 
 
-def test_templates(face):
+def test_templates(build):
     start = ("hash_template", 5, [b"a", b"b"])
-    twice = read(face, made(start, start, version=15))
+    twice = read(build, made(start, start, version=15))
     assert twice.end[:2] == ("Corrupt", "bad-template")
     empty = made(("put", b"\xf2\x05\x00"), entry(0), version=15)
-    assert read(face, empty).end[:2] == ("Corrupt", "bad-template")
+    assert read(build, empty).end[:2] == ("Corrupt", "bad-template")
     for type_id in (spec.HASH_TMPL_LP_REF, spec.HASH_TMPL_ARRAY_REF):
         unknown = made(entry(0), entry(type_id, b"k", template=6), version=15)
-        reading = read(face, unknown)
+        reading = read(build, unknown)
         assert reading.keys[0] == b"key"
         assert "no hash template 6" in repr(reading)
 
 
-def test_functions(face):
+def test_functions(build):
     pre = ("function_pre_ga", b"old", b"LUA", b"return 1", b"described")
-    reading = read(face, made(("function", FUNCTION), pre, version=10))
+    reading = read(build, made(("function", FUNCTION), pre, version=10))
     assert reading.facts[3] == [FUNCTION, b"#!lua name=old\nreturn 1"]
 
 
-def test_enterprise_records_are_passed_over(face):
+def test_enterprise_records_are_passed_over(build):
     data = made(
         ("put", b"\x79\x40\x64"), ("expire_ms", MS), ("put", b"\x6b\x05"), entry(0, b"a"), entry(0, b"b"), version=9
     )
-    first, second = read(face, data).rows
+    first, second = read(build, data).rows
     assert (first[2], first[4]) == (b"a", MS)
     assert (second[2], second[4]) == (b"b", None)
 
 
-def test_aux(face):
+def test_aux(build):
     """The first of a name counts; long values are kept in part; names that are no text are shown as bytes."""
     calls = [
         ("aux", b"ctime", 5),
@@ -636,7 +636,7 @@ def test_aux(face):
         ("aux", b"crdtbacklog0", b"x" * 200_000),
         ("aux", b"\xff", b""),
     ]
-    with face.rdbkit.open(made(*calls, entry(0), ("aux", b"late", b"1"))) as snapshot:
+    with build.rdbkit.open(made(*calls, entry(0), ("aux", b"late", b"1"))) as snapshot:
         # What is in front of the first key is known at once.
         assert snapshot.aux["ctime"] == b"5"
         assert len(snapshot.aux["crdtbacklog0"]) == 1 << 16
@@ -647,23 +647,23 @@ def test_aux(face):
         assert snapshot.ctime == 5000
 
 
-def test_key_meta(face):
+def test_key_meta(build):
     meta = default_writer.class_spec("KMT1", 1, 1)
     data = made(("key_meta", [(meta, [("uint", 7)]), (meta, [])]), entry(0, b"k"), entry(0, b"next"), version=13)
-    with face.rdbkit.open(data) as snapshot:
+    with build.rdbkit.open(data) as snapshot:
         rows = [row for batch in snapshot.batches() for row in batch]
     assert [row[11] for row in rows] == [{"meta": (meta, meta)}, None]
     for classes in (b"\x00", b"\x08"):
-        reading = read(face, b"REDIS0013\xf3" + classes)
+        reading = read(build, b"REDIS0013\xf3" + classes)
         assert reading.end[:3] == ("Corrupt", "bad-key-meta", 10)
 
 
-def test_module_aux(face):
+def test_module_aux(build):
     call = ("module_aux", "kit-typeA", 3, 2, [("string", b"x"), ("float", 1.0)])
-    with face.rdbkit.open(made(call, entry(0))) as snapshot:
+    with build.rdbkit.open(made(call, entry(0))) as snapshot:
         assert snapshot.modules_aux == [(default_writer.module_id("kit-typeA", 3), 2)]
     broken = made(("put", b"\xf7\x01\x05\x01\x00"))
-    assert read(face, broken).end[:2] == ("Corrupt", "bad-module")
+    assert read(build, broken).end[:2] == ("Corrupt", "bad-module")
 
 
 # -- the start ---------------------------------------------------------------------------------------------------------
@@ -691,17 +691,17 @@ def test_module_aux(face):
     (b"#TS:1\r\n", ("Unsupported", "needs-replay", 0)),
     (b"file appendonly.aof.1.base.rdb seq 1 type b\n", ("Unsupported", "needs-replay", 0)),
 ])  # fmt: skip
-def test_heads(face, head, outcome):
-    with pytest.raises(face.errors.RdbkitError) as caught:
-        face.rdbkit.open(head)
+def test_heads(build, head, outcome):
+    with pytest.raises(build.errors.RdbkitError) as caught:
+        build.rdbkit.open(head)
     assert error_of(caught.value)[:3] == outcome
-    assert read(face, Trickle(head)).end[:3] == outcome
+    assert read(build, Trickle(head)).end[:3] == outcome
 
 
 @pytest.mark.parametrize("version", [*range(1, 16), 80, 81])
-def test_versions(face, version):
+def test_versions(build, version):
     product = "valkey" if version >= 80 else "redis"
-    reading = read(face, made(entry(0), version=version, product=product))
+    reading = read(build, made(entry(0), version=version, product=product))
     assert reading.end == ("end", "good" if version >= 5 else "absent", None)
     assert reading.facts[:2] == (product, version)
 
@@ -717,11 +717,11 @@ TAILS = [
 
 @pytest.mark.parametrize(("tail", "kind"), TAILS, ids=[str(kind) for _, kind in TAILS])
 @pytest.mark.parametrize("state", ["good", "disabled", "absent", "not verified"])
-def test_what_follows_the_end(face, tail, kind, state):
+def test_what_follows_the_end(build, tail, kind, state):
     """An AOF needs replay; the mark of a transfer is nothing; the rest is refused where no sum vouches for the end."""
     data = made(entry(0), version=4 if state == "absent" else 9, checksum=state != "disabled")
     for what in (data + tail, Trickle(data + tail)):
-        reading = read(face, what, verify=state != "not verified")
+        reading = read(build, what, verify=state != "not verified")
         assert reading.keys == [b"key"]
         if kind == "AOF commands":
             assert reading.end[:3] == ("Unsupported", "needs-replay", len(data))
@@ -731,31 +731,31 @@ def test_what_follows_the_end(face, tail, kind, state):
             assert reading.end[:3] == ("Corrupt", "trailing-bytes", len(data))
 
 
-def test_checksums(face):
+def test_checksums(build):
     data = made(entry(0), version=9)
     for at in range(10, len(data)):
         changed = bytearray(data)
         changed[at] ^= 0x10
-        reading = read(face, bytes(changed))
+        reading = read(build, bytes(changed))
         assert reading.end[0] != "end"
         if at >= len(data) - 8:
             assert reading.end[:3] == ("Corrupt", "checksum-mismatch", len(data) - 8)
             assert reading.keys == [b"key"]
-    assert read(face, data[:-8] + bytes(8)).end == ("end", "disabled", None)
-    assert read(face, data[:-8] + b"12345678", verify=False).end == ("end", "not verified", None)
-    with face.rdbkit.open(data) as snapshot:
+    assert read(build, data[:-8] + bytes(8)).end == ("end", "disabled", None)
+    assert read(build, data[:-8] + b"12345678", verify=False).end == ("end", "not verified", None)
+    with build.rdbkit.open(data) as snapshot:
         assert snapshot.checksum == "not reached"
         next(iter(snapshot))
         assert list(snapshot) == []
         assert snapshot.checksum == "good"
 
 
-def test_wrong_checksum_of_many_keys(face):
+def test_wrong_checksum_of_many_keys(build):
     """Everything was delivered before the sum at the end can be known to be wrong."""
     data = made(*(entry(0, b"%d" % number) for number in range(1000)))
-    with face.rdbkit.open(data[:-1] + bytes((data[-1] ^ 1,))) as snapshot:
+    with build.rdbkit.open(data[:-1] + bytes((data[-1] ^ 1,))) as snapshot:
         keys: list[bytes] = []
-        with pytest.raises(face.errors.Corrupt) as caught:
+        with pytest.raises(build.errors.Corrupt) as caught:
             keys.extend(found.key for found in snapshot)
         assert len(keys) == 1000
         assert (caught.value.code, snapshot.checksum) == ("checksum-mismatch", "wrong")
@@ -766,13 +766,13 @@ def test_wrong_checksum_of_many_keys(face):
 
 @pytest.mark.parametrize("claim", [b"\x81" + b"\xff" * 8, b"\x81\x7f" + b"\xff" * 7, b"\x80\xff\xff\xff\xff"])
 @pytest.mark.parametrize("type_id", [t for t in spec.BY_ID if t in default_writer.ENCODERS and t != spec.MODULE_2])
-def test_a_claimed_length_is_not_believed(face, type_id, claim):
+def test_a_claimed_length_is_not_believed(build, type_id, claim):
     """The body starts with a length that no file can hold: refused at once, from bytes and from a pipe."""
     product = "valkey" if type_id == spec.HASH_2 else "redis"
     start = made(entry(0, b"before"), version=15 if product == "redis" else 80, product=product, end=False)
     data = start + bytes((type_id & 0xFF,)) + b"\x01k" + claim + bytes(300)
     for what in (data, Trickle(data, 100)):
-        reading = read(face, what)
+        reading = read(build, what)
         assert reading.keys[0] == b"before"
         if reading.end[0] == "end":
             assert type_id in (spec.HASH_METADATA, spec.HASH_LISTPACK_EX)
@@ -787,13 +787,13 @@ BLOBS = [
 
 
 @pytest.mark.parametrize(("type_id", "blob", "count"), BLOBS, ids=[spec.BY_ID[row[0]].name for row in BLOBS])
-def test_numbers_in_the_heads_of_blobs_are_unsigned(faces, type_id, blob, count):
+def test_numbers_in_the_heads_of_blobs_are_unsigned(builds, type_id, blob, count):
     """Sizes and counts with their highest bit set, which a narrow signed number would make negative."""
     data = body(type_id, compress=False)
     for at in (blob + 1 + 3, count + 1, count + 2):
         for byte in (0x80, 0xFF):
             changed = data[:at] + bytes((byte,)) + data[at + 1 :]
             file = made(("entry", type_id, b"k", changed), version=15)
-            pure, compiled = (read(face, file) for face in faces)
+            pure, compiled = (read(build, file) for build in builds)
             assert pure == compiled
             assert " -" not in repr(compiled.end)

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import VERSIONS, File, Key, files, normal, types, values, write
 
-from rdbkit.rdb import spec
+from rdbkit.format import spec
 from rdbkit.rdb import writer as default_writer
 from rdbkit.rdb.encoders import template_order
-from rdbkit.rdb.pending import Pending
+from rdbkit.rdb.pending_entries import Pending
 from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
 
 MS = 1999999999999
@@ -108,8 +108,8 @@ def unhex(text: str) -> bytes:
 
 
 @pytest.fixture
-def w(face):
-    return face("rdb.writer")
+def w(build):
+    return build("rdb.writer")
 
 
 def records(w, *calls: tuple[Any, ...], version: int = 9, product: str = "redis", **options: Any) -> bytes:
@@ -127,9 +127,9 @@ def records(w, *calls: tuple[Any, ...], version: int = 9, product: str = "redis"
 
 
 @pytest.mark.parametrize(("number", "wire"), LENGTHS)
-def test_length(face, w, number, wire):
+def test_length(build, w, number, wire):
     assert w.encode_length(number).hex() == wire
-    assert face("wire.cursor").Cursor(unhex(wire)).length() == number
+    assert build("wire.cursor").Cursor(unhex(wire)).length() == number
 
 
 @pytest.mark.parametrize("number", [-1, 1 << 64])
@@ -139,12 +139,12 @@ def test_no_length(w, number):
 
 
 @pytest.mark.parametrize(("text", "wire"), STRINGS)
-def test_string(face, w, text, wire):
+def test_string(build, w, text, wire):
     assert w.encode_string(text).hex() == wire
-    assert face("wire.cursor").Cursor(unhex(wire)).string() == text
+    assert build("wire.cursor").Cursor(unhex(wire)).string() == text
 
 
-def test_string_forms_asked_for(face, w):
+def test_string_forms_asked_for(build, w):
     assert w.encode_string(b"12", integers=False) == b"\x0212"
     assert w.encode_string(b"a" * 32, compress=False) == b"\x20" + b"a" * 32
     packed = w.encode_string(b"a" * 32)
@@ -152,22 +152,22 @@ def test_string_forms_asked_for(face, w):
     assert packed[2] == 32
     # Which references are found is the compressor's own affair; this is the shortest there is.
     for wire in (packed, unhex("c30620 016161 e01500")):
-        assert face("wire.cursor").Cursor(wire).string() == b"a" * 32
+        assert build("wire.cursor").Cursor(wire).string() == b"a" * 32
 
 
-def test_string_is_packed_only_where_that_saves_four_bytes(face, w):
+def test_string_is_packed_only_where_that_saves_four_bytes(build, w):
     for size in range(15, 60):
         data = bytes(range(size - 12)) + b"z" * 12
         wire = w.encode_string(data)
         assert wire[0] != 0xC3 or (size > 20 and wire[1] <= size - 4)
-        assert face("wire.cursor").Cursor(wire).string() == data
+        assert build("wire.cursor").Cursor(wire).string() == data
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.one_of(st.binary(), st.integers().map(lambda n: b"%d" % n), st.binary().map(lambda b: b * 20)))
-def test_string_comes_back(face, data):
-    wire = face("rdb.writer").encode_string(data)
-    cursor = face("wire.cursor").Cursor(wire)
+def test_string_comes_back(build, data):
+    wire = build("rdb.writer").encode_string(data)
+    cursor = build("wire.cursor").Cursor(wire)
     assert cursor.string() == data
     assert cursor.tell() == len(wire) <= len(data) + 5
 
@@ -179,8 +179,8 @@ def test_double(w, value, wire):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=st.floats(allow_nan=False), short=st.booleans())
-def test_score_text_is_lossless(face, value, short):
-    back = float(face("rdb.writer").score_text(value, short))
+def test_score_text_is_lossless(build, value, short):
+    back = float(build("rdb.writer").score_text(value, short))
     assert (back, math.copysign(1, back)) == (value, math.copysign(1, value))
 
 
@@ -194,11 +194,11 @@ SCORES = [
 
 
 @pytest.mark.parametrize(("score", "long", "short"), SCORES)
-def test_score_text(face, w, score, long, short):
+def test_score_text(build, w, score, long, short):
     assert (w.score_text(score), w.score_text(score, short=True)) == (long, short)
     for text, options in ((long, {}), (short, {"short_scores": True})):
         body = w.encode(spec.ZSET_LISTPACK, [(b"m", score)], **options)
-        assert face("wire.listpack").items(face("wire.cursor").Cursor(body).string()) == [b"m", text]
+        assert build("wire.listpack").items(build("wire.cursor").Cursor(body).string()) == [b"m", text]
 
 
 def test_rawid(w):
@@ -271,8 +271,8 @@ def test_what_a_type_cannot_hold(w):
         w.encode(spec.STREAM_LISTPACKS_3, stream)
 
 
-def test_prescribed_orders(face, w):
-    cursor, listpack, intset = face("wire.cursor").Cursor, face("wire.listpack"), face("wire.intset")
+def test_prescribed_orders(build, w):
+    cursor, listpack, intset = build("wire.cursor").Cursor, build("wire.listpack"), build("wire.intset")
     scored = [(b"c", 2.0), (b"b", 1.0), (b"a", 2.0), (b"d", -math.inf)]
     body = w.encode(spec.ZSET_LISTPACK, scored)
     assert listpack.items(cursor(body).string()) == [b"d", b"-inf", b"b", b"1", b"a", b"2", b"c", b"2"]
@@ -284,33 +284,33 @@ def test_prescribed_orders(face, w):
     assert body[:8] == w.encode_ms(10)
 
 
-def list_nodes(face, body: bytes) -> list[tuple[int, list[bytes]]]:
-    cursor, listpack = face("wire.cursor").Cursor(body), face("wire.listpack")
+def list_nodes(build, body: bytes) -> list[tuple[int, list[bytes]]]:
+    cursor, listpack = build("wire.cursor").Cursor(body), build("wire.listpack")
     nodes = [(cursor.length(), cursor.string()) for _ in range(cursor.length())]
     return [(kind, [data] if kind == spec.PLAIN else listpack.items(data)) for kind, data in nodes]
 
 
-def test_list_nodes(face, w):
+def test_list_nodes(build, w):
     items = [b"x" * 5000, b"y" * 3000, b"z" * 8193, b"z" * 8192, *(b"%d" % n for n in range(250))]
-    nodes = list_nodes(face, w.encode(spec.LIST_QUICKLIST_2, items, node_size=100))
+    nodes = list_nodes(build, w.encode(spec.LIST_QUICKLIST_2, items, node_size=100))
     assert [(kind, len(node)) for kind, node in nodes] == [(2, 2), (1, 1), (2, 1), (2, 100), (2, 100), (2, 50)]
     assert [item for _, node in nodes for item in node] == items
-    nodes = list_nodes(face, w.encode(spec.LIST_QUICKLIST_2, items))
+    nodes = list_nodes(build, w.encode(spec.LIST_QUICKLIST_2, items))
     assert [(kind, len(node)) for kind, node in nodes] == [(2, 2), (1, 1), (2, 1), (2, 250)]
     assert w.encode(spec.LIST_QUICKLIST_2, []) == w.encode(spec.LIST_QUICKLIST, []) == b"\0"
     # What stands alone is a ziplist too, where the type has no plain nodes.
     assert w.encode(spec.LIST_QUICKLIST, items, compress=False)[0] == 4
 
 
-def test_list_nodes_are_filled_as_servers_fill_them(face, w):
+def test_list_nodes_are_filled_as_servers_fill_them(build, w):
     """To what fits beside an estimate of the next: from the sizes that a server's own files show (list of integers)."""
     items = [b"%d" % n for n in range(100000, 104000)]
-    nodes = list_nodes(face, w.encode(spec.LIST_QUICKLIST_2, items))
+    nodes = list_nodes(build, w.encode(spec.LIST_QUICKLIST_2, items))
     # 4 bytes and a back-length each: (8192 - 8 - 6 - 7) // 5 + 1.
     assert [len(node) for _, node in nodes] == [1635, 1635, 730]
     first = w.encode(spec.LIST_QUICKLIST, items, compress=False)[1:]
     # Here 5 bytes each, and the estimate is 6 + 2: (8192 - 8 - 11) // 5 + 1.
-    assert face("wire.cursor").Cursor(first).string()[8:10] == (1635).to_bytes(2, "little")
+    assert build("wire.cursor").Cursor(first).string()[8:10] == (1635).to_bytes(2, "little")
 
 
 def test_listpack_generation(w):
@@ -340,8 +340,8 @@ def test_options_reach_what_is_inside(w):
 # -- streams -----------------------------------------------------------------------------------------------------------
 
 
-def nodes_of(face, body: bytes) -> list[tuple[bytes, list[bytes]]]:
-    cursor, listpack = face("wire.cursor").Cursor(body), face("wire.listpack")
+def nodes_of(build, body: bytes) -> list[tuple[bytes, list[bytes]]]:
+    cursor, listpack = build("wire.cursor").Cursor(body), build("wire.listpack")
     return [(cursor.string(), listpack.items(cursor.string())) for _ in range(cursor.length())]
 
 
@@ -350,45 +350,45 @@ def stream_of(*entries: Any) -> Stream:
     return Stream(list(entries), last, entries[0][0], (0, 0), len(entries), [], None)
 
 
-def test_stream_nodes_and_deltas(face, w):
+def test_stream_nodes_and_deltas(build, w):
     stream = stream_of(
         ((5, 9), [(b"f", b"1"), (b"g", b"2")]), ((6, 0), [(b"f", b"3"), (b"g", b"4")]), ((7, 1), [(b"h", b"5")])
     )
-    nodes = nodes_of(face, w.encode(spec.STREAM_LISTPACKS, stream))
+    nodes = nodes_of(build, w.encode(spec.STREAM_LISTPACKS, stream))
     assert nodes == [(w.rawid((5, 9)), b"3 0 2 f g 0 2 0 0 1 2 5 2 1 -9 3 4 5 0 2 -8 1 h 5 6".split())]
-    nodes = nodes_of(face, w.encode(spec.STREAM_LISTPACKS, stream, node_size=2, same_fields=False))
+    nodes = nodes_of(build, w.encode(spec.STREAM_LISTPACKS, stream, node_size=2, same_fields=False))
     assert nodes == [
         (w.rawid((5, 9)), b"2 0 2 f g 0 0 0 0 2 f 1 g 2 8 0 1 -9 2 f 3 g 4 8".split()),
         (w.rawid((7, 1)), b"1 0 1 h 0 0 0 0 1 h 5 6".split()),
     ]
 
 
-def test_stream_nodes_are_filled_as_servers_fill_them(face, w):
+def test_stream_nodes_are_filled_as_servers_fill_them(build, w):
     small = stream_of(*(((n, 0), [(b"f", b"v")]) for n in range(1, 251)))
-    assert [int(items[0]) for _, items in nodes_of(face, w.encode(spec.STREAM_LISTPACKS_3, small))] == [100, 100, 50]
+    assert [int(items[0]) for _, items in nodes_of(build, w.encode(spec.STREAM_LISTPACKS_3, small))] == [100, 100, 50]
     large = stream_of(*(((n, 0), [(b"f", b"v" * 1000)]) for n in range(1, 10)))
-    assert [int(items[0]) for _, items in nodes_of(face, w.encode(spec.STREAM_LISTPACKS_3, large))] == [4, 4, 1]
+    assert [int(items[0]) for _, items in nodes_of(build, w.encode(spec.STREAM_LISTPACKS_3, large))] == [4, 4, 1]
     all_in_one = w.encode(spec.STREAM_LISTPACKS_3, large, node_bytes=1 << 20)
-    assert [int(items[0]) for _, items in nodes_of(face, all_in_one)] == [9]
+    assert [int(items[0]) for _, items in nodes_of(build, all_in_one)] == [9]
 
 
-def test_stream_deltas_wrap(face, w):
+def test_stream_deltas_wrap(build, w):
     stream = stream_of(((0, (1 << 64) - 1), [(b"f", b"v")]), (((1 << 64) - 1, 0), [(b"f", b"v")]))
-    ((_, items),) = nodes_of(face, w.encode(spec.STREAM_LISTPACKS, stream))
+    ((_, items),) = nodes_of(build, w.encode(spec.STREAM_LISTPACKS, stream))
     assert items[10:13] == [b"2", b"-1", b"1"]
 
 
-def test_stream_deleted_entries(face, w):
+def test_stream_deleted_entries(build, w):
     stream = stream_of(((2, 0), [(b"f", b"v")]), ((4, 0), [(b"f", b"v")]))
     gone = [((number, 0), [(b"f", b"x")]) for number in (3, 1, 9, 8)]
     body = w.encode(spec.STREAM_LISTPACKS, stream, deleted=gone, node_size=4)
     # The node that would hold 8 and 9 alone does not exist.
-    assert nodes_of(face, body) == [
+    assert nodes_of(build, body) == [
         (w.rawid((1, 0)), b"2 2 1 f 0 3 0 0 x 4 2 1 0 v 4 3 2 0 x 4 2 3 0 v 4".split()),
     ]
 
 
-def test_stream_groups(face, w):
+def test_stream_groups(build, w):
     pending = [Pending((3, 0), None, MS, 2), Pending((2, 0), b"b", MS, 1), Pending((1, 0), None, MS, 0)]
     group = Group(b"g", (3, 0), None, pending, [Consumer(b"b", MS, None)])
     stream = Stream([], (9, 9), (0, 0), (3, 3), 7, [group], None)
@@ -477,15 +477,15 @@ def test_empty_valkey_file(w):
     assert data == b"VALKEY080\xfa\x0avalkey-ver\x059.1.0\xff" + unhex("06aeee992ac5327e")
 
 
-def test_checksum_since_five_and_only_if_asked_for(face, w):
+def test_checksum_since_five_and_only_if_asked_for(build, w):
     calls = ("magic",), ("end",)
     assert records(w, *calls, version=4) == b"REDIS0004\xff"
     assert records(w, *calls, version=5, checksum=False) == b"REDIS0005\xff" + bytes(8)
     data = records(w, *calls, version=5)
-    assert int.from_bytes(data[-8:], "little") == face("wire.crc64").update()(data[:-8], 0) != 0
+    assert int.from_bytes(data[-8:], "little") == build("wire.crc64").update()(data[:-8], 0) != 0
 
 
-def test_buffer_passes_on_and_sums_up(face, w):
+def test_buffer_passes_on_and_sums_up(build, w):
     out: list[bytes] = []
     writer = w.Writer(out.append, 9)
     writer.magic()
@@ -499,7 +499,7 @@ def test_buffer_passes_on_and_sums_up(face, w):
     assert 4 < len(out) < 12
     assert writer.tell() == len(data)
     assert all(data[at + 2 :].startswith(b"key%d" % number) for number, at in enumerate(offsets))
-    assert int.from_bytes(data[-8:], "little") == face("wire.crc64").update()(data[:-8], 0)
+    assert int.from_bytes(data[-8:], "little") == build("wire.crc64").update()(data[:-8], 0)
 
 
 def test_dump_payload(w):
@@ -523,8 +523,8 @@ def test_types_by_version():
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(file=files())
-def test_files_are_the_same_from_both_faces(face, file):
-    here, there = write(file, face("rdb.writer")), write(file)
+def test_files_are_the_same_from_both_builds(build, file):
+    here, there = write(file, build("rdb.writer")), write(file)
     assert here == there
     data = here.data
     assert all(data[at] in range(256) for at in here.starts)
@@ -547,16 +547,16 @@ OPTIONS = st.fixed_dictionaries({}, optional={
 
 
 @pytest.mark.parametrize("type_id", sorted(default_writer.ENCODERS), ids=lambda t: spec.BY_ID[t].name)
-def test_bodies_read_back(face, type_id):
+def test_bodies_read_back(build, type_id):
     """encode, then decode: the value again, and the cursor stands exactly behind it."""
-    cursor_of, reader = face("wire.cursor").Cursor, face("rdb.values")
+    cursor_of, reader = build("wire.cursor").Cursor, build("rdb.values")
     if type_id == spec.CRON:
         pytest.skip("CRON is a flat module value for the reader")
 
     @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
     @given(value=values(type_id), options=OPTIONS)
     def run(value: Any, options: dict[str, Any]) -> None:
-        body = face("rdb.writer").encode(type_id, value, **options)
+        body = build("rdb.writer").encode(type_id, value, **options)
         fields = tuple(template_order(field for field, _, _ in value)) if spec.BY_ID[type_id].type == "hash" else ()
         cursor = cursor_of(body + b"next")
         decoder = reader.Decoder(type_id, cursor, {options.get("template", 0): fields})
@@ -580,14 +580,14 @@ def shaped(type_id: int, found: Any, due: dict[bytes, int]) -> Any:
 
 
 @pytest.mark.parametrize(("product", "version"), VERSIONS)
-def test_one_key_of_every_type(face, product, version):
+def test_one_key_of_every_type(build, product, version):
     """A smoke test of strategies and encoders together: nothing that a strategy draws is refused."""
 
     @settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(data=st.data())
     def run(data: Any) -> None:
         keys = tuple(Key(0, b"%d" % t, t, data.draw(values(t))) for t in types(version, product))
-        written = write(File(version, product, keys), face("rdb.writer"))
+        written = write(File(version, product, keys), build("rdb.writer"))
         assert len(written.starts) == len(keys)
 
     run()

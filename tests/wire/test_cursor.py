@@ -20,22 +20,22 @@ class Zeros:
 
 
 @pytest.mark.parametrize("length", [100, 600])
-def test_what_is_too_long_to_be_held_is_passed(face, length):
+def test_what_is_too_long_to_be_held_is_passed(build, length):
     """A claim of 600 MiB on a pipe: never in memory, and where it is false the error of any false one."""
-    cursor = face("wire.cursor").Cursor(source=Zeros(length << 20))
-    error = face.errors.LimitExceeded if length == 600 else face.errors.Truncated
+    cursor = build("wire.cursor").Cursor(source=Zeros(length << 20))
+    error = build.errors.LimitExceeded if length == 600 else build.errors.Truncated
     with pytest.raises(error) as caught:
         cursor.take(600 << 20)
     assert caught.value.offset == (0 if length == 600 else length << 20)
     assert len(cursor.data) < 1 << 20
 
 
-def test_what_unpacks_to_too_much_is_passed(face):
+def test_what_unpacks_to_too_much_is_passed(build):
     """The head of an LZF string claims 600 MiB, which so many packed bytes could hold."""
     packed = (600 << 20) // 80
     head = b"\xc3\x80" + packed.to_bytes(4, "big") + b"\x80" + (600 << 20).to_bytes(4, "big")
-    cursor = face("wire.cursor").Cursor(head + bytes(packed) + b"\x01x")
-    with pytest.raises(face.errors.LimitExceeded) as caught:
+    cursor = build("wire.cursor").Cursor(head + bytes(packed) + b"\x01x")
+    with pytest.raises(build.errors.LimitExceeded) as caught:
         cursor.string()
     assert caught.value.offset == 0
     assert cursor.string() == b"x"

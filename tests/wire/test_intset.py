@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from . import DAMAGE, assert_cut, assert_ends, assert_parity, assert_reads, assert_refuses, assert_sane, damaged
+from wire.asserts import (
+    DAMAGE,
+    assert_cut,
+    assert_ends,
+    assert_parity,
+    assert_reads,
+    assert_refuses,
+    assert_sane,
+    damaged,
+)
 
 ROWS = [
     ("16 bit", "02000000 03000000 ffff 0000 0100", [-1, 0, 1]),
@@ -20,16 +29,16 @@ NUMBERS = st.sets(st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(-40000
 
 
 @pytest.mark.parametrize(("name", "wire", "numbers"), ROWS, ids=[row[0] for row in ROWS])
-def test_row(face, name, wire, numbers):
+def test_row(build, name, wire, numbers):
     data = bytes.fromhex(wire)
-    assert_reads(face, "intset", data, numbers)
-    assert_cut(face, "intset", data)
-    assert face("wire.intset").encode(reversed(numbers)) == data
+    assert_reads(build, "intset", data, numbers)
+    assert_cut(build, "intset", data)
+    assert build("wire.intset").encode(reversed(numbers)) == data
 
 
-def test_wider_than_need_be(face):
+def test_wider_than_need_be(build):
     """A set keeps its width when its larger members go."""
-    assert_reads(face, "intset", struct.pack("<IIqq", 8, 2, 1, 2), [1, 2])
+    assert_reads(build, "intset", struct.pack("<IIqq", 8, 2, 1, 2), [1, 2])
 
 
 @pytest.mark.parametrize(
@@ -50,22 +59,22 @@ def test_wider_than_need_be(face):
     ],
     ids=lambda data: data.hex() or "empty",
 )
-def test_bad(face, data):
-    assert_refuses(face, "intset", data)
+def test_bad(build, data):
+    assert_refuses(build, "intset", data)
 
 
-def test_ends(face):
-    assert_ends(face, "intset", face("wire.intset").encode([1, 70000]))
+def test_ends(build):
+    assert_ends(build, "intset", build("wire.intset").encode([1, 70000]))
 
 
 @given(numbers=NUMBERS)
-def test_round_trip(face, numbers):
-    assert_reads(face, "intset", face("wire.intset").encode(numbers), sorted(numbers))
+def test_round_trip(build, numbers):
+    assert_reads(build, "intset", build("wire.intset").encode(numbers), sorted(numbers))
 
 
 @given(numbers=NUMBERS, damage=DAMAGE)
-def test_damage(face, numbers, damage):
-    assert_sane(face, "intset", damaged(face("wire.intset").encode(numbers), damage))
+def test_damage(build, numbers, damage):
+    assert_sane(build, "intset", damaged(build("wire.intset").encode(numbers), damage))
 
 
 @given(numbers=NUMBERS, damage=DAMAGE)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from . import (
+from wire.asserts import (
     DAMAGE,
     ITEMS,
     OFFSET,
@@ -59,29 +59,29 @@ def blob(entries: bytes, count: int = 1) -> bytes:
 
 
 @pytest.mark.parametrize(("name", "wire", "item", "canonical"), ENTRIES, ids=NAMES)
-def test_entry(face, name, wire, item, canonical):
-    listpack = face("wire.listpack")
+def test_entry(build, name, wire, item, canonical):
+    listpack = build("wire.listpack")
     entry = bytes.fromhex(wire)
-    assert_reads(face, "listpack", blob(entry), [item])
-    assert_reads(face, "listpack", blob(entry * 3, 3), [item] * 3)
+    assert_reads(build, "listpack", blob(entry), [item])
+    assert_reads(build, "listpack", blob(entry * 3, 3), [item] * 3)
     if canonical:
         assert listpack.encode([item]) == listpack.encode([item], "new") == blob(entry)
         assert listpack.measure([item]) == len(blob(entry))
 
 
 @pytest.mark.parametrize("wire", [row[1] for row in ENTRIES if len(row[1]) < 300], ids=lambda wire: wire[:12])
-def test_cut(face, wire):
-    assert_cut(face, "listpack", blob(bytes.fromhex("83 616263 04" + wire), 2))
+def test_cut(build, wire):
+    assert_cut(build, "listpack", blob(bytes.fromhex("83 616263 04" + wire), 2))
 
 
-def test_long_ones_cut_in_their_heads(face):
+def test_long_ones_cut_in_their_heads(build):
     for head in ("e0", "e040", "f0", "f0 00", "f0 000000", "f0 ffffffff", "f0 00100000"):
-        assert_refuses(face, "listpack", blob(bytes.fromhex(head)))
+        assert_refuses(build, "listpack", blob(bytes.fromhex(head)))
 
 
-def test_empty(face):
-    assert_reads(face, "listpack", blob(b"", 0), [])
-    assert face("wire.listpack").encode([]) == blob(b"", 0)
+def test_empty(build):
+    assert_reads(build, "listpack", blob(b"", 0), [])
+    assert build("wire.listpack").encode([]) == blob(b"", 0)
 
 
 BAD = [
@@ -107,22 +107,22 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "data"), BAD, ids=[row[0] for row in BAD])
-def test_bad(face, name, data):
-    assert_refuses(face, "listpack", data)
+def test_bad(build, name, data):
+    assert_refuses(build, "listpack", data)
 
 
-def test_unknown_count(face):
-    assert_reads(face, "listpack", blob(b"\x00\x01\x01\x01", 65535), [b"0", b"1"])
+def test_unknown_count(build):
+    assert_reads(build, "listpack", blob(b"\x00\x01\x01\x01", 65535), [b"0", b"1"])
     many = [b"7"] * 65535
-    data = face("wire.listpack").encode(many)
-    assert face("wire.listpack").header(data) == (7 + 2 * 65535, 65535)
-    assert face("wire.listpack").items(data) == many
+    data = build("wire.listpack").encode(many)
+    assert build("wire.listpack").header(data) == (7 + 2 * 65535, 65535)
+    assert build("wire.listpack").items(data) == many
 
 
 @pytest.mark.parametrize("size", [16383, 2097151])
 @pytest.mark.parametrize("beside", [-1, 0, 1])
-def test_generations(face, size, beside):
-    listpack = face("wire.listpack")
+def test_generations(build, size, beside):
+    listpack = build("wire.listpack")
     item = b"a" * (size + beside - 5)
     old, new = listpack.encode([item, b"second"]), listpack.encode([item, b"second"], "new")
     assert len(old) - len(new) == (beside == 0)
@@ -130,21 +130,21 @@ def test_generations(face, size, beside):
     for data, widths in ((old, (1, 0)), (new, (0, 1))):
         assert listpack.items(data, OFFSET) == [item, b"second"]
         for step in (len(data), 5000):
-            cursor = face("wire.cursor").Cursor(source=Trickle(data, step), blob=OFFSET)
+            cursor = build("wire.cursor").Cursor(source=Trickle(data, step), blob=OFFSET)
             reader = listpack.Reader(cursor, len(data))
             assert drain(reader, 1) == [item, b"second"]
             assert (reader.old_widths, reader.new_widths) == (widths if beside == 0 else (0, 0))
 
 
-def test_generations_as_measured(face):
+def test_generations_as_measured(build):
     """The two spellings that real servers gave, and neither of them mixed up."""
-    listpack = face("wire.listpack")
+    listpack = build("wire.listpack")
     entry = b"\xf0\xfa\x3f\x00\x00" + b"a" * 16378
     second = b"\x86second\x07"
     assert listpack.encode([b"a" * 16378, b"second"]) == blob(entry + b"\x00\xff\xff" + second, 2)
     assert listpack.encode([b"a" * 16378, b"second"], "new") == blob(entry + b"\x7f\xff" + second, 2)
     for wrong in (b"\x00\xff", b"\x7f\xff\xff", b"\x00\xff\x7f", b"\x7f\x7f", b"\x01\xff\xff"):
-        assert_refuses(face, "listpack", blob(entry + wrong + second, 2))
+        assert_refuses(build, "listpack", blob(entry + wrong + second, 2))
 
 
 @pytest.mark.parametrize(
@@ -154,34 +154,34 @@ def test_generations_as_measured(face):
     + [(text, False) for text in (b"", b"-", b"-0", b"+1", b"007", b"00", b"-01", b" 1", b"1 ", b"1.0", b"1e3", b"0x1")]
     + [(text, False) for text in (b"1-", b"--1", b"1\x00", b"\xb2", b".5", b"/", b":", b"12a", b"9" * 19, b"9" * 25)],
 )
-def test_is_integer(face, text, expected):
-    assert face("wire.listpack").is_integer(text) is expected
+def test_is_integer(build, text, expected):
+    assert build("wire.listpack").is_integer(text) is expected
 
 
-def test_sizes_of_entries(face):
-    listpack = face("wire.listpack")
+def test_sizes_of_entries(build):
+    listpack = build("wire.listpack")
     for length in (0, 63, 64, 125, 126, 4095, 4096, 16378, 16379):
         assert listpack.string_entry(length) == len(listpack.encode([b"x" * length])) - 7
     for number in (0, 127, 128, -1, -4097, 32768, -8388609, 2**31, -(2**63)):
         assert listpack.integer_size(number) + 1 == len(listpack.encode([b"%d" % number])) - 7
 
 
-def test_ends(face):
-    assert_ends(face, "listpack", face("wire.listpack").encode([b"abc", b"5"]))
+def test_ends(build):
+    assert_ends(build, "listpack", build("wire.listpack").encode([b"abc", b"5"]))
 
 
 @given(items=ITEMS, generation=st.sampled_from(["old", "new"]))
-def test_round_trip(face, items, generation):
-    listpack = face("wire.listpack")
+def test_round_trip(build, items, generation):
+    listpack = build("wire.listpack")
     data = listpack.encode(items, generation)
-    assert_reads(face, "listpack", data, items)
+    assert_reads(build, "listpack", data, items)
     assert listpack.measure(items) == len(data)
     assert listpack.header(data) == (len(data), len(items))
 
 
 @given(items=ITEMS, damage=DAMAGE)
-def test_damage(face, items, damage):
-    assert_sane(face, "listpack", damaged(face("wire.listpack").encode(items), damage))
+def test_damage(build, items, damage):
+    assert_sane(build, "listpack", damaged(build("wire.listpack").encode(items), damage))
 
 
 @given(items=ITEMS, damage=DAMAGE)
@@ -193,10 +193,10 @@ def test_parity(items, damage):
 
 
 @given(text=st.one_of(st.binary(max_size=24), st.from_regex(rb"\A[-+ ]?[0-9]{1,20}\Z")))
-def test_is_integer_means_what_it_says(face, text):
+def test_is_integer_means_what_it_says(build, text):
     try:
         number = int(text.decode("ascii"))
     except ValueError:
         number = None
     canonical = number is not None and b"%d" % number == text and -(2**63) <= number < 2**63
-    assert face("wire.listpack").is_integer(text) == canonical
+    assert build("wire.listpack").is_integer(text) == canonical

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from . import DAMAGE, OFFSET, both_faces, damaged, outcome
+from wire.asserts import DAMAGE, OFFSET, both_builds, damaged, outcome
 
 LETTERS = bytes(range(97, 123))
 ROWS = [
@@ -33,9 +33,9 @@ SIZES = [(name, packed, size) for name, packed, data in ROWS if data for size in
 
 
 @pytest.fixture(params=["own", "python-lzf"])
-def lzf(request, face, monkeypatch) -> Any:
-    """Return the module with the kernel alone, and as it comes: the pure face asks python-lzf where it is installed."""
-    module = face("wire.lzf")
+def lzf(request, build, monkeypatch) -> Any:
+    """Return the module with the kernel alone, and as it comes: the pure build asks python-lzf where it is there."""
+    module = build("wire.lzf")
     if request.param == "own":
         monkeypatch.setattr(module, "_lzf", None)
     return module
@@ -48,20 +48,20 @@ def unpack(lzf: Any, packed: bytes, size: int, step: int) -> bytes:
     return b"".join(out)
 
 
-def every_way(face: Any, lzf: Any, packed: bytes, size: int) -> list[Any]:
+def every_way(build: Any, lzf: Any, packed: bytes, size: int) -> list[Any]:
     ways = [outcome(lambda: lzf.decompress(packed, size, OFFSET))]
     return ways + [outcome(lambda n=step: unpack(lzf, packed, size, n)) for step in (1, 7, 1 << 16)]
 
 
-def assert_refused(face: Any, lzf: Any, packed: bytes, size: int) -> None:
-    for got in every_way(face, lzf, packed, size):
+def assert_refused(build: Any, lzf: Any, packed: bytes, size: int) -> None:
+    for got in every_way(build, lzf, packed, size):
         assert isinstance(got, tuple), got
         assert got[:3] == ("Corrupt", "bad-lzf", OFFSET)
 
 
 @pytest.mark.parametrize(("name", "packed", "data"), ROWS, ids=[row[0] for row in ROWS])
-def test_row(face, lzf, name, packed, data):
-    for got in every_way(face, lzf, packed, len(data)):
+def test_row(build, lzf, name, packed, data):
+    for got in every_way(build, lzf, packed, len(data)):
         assert got == data
     for n in (*range(20), len(data), len(data) + 1):
         assert lzf.head(packed, n, len(data), OFFSET) == data[:n]
@@ -69,15 +69,15 @@ def test_row(face, lzf, name, packed, data):
 
 
 @pytest.mark.parametrize(("name", "packed", "data"), ROWS, ids=[row[0] for row in ROWS])
-def test_cut(face, lzf, name, packed, data):
+def test_cut(build, lzf, name, packed, data):
     for end in range(len(packed)):
-        assert_refused(face, lzf, packed[:end], len(data))
+        assert_refused(build, lzf, packed[:end], len(data))
         assert outcome(lambda n=end: lzf.head(packed[:n], len(data), len(data), OFFSET))[0] == "Corrupt"
 
 
 @pytest.mark.parametrize(("name", "packed", "size"), SIZES, ids=[f"{row[0]}, size {row[2]}" for row in SIZES])
-def test_another_size(face, lzf, name, packed, size):
-    assert_refused(face, lzf, packed, size)
+def test_another_size(build, lzf, name, packed, size):
+    assert_refused(build, lzf, packed, size)
 
 
 @pytest.mark.parametrize(
@@ -93,12 +93,12 @@ def test_another_size(face, lzf, name, packed, size):
         ("a negative size", b"\x00a", -1),
     ],
 )
-def test_bad(face, lzf, name, packed, size):
-    assert_refused(face, lzf, packed, size)
+def test_bad(build, lzf, name, packed, size):
+    assert_refused(build, lzf, packed, size)
 
 
-def test_head_refuses_what_it_meets(face):
-    lzf = face("wire.lzf")
+def test_head_refuses_what_it_meets(build):
+    lzf = build("wire.lzf")
     for packed, size in (
         (b"", 9),
         (b"\x04abc", 9),
@@ -109,8 +109,8 @@ def test_head_refuses_what_it_meets(face):
         assert outcome(lambda p=packed, s=size: lzf.head(p, 9, s, OFFSET))[:3] == ("Corrupt", "bad-lzf", OFFSET)
 
 
-def test_head_looks_no_further(face):
-    lzf = face("wire.lzf")
+def test_head_looks_no_further(build):
+    lzf = build("wire.lzf")
     assert lzf.head(b"\x02abc\xff\xff\xff", 3, 1 << 40, OFFSET) == b"abc"
     assert lzf.head(b"\x1fabc", 3, 1 << 40, OFFSET) == b"abc"
 
@@ -128,7 +128,7 @@ def sample(seed: int, size: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", [21, 100, 264, 8191, 8192, 8200, 20000, 200000])
-def test_against_python_lzf(face, lzf, size):
+def test_against_python_lzf(build, lzf, size):
     theirs = pytest.importorskip("lzf")
     data = sample(size, size)
     packed = theirs.compress(data)
@@ -144,9 +144,9 @@ def test_against_python_lzf(face, lzf, size):
         assert len(own) < 1.1 * len(packed)
 
 
-def test_stream_keeps_little(face):
+def test_stream_keeps_little(build):
     """What an Unpacker holds between feeds does not grow with what it unpacked."""
-    unpacker = face("wire.lzf").Unpacker(1 + 264 * 10000, OFFSET)
+    unpacker = build("wire.lzf").Unpacker(1 + 264 * 10000, OFFSET)
     unpacker.feed(b"\x00a")
     for _ in range(100):
         assert unpacker.feed(b"\xe0\xff\x00" * 100) == b"a" * 26400
@@ -155,8 +155,8 @@ def test_stream_keeps_little(face):
     unpacker.finish()
 
 
-def test_compress(face):
-    lzf = face("wire.lzf")
+def test_compress(build):
+    lzf = build("wire.lzf")
     for data in (b"", b"a", b"abcd", b"aaaaaa", bytes(range(256)), b"abcdefgh" * 1 + b"12345678"):
         assert lzf.compress(data) is None
     packed = lzf.compress(b"a" * 32)
@@ -172,26 +172,26 @@ TEXTS = st.one_of(
 
 
 @given(data=TEXTS)
-def test_round_trip(face, data):
-    lzf = face("wire.lzf")
+def test_round_trip(build, data):
+    lzf = build("wire.lzf")
     packed = lzf.compress(data)
     if packed is not None:
         assert len(packed) <= len(data) - 4
-        for got in every_way(face, lzf, packed, len(data)):
+        for got in every_way(build, lzf, packed, len(data)):
             assert got == data
 
 
 @given(data=TEXTS, damage=DAMAGE, more=st.integers(-3, 3))
 def test_parity(data, damage, more):
-    pure, compiled = both_faces()
+    pure, compiled = both_builds()
     packed = pure("wire.lzf").compress(data)
     assert packed == compiled("wire.lzf").compress(data)
     packed = damaged(packed or b"\x00a\x20\x00" + data, damage)
     size = len(data) + more
     results = []
-    for face in (pure, compiled):
-        lzf = face("wire.lzf")
-        ways = every_way(face, lzf, packed, size)
+    for build in (pure, compiled):
+        lzf = build("wire.lzf")
+        ways = every_way(build, lzf, packed, size)
         # However it is unpacked, it is the same string, or none.
         assert all(way == ways[0] if isinstance(ways[0], bytes) else isinstance(way, tuple) for way in ways)
         heads = [outcome(lambda m=lzf, n=n: m.head(packed[:40], n, size, OFFSET)) for n in (1, 7, 16)]

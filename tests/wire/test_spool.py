@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rdbkit.report.sort import Sorter
+from rdbkit.output.sort import Sorter
 from rdbkit.wire.cursor import Cursor
 from rdbkit.wire.spool import Spool
 
@@ -17,9 +17,9 @@ LONG = (1 << 19) + 1000
 
 
 @pytest.fixture
-def make(face: Any) -> Any:
+def make(build: Any) -> Any:
     """Return a function that spools bytes."""
-    module, cursor = face("wire.spool"), face("wire.cursor").Cursor
+    module, cursor = build("wire.spool"), build("wire.cursor").Cursor
 
     def made(data: bytes, level: int = module.KEPT, spool: Any = None) -> Any:
         return (spool or module.Spool(level)).take(cursor(data), len(data))
@@ -58,8 +58,8 @@ def test_order_is_that_of_bytes(make: Any) -> None:
 
 
 @pytest.mark.parametrize("level", ["SUMMED", "KEPT"])
-def test_equal_content_has_one_hash(face: Any, make: Any, level: str) -> None:
-    level = getattr(face("wire.spool"), level)
+def test_equal_content_has_one_hash(build: Any, make: Any, level: str) -> None:
+    level = getattr(build("wire.spool"), level)
     one, same, other = make(b"a" * LONG, level), make(b"a" * LONG, level), make(b"a" * (LONG - 1) + b"b", level)
     assert one == same
     assert hash(one) == hash(same)
@@ -69,8 +69,8 @@ def test_equal_content_has_one_hash(face: Any, make: Any, level: str) -> None:
     assert one != 7
 
 
-def test_levels_share_a_digest(face: Any, make: Any) -> None:
-    module = face("wire.spool")
+def test_levels_share_a_digest(build: Any, make: Any) -> None:
+    module = build("wire.spool")
     assert make(b"a" * LONG, module.SUMMED) == make(b"a" * LONG, module.KEPT)
     assert make(b"a" * LONG, module.SUMMED) != make(b"a" * LONG, module.MEASURED)
     assert len({make(b"a" * LONG, module.MEASURED), make(b"a" * LONG, module.MEASURED)}) == 2
@@ -78,8 +78,8 @@ def test_levels_share_a_digest(face: Any, make: Any) -> None:
         bytes(make(b"a" * LONG, module.SUMMED))
 
 
-def test_several_items_share_a_file_until_it_is_full(face: Any, make: Any, monkeypatch: Any) -> None:
-    module = face("wire.spool")
+def test_several_items_share_a_file_until_it_is_full(build: Any, make: Any, monkeypatch: Any) -> None:
+    module = build("wire.spool")
     made: list[Any] = []
     real = tempfile.TemporaryFile
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **options: made.append(real(**options)) or made[-1])
@@ -95,7 +95,7 @@ def test_several_items_share_a_file_until_it_is_full(face: Any, make: Any, monke
 
 
 def test_a_pickled_item_is_a_reference() -> None:
-    # Not by face: a pickle names a module, and there is one of that name.
+    # Not by build: a pickle names a module, and there is one of that name.
     item = Spool().take(Cursor(b"a" * LONG), LONG)
     written = pickle.dumps([item])
     assert len(written) < 1000
@@ -114,19 +114,19 @@ def test_rows_with_long_items_are_sorted_in_temporary_space() -> None:
     assert rows == [(number, text) for number in range(3) for text in sorted(texts)]
 
 
-def test_no_temporary_space(face: Any, make: Any, monkeypatch: Any) -> None:
+def test_no_temporary_space(build: Any, make: Any, monkeypatch: Any) -> None:
     def full(*_: Any, **__: Any) -> Any:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
-    with pytest.raises(face("wire.spool").SpoolError, match=f"item of {LONG} bytes: No space left on device"):
+    with pytest.raises(build("wire.spool").SpoolError, match=f"item of {LONG} bytes: No space left on device"):
         make(b"a" * LONG)
-    assert make(b"a" * LONG, face("wire.spool").SUMMED)
+    assert make(b"a" * LONG, build("wire.spool").SUMMED)
 
 
-def test_what_is_not_there_is_truncated(face: Any) -> None:
-    cursor = face("wire.cursor").Cursor(b"\x80" + LONG.to_bytes(4, "big") + b"a" * 100)
-    cursor.spool = face("wire.spool").Spool()
-    with pytest.raises(face.errors.Truncated) as caught:
+def test_what_is_not_there_is_truncated(build: Any) -> None:
+    cursor = build("wire.cursor").Cursor(b"\x80" + LONG.to_bytes(4, "big") + b"a" * 100)
+    cursor.spool = build("wire.spool").Spool()
+    with pytest.raises(build.errors.Truncated) as caught:
         cursor.item()
     assert caught.value.offset == 105

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from . import (
+from wire.asserts import (
     DAMAGE,
     ITEMS,
     OFFSET,
@@ -66,46 +66,46 @@ def blob(*entries: bytes, tail: int | None = None, count: int | None = None) -> 
 
 
 @pytest.mark.parametrize(("name", "wire", "item", "newer", "older"), ENTRIES, ids=NAMES)
-def test_entry(face, name, wire, item, newer, older):
-    ziplist = face("wire.ziplist")
+def test_entry(build, name, wire, item, newer, older):
+    ziplist = build("wire.ziplist")
     entry = bytes.fromhex(wire)
-    assert_reads(face, "ziplist", blob(entry), [item])
-    assert_reads(face, "ziplist", blob(entry, entry, entry), [item] * 3)
+    assert_reads(build, "ziplist", blob(entry), [item])
+    assert_reads(build, "ziplist", blob(entry, entry, entry), [item] * 3)
     assert (ziplist.encode([item, item]) == blob(entry, entry)) == newer
     assert (ziplist.encode([item, item], wide=True) == blob(entry, entry)) == older
-    assert ziplist.as_listpack(blob(entry, entry), OFFSET) == len(face("wire.listpack").encode([item, item]))
+    assert ziplist.as_listpack(blob(entry, entry), OFFSET) == len(build("wire.listpack").encode([item, item]))
 
 
 @pytest.mark.parametrize("wire", [row[1] for row in ENTRIES if len(row[1]) < 300], ids=lambda wire: wire[:12])
-def test_cut(face, wire):
+def test_cut(build, wire):
     data = blob(b"\x03abc", bytes.fromhex(wire), b"\xf1")
-    assert_cut(face, "ziplist", data)
+    assert_cut(build, "ziplist", data)
     for end in range(len(data)):
-        assert isinstance(outcome(lambda n=end: face("wire.ziplist").as_listpack(data[:n], OFFSET)), tuple)
+        assert isinstance(outcome(lambda n=end: build("wire.ziplist").as_listpack(data[:n], OFFSET)), tuple)
 
 
-def test_empty(face):
+def test_empty(build):
     assert blob() == bytes.fromhex("0b000000 0a000000 0000 ff")
-    assert_reads(face, "ziplist", blob(), [])
-    assert face("wire.ziplist").encode([]) == blob()
-    assert face("wire.ziplist").as_listpack(blob()) == 7
+    assert_reads(build, "ziplist", blob(), [])
+    assert build("wire.ziplist").encode([]) == blob()
+    assert build("wire.ziplist").as_listpack(blob()) == 7
 
 
-def test_long_form_of_a_short_size(face):
+def test_long_form_of_a_short_size(build):
     """Left behind when an entry shrinks in place."""
     data = bytearray(blob(b"\x03abc", b"\x03abc"))
     data[15:16] = b"\xfe\x05\x00\x00\x00"
     data[0] += 4
-    assert_reads(face, "ziplist", bytes(data), [b"abc", b"abc"])
+    assert_reads(build, "ziplist", bytes(data), [b"abc", b"abc"])
 
 
-def test_long_form_of_a_long_size(face):
+def test_long_form_of_a_long_size(build):
     items = [b"x" * 251, b"x" * 252, b"y" * 252, b"1"]
-    data = face("wire.ziplist").encode(items)
+    data = build("wire.ziplist").encode(items)
     assert data == blob(b"\x40\xfb" + items[0], b"\x40\xfc" + items[1], b"\x40\xfc" + items[2], b"\xf2")
     assert data[10 + 254 : 10 + 259] == b"\xfe\xfe\x00\x00\x00"
-    assert_reads(face, "ziplist", data, items)
-    assert_refuses(face, "ziplist", data[: 10 + 255] + b"\xff" + data[10 + 256 :])
+    assert_reads(build, "ziplist", data, items)
+    assert_refuses(build, "ziplist", data[: 10 + 255] + b"\xff" + data[10 + 256 :])
 
 
 ABC = b"\x03abc"
@@ -135,48 +135,48 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "data"), BAD, ids=[row[0] for row in BAD])
-def test_bad(face, name, data):
-    assert_refuses(face, "ziplist", data)
-    assert isinstance(outcome(lambda: face("wire.ziplist").as_listpack(data, OFFSET)), tuple)
+def test_bad(build, name, data):
+    assert_refuses(build, "ziplist", data)
+    assert isinstance(outcome(lambda: build("wire.ziplist").as_listpack(data, OFFSET)), tuple)
 
 
-def test_every_encoding_byte(face):
+def test_every_encoding_byte(build):
     """What is no encoding is refused; what is one is read as it should be."""
     legal = {*range(0x80), 0x80, 0xC0, 0xD0, 0xE0, 0xF0, 0xFE, *range(0xF1, 0xFE)}
     for kind in range(256):
         data = blob(bytes([kind]) + b"\0" * 20000)
-        message = str(outcome(lambda d=data: face("wire.ziplist").items(d, OFFSET)))
+        message = str(outcome(lambda d=data: build("wire.ziplist").items(d, OFFSET)))
         assert ("unknown encoding" in message) == (kind not in legal)
 
 
-def test_unknown_count(face):
-    assert_reads(face, "ziplist", blob(ABC, ABC, count=65535), [b"abc", b"abc"])
+def test_unknown_count(build):
+    assert_reads(build, "ziplist", blob(ABC, ABC, count=65535), [b"abc", b"abc"])
     many = [b"7"] * 65536
-    data = face("wire.ziplist").encode(many)
-    assert face("wire.ziplist").header(data)[2] == 65535
-    assert face("wire.ziplist").items(data) == many
+    data = build("wire.ziplist").encode(many)
+    assert build("wire.ziplist").header(data)[2] == 65535
+    assert build("wire.ziplist").items(data) == many
 
 
-def test_ends(face):
-    assert_ends(face, "ziplist", face("wire.ziplist").encode([b"abc", b"5"]))
+def test_ends(build):
+    assert_ends(build, "ziplist", build("wire.ziplist").encode([b"abc", b"5"]))
 
 
 @given(items=ITEMS, wide=st.booleans())
-def test_round_trip(face, items, wide):
-    ziplist = face("wire.ziplist")
+def test_round_trip(build, items, wide):
+    ziplist = build("wire.ziplist")
     data = ziplist.encode(items, wide)
-    assert_reads(face, "ziplist", data, items)
-    assert ziplist.as_listpack(data, OFFSET) == len(face("wire.listpack").encode(items))
+    assert_reads(build, "ziplist", data, items)
+    assert ziplist.as_listpack(data, OFFSET) == len(build("wire.listpack").encode(items))
     assert ziplist.header(data) == (len(data), int.from_bytes(data[4:8], "little"), len(items))
 
 
 @given(items=ITEMS, damage=DAMAGE)
-def test_damage(face, items, damage):
-    data = damaged(face("wire.ziplist").encode(items), damage)
-    assert_sane(face, "ziplist", data)
-    read = outcome(lambda: face("wire.ziplist").items(data, OFFSET))
-    size = outcome(lambda: face("wire.ziplist").as_listpack(data, OFFSET))
-    assert size == (read if isinstance(read, tuple) else len(face("wire.listpack").encode(read)))
+def test_damage(build, items, damage):
+    data = damaged(build("wire.ziplist").encode(items), damage)
+    assert_sane(build, "ziplist", data)
+    read = outcome(lambda: build("wire.ziplist").items(data, OFFSET))
+    size = outcome(lambda: build("wire.ziplist").as_listpack(data, OFFSET))
+    assert size == (read if isinstance(read, tuple) else len(build("wire.listpack").encode(read)))
 
 
 @given(items=ITEMS, damage=DAMAGE)

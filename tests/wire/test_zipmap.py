@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from . import DAMAGE, assert_cut, assert_ends, assert_parity, assert_reads, assert_refuses, assert_sane, damaged
+from wire.asserts import (
+    DAMAGE,
+    assert_cut,
+    assert_ends,
+    assert_parity,
+    assert_reads,
+    assert_refuses,
+    assert_sane,
+    damaged,
+)
 
 LONG = b"v" * 254
 ROWS = [
@@ -37,44 +46,45 @@ PAIRS = st.lists(st.tuples(st.binary(max_size=9), st.sampled_from([b"", b"v", b"
 
 
 @pytest.mark.parametrize(("name", "data", "items"), ROWS, ids=[row[0] for row in ROWS])
-def test_row(face, name, data, items):
-    assert_reads(face, "zipmap", data, items)
-    assert_cut(face, "zipmap", data)
-    assert (face("wire.zipmap").encode(items) == data) == (name not in ("free bytes", "unknown count"))
+def test_row(build, name, data, items):
+    assert_reads(build, "zipmap", data, items)
+    assert_cut(build, "zipmap", data)
+    assert (build("wire.zipmap").encode(items) == data) == (name not in ("free bytes", "unknown count"))
 
 
 @pytest.mark.parametrize(("name", "data"), BAD, ids=[row[0] for row in BAD])
-def test_bad(face, name, data):
-    assert_refuses(face, "zipmap", data)
+def test_bad(build, name, data):
+    assert_refuses(build, "zipmap", data)
 
 
-def test_many(face):
+def test_many(build):
     for count in (253, 254, 300):
         items = [b"%d" % (n // 2) for n in range(2 * count)]
-        data = face("wire.zipmap").encode(items)
+        data = build("wire.zipmap").encode(items)
         assert data[0] == min(count, 254)
-        assert_reads(face, "zipmap", data, items)
+        assert_reads(build, "zipmap", data, items)
 
 
-def test_whole_pairs(face):
-    data = face("wire.zipmap").encode([b"f", b"v", b"g", b"w"])
-    reader = face("wire.zipmap").Reader(face("wire.cursor").Cursor(data, blob=0), len(data))
+def test_whole_pairs(build):
+    data = build("wire.zipmap").encode([b"f", b"v", b"g", b"w"])
+    reader = build("wire.zipmap").Reader(build("wire.cursor").Cursor(data, blob=0), len(data))
     assert [reader.read(1), reader.read(1), reader.read(1)] == [[b"f", b"v"], [b"g", b"w"], []]
 
 
-def test_ends(face):
-    assert_ends(face, "zipmap", face("wire.zipmap").encode([b"abc", b"5"]))
+def test_ends(build):
+    assert_ends(build, "zipmap", build("wire.zipmap").encode([b"abc", b"5"]))
 
 
 @given(pairs=PAIRS)
-def test_round_trip(face, pairs):
+def test_round_trip(build, pairs):
     items = [text for pair in pairs for text in pair]
-    assert_reads(face, "zipmap", face("wire.zipmap").encode(items), items)
+    assert_reads(build, "zipmap", build("wire.zipmap").encode(items), items)
 
 
 @given(pairs=PAIRS, damage=DAMAGE)
-def test_damage(face, pairs, damage):
-    assert_sane(face, "zipmap", damaged(face("wire.zipmap").encode([text for pair in pairs for text in pair]), damage))
+def test_damage(build, pairs, damage):
+    blob = build("wire.zipmap").encode([text for pair in pairs for text in pair])
+    assert_sane(build, "zipmap", damaged(blob, damage))
 
 
 @given(pairs=PAIRS, damage=DAMAGE)

@@ -1,0 +1,1 @@
+"""Findings and remedies: what is wrong with an entry, an RDB, an AOF, a path."""

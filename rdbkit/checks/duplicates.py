@@ -1,0 +1,86 @@
+"""Which keys are in a file twice: in bounded memory, confirmed by a second walk over the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Self
+
+from rdbkit.checks.findings import Finding
+from rdbkit.errors import Passed, RdbkitError
+from rdbkit.rdb import walker
+from rdbkit.rdb.duplicate_filter import DuplicateFilter, fingerprint
+from rdbkit.snapshot.snapshot import Snapshot
+
+
+class KeyNames:
+    """The keys of one snapshot, as they come; use it as a context manager, for it may hold temporary files."""
+
+    def __init__(self) -> None:
+        self._unique = DuplicateFilter()
+        self._failure: OSError | None = None
+
+    def add(self, batch: list[walker.EntryTuple]) -> None:
+        """Take the keys of a batch."""
+        if self._failure is not None or not batch:
+            return
+        try:
+            db = batch[0][walker.DB]
+            if db == batch[-1][walker.DB]:
+                # Databases follow one another; the walk may come back to one, but seldom within a batch.
+                names = [row[walker.KEY] for row in batch if row[walker.DB] == db]
+                self._unique.add(names, db)
+                if len(names) == len(batch):
+                    return
+                batch = [row for row in batch if row[walker.DB] != db]
+            for db in {row[walker.DB] for row in batch}:
+                self._unique.add([row[walker.KEY] for row in batch if row[walker.DB] == db], db)
+        except OSError as error:
+            # No temporary space: said at the end.
+            self._failure = error
+
+    def findings(self, snapshot: Snapshot) -> Iterator[Finding]:
+        """Yield each key that has been there before; equal fingerprints are confirmed by walking the file again."""
+        try:
+            suspects: set[int] = set() if self._failure else self._unique.candidates()
+        except OSError as error:
+            self._failure = error
+        if self._failure is not None:
+            yield Finding("warning", "not-unique", f"uniqueness of keys not checked: {self._failure.strerror}")
+            return
+        if not suspects:
+            return
+        seen: dict[tuple[int, bytes], int] = {}
+        try:
+            for row in _again(snapshot):
+                db, key = row[walker.DB], row[walker.KEY]
+                if fingerprint(key, db) not in suspects:
+                    continue
+                if (db, key) in seen:
+                    message = f"the key is there already at offset {seen[db, key]}: every server refuses the file"
+                    yield Finding("error", "duplicate-key", message, row[walker.OFFSET], db, key)
+                seen[db, key] = row[walker.OFFSET]
+        except Passed:
+            message = (
+                f"{len(suspects)} keys are there twice, going by 64-bit fingerprints (a pipe cannot be read again)"
+            )
+            yield Finding("error", "duplicate-key", message)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._unique.__exit__(*exception)
+
+
+def _again(snapshot: Snapshot) -> Iterator[walker.EntryTuple]:
+    """Walk the file once more, as far as it was read, over the keys that the plan selects."""
+    source = snapshot.source.reopen(snapshot.source.start)
+    plan = replace(snapshot.walker.plan, level=walker.HEAD, retain=False, watches=False)
+    with Snapshot(source, plan=plan, verify=False) as again:
+        try:
+            for batch in again.batches():
+                yield from batch
+        except RdbkitError:
+            # Told in the first pass.
+            return

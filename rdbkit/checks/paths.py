@@ -1,0 +1,348 @@
+"""Are these files sound? All that lie at a path: one file, the files of an AOF set, those of a data directory.
+
+    path ─► what lies there ─► parts: the directory itself, then each file in the order in which a server loads them
+                                  ├ an RDB                 check.py
+                                  ├ commands               rdbkit.checks.aof
+                                  └ commands behind an RDB both, on one reading
+
+Each part gives findings; what was counted stands in the part when they are through. Nothing is written, and nothing
+but permission to read is needed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rdbkit.aof.aof_set import text
+from rdbkit.aof.layout import AofFile, AofSet, DataDir, files_at, would_load
+from rdbkit.aof.reader import has_preamble
+from rdbkit.aof.remark import Remark
+from rdbkit.aof.startup import starts_empty
+from rdbkit.checks.aof import AofCheck
+from rdbkit.checks.findings import Finding, limited
+from rdbkit.checks.rdb import Check
+from rdbkit.errors import RdbkitError, Unsupported
+from rdbkit.rdb.walker import MAX_ITEM
+from rdbkit.releases.target import Target
+from rdbkit.snapshot.preamble import Preamble, open_preamble, target_of
+from rdbkit.snapshot.snapshot import Openable, Snapshot
+from rdbkit.source import Source, open_source
+from rdbkit.wire.cursor import Cursor
+
+_DEFAULT_NAMES = {"dbfilename": b"dump.rdb", "appenddirname": b"appendonlydir", "appendfilename": b"appendonly.aof"}
+_FORMATS = {"rdb": "RDB", "aof": "commands", "empty": "empty", "unknown": "unknown"}
+
+
+# -- one file ----------------------------------------------------------------------------------------------------------
+
+
+class Part(Check):
+    """One file being checked, whatever it holds: an RDB, commands, or both.
+
+    `aof` is the check of its commands, None where it has none or did not come to them. `role` as AofFile.role.
+    """
+
+    def __init__(
+        self,
+        what: Openable,
+        *,
+        role: str = "single",
+        last: bool = True,
+        commands: bool = False,
+        assumed: Target | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(what, **options)
+        self.role = role
+        self.in_set = role in ("base", "incr")
+        self.last = last
+        self.must_be_commands = commands or self.in_set
+        self.assumed = assumed
+        self.aof: AofCheck | None = None
+        self.source: Source | None = None
+        self.codes: set[str] = set()
+        self.is_empty = False
+
+    @property
+    def name(self) -> str:
+        """The file's name, None where it could not be opened."""
+        return self.what if isinstance(self.what, str) else "<input>" if self.source is None else self.source.name
+
+    @property
+    def target(self) -> Target | None:
+        """The server that the answers are for."""
+        return self.aof.target if self.aof else self.snapshot.target if self.snapshot else None
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield findings as they are met, as Check.findings."""
+        for finding in limited(self._found(), self.counts):
+            if finding.severity == "error":
+                self.codes.add(finding.code)
+            yield finding
+
+    def _found(self) -> Iterator[Finding]:
+        try:
+            self.source = open_source(self.what)
+        except RdbkitError as error:
+            yield Finding.of(error)
+            return
+        with ExitStack() as stack:
+            stack.callback(self.source.close)
+            peek = self.source.peek
+            if not peek and self.source.file_size == 0 and (self.in_set or self._starts_empty()):
+                self.is_empty = self.complete = True
+                if not self.in_set:
+                    yield Finding("warning", "empty", "the file is empty: a server starts with it, and has no keys")
+            elif peek and not has_preamble(peek) and self._is_log(self.source):
+                yield from self._plain(self.source)
+            else:
+                yield from self._all()
+
+    def _starts_empty(self) -> bool:
+        return isinstance(self.what, str) and starts_empty(self.what, self.options.get("target"))
+
+    def _is_log(self, source: Source) -> bool:
+        """Return whether a file is to be read as commands: it holds some, or a server would take it for such a file."""
+        found = source.recognise()
+        return found.holds_commands or (self.must_be_commands and found.kind in ("unknown", "damaged", "manifest"))
+
+    def _open(self) -> Snapshot:
+        assert self.source is not None
+        return open_preamble(self.source, in_set=self.in_set, plan=self.plan, **self.options)
+
+    def _plain(self, source: Source) -> Iterator[Finding]:
+        """Check a file of commands alone."""
+        target = self.options.get("target") or self.assumed or Target.of_aof(manifest=False)
+        yield from self._commands(source, Cursor(source=source, base=source.start), target)
+        if source.changed() and "being-written" not in self.codes:
+            yield from self._changes(self)
+
+    def _behind(self, snapshot: Snapshot) -> Iterator[Finding]:
+        if not isinstance(snapshot, Preamble):
+            return
+        if not snapshot.commands:
+            if snapshot.is_head and not self.complete:
+                message = "no server starts with a damaged RDB at the head of its AOF, and no tool repairs it"
+                yield Finding("note", "preamble-damaged", message, snapshot.source.start)
+            return
+        target = self.options.get("target") or snapshot.target
+        yield from self._commands(snapshot.source, snapshot.cursor, target)
+
+    def _commands(self, source: Source, cursor: Cursor, target: Target) -> Iterator[Finding]:
+        self.complete = False
+        with ExitStack() as stack:
+            progress = stack.enter_context(self.progress(self)) if self.progress else None  # type: ignore[arg-type]
+            self.aof = AofCheck(
+                source,
+                cursor,
+                target,
+                last=self.last,
+                strange_base=source.peek.startswith(b"VALKEY"),
+                databases=int(self.settings["databases"]) if "databases" in self.settings else None,
+                advance=progress.update if progress is not None else None,
+            )
+            yield from self.aof.findings()
+        self.offset = cursor.tell()
+        self.complete = self.aof.complete
+
+    def _changes(self, snapshot: Any) -> Iterator[Finding]:
+        if "being-written" not in self.codes:
+            yield from super()._changes(snapshot)
+
+
+# -- several -----------------------------------------------------------------------------------------------------------
+
+
+class Listing:
+    """What is to be said of a directory or a manifest itself: what is missing, and which files a server loads."""
+
+    def __init__(self, found: AofSet | DataDir, path: str) -> None:
+        self.found = found
+        self.name = path
+        self.counts: Counter[str] = Counter()
+        self.codes: set[str] = set()
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what there is to say."""
+        for finding in limited(self._found(), self.counts):
+            if finding.severity == "error":
+                self.codes.add(finding.code)
+            yield finding
+
+    def _found(self) -> Iterator[Finding]:
+        found = self.found
+        sets = (found,) if isinstance(found, AofSet) else found.sets
+        for one in sets:
+            yield from _told(one.warnings, one.manifest_path or one.directory, one.directory)
+        if isinstance(found, DataDir):
+            yield from _told(found.warnings, found.path, found.path)
+        yield from _loads(found, self.name)
+
+
+def _told(remarks: Iterable[Remark], where: str, directory: str) -> Iterator[Finding]:
+    for remark in remarks:
+        file = where if remark.name is None else os.path.join(directory, os.fsdecode(remark.name))  # noqa: PTH118
+        yield Finding(remark.severity, remark.code, remark.message, file=file)
+
+
+def _loads(found: AofSet | DataDir, where: str) -> Iterator[Finding]:
+    """Tell what a server would load, by its setting appendonly."""
+    for appendonly in (True, False) if isinstance(found, DataDir) else (True,):
+        try:
+            files = would_load(found, appendonly=appendonly)
+        except RdbkitError:
+            # Told already: which one depends on settings, or the manifest is damaged.
+            continue
+        if files:
+            listed = ", then ".join(f"{text(file.name)} ({_described(file)})" for file in files)
+            settings = [f"appendonly {'yes' if appendonly else 'no'}"]
+            names = _named(found, appendonly, files) if isinstance(found, DataDir) else []
+            message = f"with {' and '.join(settings + names)} a server loads {listed}"
+            if names:
+                message += f"; with another {' or '.join(name.split()[0] for name in names)} it does not see it"
+            yield Finding("note", "loads", message, file=where)
+
+
+def _named(found: DataDir, appendonly: bool, files: tuple[AofFile, ...]) -> list[str]:
+    """Return the settings of names that a server needs for these files, where they are not the default."""
+    if not appendonly:
+        wanted = [("dbfilename", files[0].name)]
+    elif found.sets:
+        one = found.sets[0]
+        home = os.fsencode(os.path.basename(one.directory))  # noqa: PTH119  paths stay text here
+        wanted = [("appenddirname", home)] if one.directory != found.path else []
+        wanted.append(("appendfilename", one.prefix))
+    else:
+        wanted = [("appendfilename", files[0].name)]
+    return [f"{name} {text(value)}" for name, value in wanted if value != _DEFAULT_NAMES[name]]
+
+
+def _described(file: AofFile) -> str:
+    kind = _FORMATS.get(file.format, file.format)
+    return kind if file.size is None or file.format == "empty" else f"{kind}, {file.size} bytes"
+
+
+class Checking:
+    """All files at a path being checked: go through `parts()`, and through the findings of each.
+
+    Options as for Check. Raises OSError where the path itself cannot be read; a file of a set that cannot be read
+    raises from its part.
+    """
+
+    def __init__(
+        self,
+        what: Openable,
+        *,
+        target: Target | None = None,
+        settings: dict[str, str] | None = None,
+        progress: Callable[[Any], Any] | None = None,
+        **options: Any,
+    ) -> None:
+        self.what = what
+        self.given = target
+        self.settings = settings
+        self.options = {"target": target, "settings": settings, "progress": progress, **options}
+
+    def parts(self) -> Iterator[Part | Listing]:
+        """Yield the parts, in order; each is to be gone through before the next."""
+        found = files_at(self.what)
+        if found is None or isinstance(found, AofFile):
+            yield Part(self.what, **self.options)
+            return
+        yield Listing(found, os.fspath(self.what))  # type: ignore[arg-type]
+        if isinstance(found, AofSet):
+            yield from self._set(found)
+            return
+        for file in found.rdbs:
+            yield Part(file.path, **self.options)
+        for file in found.aofs:
+            yield Part(file.path, commands=True, **self.options)
+        for one in found.sets:
+            yield from self._set(one)
+
+    def _set(self, found: AofSet) -> Iterator[Part]:
+        assumed = target_of(found, self.given, self.settings)
+        there = [file for file in found.files if file.format not in ("missing", "special")]
+        for file in there:
+            last = file is found.files[-1]
+            yield Part(file.path, role=file.role, last=last, assumed=assumed, **self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The result of `check`: `sound` if no finding is an error; what was read, and whether that was all.
+
+    `keys` counts the keys of RDBs that were met, `expires` those of them with an expiry. `unreadable` counts the keys
+    whose value is so damaged that it cannot be decoded (or so long that rdbkit does not look into it); the others are
+    `readable`. `elements` counts what is in these: 1 for a string and for a module's value; the elements of a list,
+    set, zset, hash or array, one that is there twice counted twice; the entries of a stream. `export` gives just the
+    readable keys, with just these elements.
+
+    `checksum` is that of the RDB, or of the first of several; "none" where there is no RDB.
+    """
+
+    sound: bool
+    findings: tuple[Finding, ...]
+    keys: int
+    expires: int
+    offset: int
+    complete: bool
+    checksum: str
+    commands: int = 0
+    elements: int = 0
+    unreadable: int = 0
+
+    @property
+    def readable(self) -> int:
+        """How many keys have a value that can be read."""
+        return self.keys - self.unreadable
+
+
+def check(
+    what: Openable,
+    *,
+    target: Target | str | None = None,
+    settings: dict[str, str] | None = None,
+    require_checksum: bool = False,
+    strict: bool = False,
+    max_item: int = MAX_ITEM,
+) -> Checked:
+    """Check a file, an AOF set or a data directory as `rdbkit check` does; `strict` counts warnings as errors.
+
+    Keys of more than `max_item` bytes are stepped over, with a warning. `target` is the server whose ways with damage
+    are told. Damage is a finding, not an exception; raises OSError where something cannot be read.
+    """
+    goal = Target.parse(target) if isinstance(target, str) else target
+    findings: list[Finding] = []
+    parts: list[Part] = []
+    counts: Counter[str] = Counter()
+    try:
+        checking = Checking(what, target=goal, settings=settings, require_checksum=require_checksum, max_item=max_item)
+        for part in checking.parts():
+            several = isinstance(part, Listing) or bool(findings and findings[0].file) or part.role != "single"
+            findings += (replace(f, file=f.file or part.name) if several else f for f in part.findings())
+            counts.update(part.counts)
+            if isinstance(part, Part):
+                parts.append(part)
+    except Unsupported as error:
+        findings.append(Finding.of(error))
+        counts["error"] += 1
+    bad = counts["error"] + (counts["warning"] if strict else 0)
+    states = [part.checksum for part in parts if part.aof is None or part.snapshot is not None]
+    return Checked(
+        not bad,
+        tuple(findings),
+        sum(part.keys for part in parts),
+        sum(part.expires for part in parts),
+        sum(part.offset for part in parts),
+        bool(parts) and all(part.complete for part in parts),
+        states[0] if states else "none",
+        sum(part.aof.commands for part in parts if part.aof is not None),
+        sum(part.elements for part in parts),
+        sum(part.unreadable for part in parts),
+    )

@@ -1,0 +1,259 @@
+"""Is this file sound? A walk that reads every structure, and says what, where, and how much is certain.
+
+Damage inside one value does not hide the rest: its length is known, so the walk goes on behind it. Damage of the
+framing hides everything after it: the walk stops there, and says how much was read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from rdbkit.checks.duplicates import KeyNames
+from rdbkit.checks.findings import Finding, limited
+from rdbkit.checks.slots import SlotCheck
+from rdbkit.entry import Entry
+from rdbkit.errors import LimitExceeded, RdbkitError, Truncated
+from rdbkit.format import spec
+from rdbkit.rdb import walker
+from rdbkit.rdb.records import RecordChecks, announced_slot
+from rdbkit.rdb.value_checks import level_of, problems
+from rdbkit.rdb.values import Decoder
+from rdbkit.rdb.walker import Plan
+from rdbkit.snapshot.opening import open as open_snapshot
+from rdbkit.snapshot.snapshot import Openable, Snapshot
+from rdbkit.wire.spool import Spool, SpoolError
+
+#: The first byte of a string that is packed (LZF).
+_PACKED = 0xC3
+#: Types that look like a module's and need none: one that Redis 8 brings along, and KeyDB's CRON.
+_BUILT_IN = ("vectorset", "CRON")
+
+
+class Check:
+    """One RDB being checked: go through `findings()`, then read the sums.
+
+    `keys`, `expires`, `elements`, `unreadable` as in Checked, of what was read so far; `offset`: how far the file was
+    read; `complete`: nothing hides behind damage.
+    """
+
+    def __init__(
+        self,
+        what: Openable,
+        *,
+        settings: dict[str, str] | None = None,
+        require_checksum: bool = False,
+        verify: bool = True,
+        progress: Callable[[Snapshot], Any] | None = None,
+        max_item: int = walker.MAX_ITEM,
+        **options: Any,
+    ) -> None:
+        self.what = what
+        self.plan = Plan(retain=True, max_item=max_item)
+        self.options = {"settings": settings, "verify": verify, **options}
+        self.settings = settings or {}
+        self.require_checksum = require_checksum
+        self.progress = progress
+        self.snapshot: Snapshot | None = None
+        self.keys = 0
+        self.expires = 0
+        self.elements = 0
+        self.unreadable = 0
+        self.offset = 0
+        self.complete = False
+        self.counts: Counter[str] = Counter()
+        self._records = RecordChecks(settings)
+        self._modules: set[str] = set()
+        self._slots_seen = SlotCheck()
+
+    @property
+    def checksum(self) -> str:
+        """As Snapshot.checksum."""
+        return "not reached" if self.snapshot is None else self.snapshot.checksum
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield findings as they are met; of one code that repeats, the first hundred and then a count."""
+        yield from limited(self._all(), self.counts)
+
+    def _all(self) -> Iterator[Finding]:
+        try:
+            self.snapshot = self._open()
+        except RdbkitError as error:
+            yield Finding.of(error)
+            return
+        with self.snapshot, KeyNames() as names:
+            try:
+                yield from self._walk(self.snapshot, names)
+                self.complete = True
+            except RdbkitError as error:
+                if isinstance(error, Truncated) and self.snapshot.source.changed():
+                    error.message = f"a torn tail, of a file that is being written: {error.message}"
+                yield Finding.of(error)
+                yield from self._pending_records()
+                if error.code == "checksum-mismatch":
+                    self.complete = True
+            self.offset = self.snapshot.cursor.tell()
+            yield from names.findings(self.snapshot)
+            yield from self._sums()
+            yield from self._behind(self.snapshot)
+            yield from self._changes(self.snapshot)
+
+    def _open(self) -> Snapshot:
+        return open_snapshot(self.what, plan=self.plan, **self.options)
+
+    def _behind(self, snapshot: Snapshot) -> Iterator[Finding]:
+        """Yield what is wrong behind the RDB: nothing of it is looked at here."""
+        return iter(())
+
+    # -- the walk --------------------------------------------------------------------------------------------------
+
+    def _walk(self, snapshot: Snapshot, names: KeyNames) -> Iterator[Finding]:
+        yield from self._pending_records()
+        for batch in self._watched(snapshot):
+            yield from self._pending_records()
+            names.add(batch)
+            if not self._slots_seen.idle:
+                yield from self._slots_seen.feed(batch)
+            for row in batch:
+                self.keys += 1
+                due = row[walker.EXPIRES_AT]
+                self.expires += due is not None
+                body = row[walker.BODY]
+                # A string that is not packed has no inside: the walk has seen all that there is to it.
+                if row[walker.TYPE] != spec.STRING or body is None or body[0] >= _PACKED or (due or 0) < 0:
+                    yield from self._entry(snapshot, row)
+                else:
+                    self.elements += 1
+        yield from self._pending_records()
+        if snapshot.walker.first >= 0:
+            message = "an expiry or other attribute without a key"
+            yield Finding("warning", "stray-attribute", message, snapshot.walker.first)
+
+    def _watched(self, snapshot: Snapshot) -> Iterator[list[walker.EntryTuple]]:
+        if self.progress is None:
+            yield from snapshot.batches()
+            return
+        with self.progress(snapshot) as progress:
+            for batch in snapshot.batches():
+                progress.update(snapshot.cursor.tell())
+                yield batch
+
+    def _entry(self, snapshot: Snapshot, row: walker.EntryTuple) -> Iterator[Finding]:
+        entry = snapshot.enter(row)
+        where = (entry.offset, entry.db, entry.key)
+        kind = spec.BY_ID[entry.type_id]
+        if kind.since > snapshot.version and kind.status == "verified":
+            message = f"type {kind.number} {kind.name} in a file of RDB version {snapshot.version}"
+            yield Finding("warning", "newer-type", message, *where)
+        if kind.status == "source":
+            message = f"type {kind.number} {kind.name} ({kind.server}) is read as documented, not as verified"
+            yield Finding("note", "unverified-type", message, *where)
+        yield from self._expiry(entry, where)
+        try:
+            entry.settle()
+        except RdbkitError:
+            # What this raises hides what follows; from here on damage is the value's own.
+            self.unreadable += 1
+            raise
+
+        def again() -> Decoder:
+            return entry.decoder(Spool(level_of(entry.type_id)))
+
+        decoder = again()
+        try:
+            for severity, code, message in problems(decoder, again, entry.end):
+                yield Finding(severity, code, message, *where)
+        except SpoolError as error:
+            self.unreadable += 1
+            yield Finding("warning", "not-checked", f"the value was not checked: {error.strerror}", *where)
+            return
+        except RdbkitError as error:
+            self.unreadable += 1
+            error.locate(entry.db, entry.key)
+            found = Finding.of(error)
+            # Too long for us is no damage: what comes behind tells whether the length was true.
+            yield replace(found, severity="warning") if isinstance(error, LimitExceeded) else found
+            return
+        self.elements += decoder.count
+        if decoder.type == "module":
+            yield from self._module(decoder.module[0], where)
+
+    def _expiry(self, entry: Entry, where: tuple[int, int, bytes]) -> Iterator[Finding]:
+        if entry.expires_at is not None and entry.expires_at < 0:
+            yield Finding("warning", "odd-expiry", f"expiry {entry.expires_at} ms", *where)
+
+    def _module(self, name: str, where: tuple[int, int, bytes]) -> Iterator[Finding]:
+        if name not in self._modules and name not in _BUILT_IN:
+            self._modules.add(name)
+            message = f"values of module type {name}: a server without it refuses them"
+            yield Finding("note", "module-needed", message, *where)
+
+    # -- records ---------------------------------------------------------------------------------------------------
+
+    def _pending_records(self) -> Iterator[Finding]:
+        assert self.snapshot is not None
+        for record in self.snapshot.take_records():
+            offset, kind, payload = record
+            if kind == spec.SLOT_INFO or (kind == spec.AUX and payload[0] == b"slot-info"):
+                self._slots_seen.announce(offset, announced_slot(kind, payload))
+            elif kind == walker.LONG_KEY:
+                error, expires = payload
+                self.keys += 1
+                self.unreadable += 1
+                self.expires += expires
+                yield replace(Finding.of(error), severity="warning")
+            for severity, code, message in self._records.problems(record, self.snapshot.templates):
+                yield Finding(severity, code, message, offset)
+
+    # -- the sums --------------------------------------------------------------------------------------------------
+
+    def _sums(self) -> Iterator[Finding]:
+        assert self.snapshot is not None
+        state = self.snapshot.checksum
+        if state in ("disabled", "absent", "not verified"):
+            why = {
+                "disabled": "the server wrote it without a checksum (rdbchecksum no)",
+                "absent": "RDB versions before 5 have none",
+                "not verified": "not asked for",
+            }
+            severity = "error" if self.require_checksum else "note"
+            yield Finding(severity, f"checksum-{state.replace(' ', '-')}", f"not verified: {why[state]}")
+        if not self.complete:
+            where = f"{self.keys} keys read, up to offset {self.offset}; what follows is unknown"
+            yield Finding("note", "stopped", where, self.offset)
+            return
+        for db, claim in self.snapshot.databases.items():
+            if claim.claimed_keys is not None and (claim.claimed_keys, claim.claimed_expires) != (
+                claim.keys,
+                claim.expires,
+            ):
+                message = (
+                    f"RESIZEDB says {claim.claimed_keys} keys, {claim.claimed_expires} with an expiry; "
+                    f"there are {claim.keys} and {claim.expires}"
+                )
+                # Up to 3.2 a server counted expired keys that it then left out.
+                yield Finding("note" if self.snapshot.version < 8 else "warning", "resizedb", message, db=db)
+        yield from self._slots_seen.finish()
+        yield from self._framing(self.snapshot)
+        tail = self.snapshot.tail
+        if tail is not None:
+            severity = "note" if tail.kind == "replication mark" else "warning"
+            yield Finding(severity, "trailing-bytes", f"{tail.count} after the end: {tail.kind}", tail.offset)
+
+    def _framing(self, snapshot: Snapshot) -> Iterator[Finding]:
+        """Yield how a replication transfer differs from what it announced."""
+        source, tail = snapshot.source, snapshot.tail
+        if source.mark is not None and not (tail and tail.kind.startswith("replication mark")):
+            yield Finding("warning", "torn-transfer", "the mark that ends the transfer is missing", snapshot.end)
+        if source.framed_length is not None and source.packing[-1].startswith("replication"):
+            size = (snapshot.end or 0) - source.start + (tail.size if tail else 0)
+            if size != source.framed_length:
+                message = f"the transfer announced {source.framed_length} bytes, there are {size}"
+                yield Finding("warning", "torn-transfer", message, snapshot.end)
+
+    def _changes(self, snapshot: Snapshot) -> Iterator[Finding]:
+        if snapshot.source.changed():
+            message = "the file changed while it was read: it is being written, and a torn end is to be expected"
+            yield Finding("warning", "being-written", message)

@@ -1,0 +1,411 @@
+"""What MEMORY USAGE key SAMPLES 0 would answer once the target has loaded the file.
+
+    row of the walker ── encoding ──► rule of (kind, encoding) ──► (bytes, standard deviation)
+         └ shape, walked with the target's prices ┘
+
+The figure is a formula over lengths and counts. Where the server itself is not random it is exact (deviation 0). Levels
+of a skiplist, and how full buckets happen to be, are drawn by lot: there it is an expectation, with its deviation. What
+nobody but a module knows, and what is not understood, is None: never a guess, never 0.
+
+The state is "just loaded": a server that has run for a while has slack in its strings and pre-allocated stream nodes.
+
+The tables behind it are generations.py, which tells the sources, allocator.py, hash_tables.py and prices.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import ceil, sqrt
+from typing import Any
+
+from rdbkit.format import spec
+from rdbkit.format.shape import (
+    BLOB,
+    COST,
+    DETAIL,
+    ELEMENTS,
+    HIGH,
+    LENGTH,
+    LISTPACK,
+    LOW,
+    NODES,
+    OVER,
+    PACKED,
+    TEXT,
+    VARIANCE,
+    StreamDetail,
+)
+from rdbkit.memory import hash_tables
+from rdbkit.memory.price_tables import UNIT, PriceTables
+from rdbkit.memory.prices import Prices, inner_sds, sds
+from rdbkit.releases import encodings
+from rdbkit.releases.limits import count_limit
+from rdbkit.releases.memory_layouts import generation, heap_generation
+from rdbkit.releases.target import Target
+from rdbkit.wire import listpack
+
+#: Bytes and their standard deviation (0: exact); None, None: unknown.
+Figure = tuple[int | None, int | None]
+#: What a value takes beside its object: bytes, variance; None: unknown.
+Part = tuple[float, float] | None
+#: (type id, shape) -> part.
+Rule = Callable[[int, Any], Part]
+
+UNKNOWN: Figure = (None, None)
+_KEYS = 1024
+_OBJECT = 16
+#: Integers from 0 to below this have one object for all keys.
+SHARED = 10_000
+#: A hash template without its names.
+_TEMPLATE = 80
+_INTEGERS = (1 << 15, 1 << 31)
+
+
+class Model:
+    """The memory of keys on one target: call it with one of the walker's tuples, walked with `prices`.
+
+    `heap`: what is really allocated, instead of what MEMORY USAGE says; what keys share is in heap.overhead.
+    `prices` is None where the target has no MEMORY USAGE (before 4.0): then every key's memory is unknown.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        encode: encodings.Encoding | None = None,
+        heap: bool = False,
+        templates: Mapping[int, tuple[bytes, ...]] | None = None,
+    ) -> None:
+        self.target = target
+        self.encode = encode or encodings.rules(target)
+        self.templates = TemplateUse({} if templates is None else templates)
+        self.prices: PriceTables | None = None
+        self.known: dict[int, tuple[str | None, int | None, int | None]] = {}
+        """Encoding, bytes and deviation of strings that were met (rows.key_rows)."""
+        gen = heap_generation(target) if heap else generation(target)
+        if gen is not None:
+            prices = Prices(target, gen)
+            self.prices = prices.tables()
+            self._strings = _Strings(prices)
+            self._values = _Values(prices, self.templates)
+
+    def __call__(self, row: tuple[Any, ...]) -> Figure:
+        """Return bytes and standard deviation of an entry; its shape must be there."""
+        kind, shape, key, expires = row[3], row[9], len(row[2]), row[4] is not None
+        return self.of(kind, shape, key, expires, self.encode(kind, shape, key, expires), row[11])
+
+    def of(self, kind: int, shape: Any, key: int, expires: bool, encoding: str | None, extra: Any = None) -> Figure:
+        """Return the same for a key of `key` bytes whose encoding is known already."""
+        if self.prices is None or encoding is None:
+            return UNKNOWN
+        # Module metadata of a key stands in front of its object, eight bytes for each class.
+        more = 8 * len(extra["meta"]) if extra and "meta" in extra else 0
+        if kind == spec.STRING:
+            return self._strings.of(encoding, shape[LENGTH], key, expires, more, 0 <= shape[LOW] < SHARED), 0
+        rule = self._values.rules.get(encoding)
+        part = rule(kind, shape) if rule else None
+        if part is None:
+            return UNKNOWN
+        size, variance = part
+        size += self._strings.head(key, expires, more)
+        if variance:
+            return round(size), max(1, ceil(sqrt(variance)))
+        return int(size), 0
+
+
+# -- keys and strings ------------------------------------------------------------------------------------------------
+
+
+class _Strings:
+    """Objects: what a key of some length takes beside its value, and strings as a whole."""
+
+    def __init__(self, prices: Prices) -> None:
+        self.prices = prices
+        gen = self.gen = prices.gen
+        self.entry = prices.z(24)
+        entry = self.entry if gen.heap else 24
+        settings = prices.target.settings
+        evicts = settings.maxmemory and settings.maxmemory_policy.endswith(("-lru", "-lfu", "-lrm"))
+        # One object serves for all keys with the same number from 0 to 9999, unless it must tell how it is used.
+        self.shares = gen.heap and gen.key in ("stored", "entry") and not evicts
+        self.cluster = gen.key_extra if prices.target.settings.cluster_enabled else 0
+        heads: dict[str, Callable[[int, bool, int], int]] = {
+            "word": lambda key, expires, more: _OBJECT + 33,
+            "argument": lambda key, expires, more: _OBJECT + 24 + (key + 4 if key <= 44 else sds(key)),
+            "stored": lambda key, expires, more: _OBJECT + entry + self.cluster + prices.text(key),
+            "entry": lambda key, expires, more: _OBJECT + prices.z(17 + inner_sds(key)),
+            "object": self._object,
+            "none": lambda key, expires, more: _OBJECT,
+        }
+        self._head = heads[gen.key]
+        self.heads = [[self._head(key, expires, 0) for key in range(_KEYS)] for expires in (False, True)]
+        shared: dict[str, Callable[[int, int, bool, int], int]] = {
+            "sum": lambda value, key, expires, more: 2 + value + self.head(key, expires),
+            "value": lambda value, key, expires, more: prices.z(20 + value) - _OBJECT + self.head(key, expires),
+            "shared": self._with_key,
+            "compact": self._compact,
+        }
+        self._shared = shared[gen.embedded]
+
+    def _object(self, key: int, expires: bool, more: int) -> int:
+        # A long key gets room for its expiry in advance (Redis).
+        room = 8 if expires or (key >= 128 and self.prices.target.product == "redis") else 0
+        return self.prices.object(17 + room + more + inner_sds(key))
+
+    def _with_key(self, value: int, key: int, expires: bool, more: int) -> int:
+        return self.prices.z(21 + value + (8 if expires else 0) + more + inner_sds(key))
+
+    def _compact(self, value: int, key: int, expires: bool, more: int) -> int:
+        return self.prices.z(9 + (8 if expires else 0) + more + inner_sds(key) + max(8, value + 4))
+
+    def head(self, key: int, expires: bool, more: int = 0) -> int:
+        """Return what the key and the value's object take, with `more` bytes in front."""
+        if self.gen.heap and expires and self.prices.gen.key in ("stored", "entry"):
+            return self.heads[0][key] + self.entry if key < _KEYS else self._head(key, False, more) + self.entry
+        return self.heads[expires][key] if key < _KEYS and not more else self._head(key, expires, more)
+
+    def of(self, encoding: str, value: int, key: int, expires: bool, more: int = 0, shared: bool = False) -> int:
+        """Return what a string of `value` bytes takes with its key; `shared`: if a number, one from 0 to 9999."""
+        if encoding == "int":
+            return self.head(key, expires, more) - (_OBJECT if shared and self.shares else 0)
+        if encoding == "embstr":
+            return self._shared(value, key, expires, more)
+        return self.head(key, expires, more) + self.prices.text(value)
+
+
+# -- collections -----------------------------------------------------------------------------------------------------
+
+
+class TemplateUse:
+    """The hash templates of a file: `fields` by id, and how many keys have each (`users`, None: not known)."""
+
+    def __init__(self, fields: Mapping[int, tuple[bytes, ...]]) -> None:
+        self.fields = fields
+        self.users: Mapping[int, int] | None = None
+
+    def share(self, template: int, z: Callable[[int], int]) -> int | None:
+        """Return a key's share of the bytes of its template, as the server divides them; None: not known."""
+        users = self.users
+        if not users or template not in self.fields or not users.get(template):
+            return None
+        return sum((8 + z(sds(len(name))) for name in self.fields[template]), _TEMPLATE) // users[template]
+
+
+class _Values:
+    """A rule per encoding; each returns what the value takes beside its object."""
+
+    def __init__(self, prices: Prices, templates: TemplateUse) -> None:
+        self.prices = prices
+        self.templates = templates
+        self.shares: dict[int, int | None] = {}
+        """A key's share of its template, by the template's id."""
+        gen = self.gen = prices.gen
+        self.dict = gen.table == "dict"
+        self.target = prices.target
+        header = gen.header or (24 + 16 * 32 if gen.ranks == "node" and not gen.header_in else 0)
+        self.header = prices.z(header) if header else 0
+        self.rules: dict[str, Rule] = {
+            "quicklist": self._quicklist,
+            "listpack": self._compact,
+            "ziplist": self._compact,
+            "listpackex": lambda kind, shape: self._plus(self._compact(kind, shape), gen.listpackex),
+            "intset": self._intset,
+            "hashtable": self._hashtable,
+            "skiplist": self._skiplist,
+            "stream": self._stream,
+            "unknown": self._stream,
+            "template-listpack": self._templated,
+            "template-array": self._templated,
+            "sliced-array": lambda kind, shape: (shape[COST] // UNIT, 0) if shape[DETAIL] else None,
+        }
+
+    @staticmethod
+    def _plus(part: Part, size: float) -> Part:
+        return None if part is None else (part[0] + size, part[1])
+
+    def _average(self, base: float, cost: int, count: int, variance: float) -> Part:
+        """Add what the elements take, as the server does: average times number, in doubles, cut to a whole number.
+
+        `cost` and `variance` are in units.
+        """
+        if variance or cost % UNIT:
+            return base + cost / UNIT, max(variance / UNIT, 1.0)
+        return float(int(base + cost / UNIT / count * count if count else base)), 0.0
+
+    # -- lists, blobs --
+
+    def _quicklist(self, kind: int, shape: Any) -> Part:
+        gen = self.gen
+        nodes = shape[NODES]
+        cost = shape[COST] // UNIT + nodes * gen.node
+        base = gen.quicklist
+        count = nodes
+        if gen.average == "elements":
+            count = shape[ELEMENTS]
+        elif gen.average == "times elements":
+            return float(int(base + cost / nodes * shape[ELEMENTS])) if nodes else base, 0.0
+        # The object's sixteen bytes and the key are whole numbers: where they are added does not matter.
+        return self._average(base, cost * UNIT, count, 0)
+
+    def _compact(self, kind: int, shape: Any) -> Part:
+        """One blob: as it stood in the file, converted by the load, or made of what was written item by item."""
+        blob = self.prices.blob
+        if kind in _LOOSE:
+            size = shape[PACKED] + (11 if not self.target.has("listpack") else 7)
+            if kind == spec.SET and shape[TEXT] > 0:
+                size = max(size, _room_for_integers(shape[TEXT], shape[LOW], shape[HIGH]))
+            return blob(size), 0
+        return blob(shape[LISTPACK] if self.target.has("listpack") else shape[BLOB]), 0
+
+    def _intset(self, kind: int, shape: Any) -> Part:
+        size = shape[BLOB]
+        if kind == spec.SET:
+            low, high = shape[LOW], shape[HIGH]
+            width = next((w for w, top in zip((2, 4), _INTEGERS) if -top <= low and high < top), 8)
+            size = 8 + width * shape[ELEMENTS]
+        return self.prices.blob(size), 0
+
+    def _templated(self, kind: int, shape: Any) -> Part:
+        """The values alone, behind the template's id in a listpack or one by one; and a share of the template."""
+        template = shape[DETAIL]
+        # Servers number templates from 0; what no signed word holds is none of theirs.
+        if template is None or not 0 <= template < 1 << 63:
+            return None
+        if template not in self.shares:
+            self.shares[template] = self.templates.share(template, self.prices.z)
+        share = self.shares[template]
+        if share is None:
+            return None
+        packs = shape[ELEMENTS] <= count_limit(self.target, kind)
+        if kind == spec.HASH_TMPL_LP_REF:
+            return (self.prices.blob(shape[BLOB]) + share, 0) if packs else None
+        if packs and shape[OVER] < 0:
+            return self.prices.blob(8 + listpack.integer_size(template) + shape[PACKED]) + share, 0
+        return 16 + 8 * shape[ELEMENTS] + shape[COST] // UNIT + share, 0
+
+    # -- hash tables --
+
+    def _hashtable(self, kind: int, shape: Any) -> Part:
+        is_set = kind in _SETS
+        count = shape[ELEMENTS]
+        if not self.dict:
+            part = self._buckets(shape, self.gen.dict + (8 if self._wide(is_set) else 0))
+            return self._volatile(part, shape[DETAIL] or 0) if kind == spec.HASH_2 else part
+        size, variance = self._set_slots(kind, shape) if is_set else self._hash_slots(kind, shape)
+        if self.gen.heap:
+            size = self.prices.z(round(8 * size)) / 8
+        entry = self.gen.set_entry if is_set else self.gen.hash_entry
+        base = self.gen.dict + 8 * size
+        variance *= 64
+        cost = shape[COST] + count * entry * UNIT
+        if self.gen.set_tails if is_set else self.gen.hash_tails:
+            # Of those that share a slot, the last needs no entry of its own.
+            taken, spread = hash_tables.full_buckets(count, int(size))
+            return base + cost / UNIT + 16 * (count - taken), max(1.0, variance + 256 * spread)
+        return self._average(base, cost, count, variance * UNIT)
+
+    def _volatile(self, part: Part, expiring: int) -> Part:
+        """Add what a hash keeps to find its fields with expiries: nothing for one, a vector of pointers for more.
+
+        Fitted on vectors of three and four; beyond its limit it is a tree of vectors by time, which is not understood.
+        """
+        if expiring > self.gen.expiring_vector:
+            return None
+        return self._plus(part, self.prices.z(8 + 8 * expiring)) if expiring > 1 else part
+
+    def _wide(self, is_set: bool) -> bool:
+        return not is_set and self.gen.embedded == "compact"
+
+    def _buckets(self, shape: Any, base: float) -> Part:
+        count = shape[ELEMENTS]
+        size, variance = hash_tables.hashtable(count, hash_tables.buckets(count))
+        return base + size + shape[COST] / UNIT, max(1.0, variance + shape[VARIANCE] / UNIT)
+
+    def _set_slots(self, kind: int, shape: Any) -> tuple[float, float]:
+        count, integers = shape[ELEMENTS], shape[TEXT]
+        loose = kind == spec.SET and count <= count_limit(self.target, spec.SET)
+        if self.gen.presize_set or not loose or integers <= 0:
+            return hash_tables.slots(count), 0.0
+        return hash_tables.after_integers(integers, count)
+
+    def _hash_slots(self, kind: int, shape: Any) -> tuple[float, float]:
+        gen, count = self.gen, shape[ELEMENTS]
+        expiring = kind in (spec.HASH_METADATA, spec.HASH_METADATA_PRE_GA)
+        if kind in _LOOSE:
+            if count > count_limit(self.target, kind):
+                # From 7.4 on, fields with expiries are loaded into a table that nobody made large enough.
+                return (
+                    hash_tables.grown(count) if expiring or not gen.presize_loose else (hash_tables.slots(count), 0.0)
+                )
+            if gen.presize_all:
+                return hash_tables.slots(count), 0.0
+            return hash_tables.converted(shape[OVER], count, gen.presize_hash, gen.presize_loose)
+        return (hash_tables.slots(count), 0.0) if gen.presize_hash else hash_tables.grown(count)
+
+    # -- sorted sets --
+
+    def _skiplist(self, kind: int, shape: Any) -> Part:
+        gen, count = self.gen, shape[ELEMENTS]
+        # Before 5.0.6 neither the skiplist nor the dict themselves counted.
+        base = float(gen.zset + self.header + (gen.dict if self.header or gen.header_in else 0))
+        if not self.dict:
+            return self._buckets(shape, base)
+        presized = gen.presize_loose if kind in _LOOSE else gen.presize_zset
+        size, variance = (hash_tables.slots(count), 0.0) if presized else hash_tables.grown(count)
+        base += 8 * size + count * gen.zset_entry + shape[COST] / UNIT
+        variance = 64 * variance + shape[VARIANCE] / UNIT
+        if gen.zset_tails:
+            taken, spread = hash_tables.full_buckets(count, int(size))
+            return base + 16 * (count - taken), max(1.0, variance + 256 * spread)
+        return base, max(1.0, variance)
+
+    # -- streams --
+
+    def _stream(self, kind: int, shape: Any) -> Part:
+        detail = shape[DETAIL]
+        if self.gen.stream_trees == "recipe":
+            return self._recipe(detail, shape[COST] // UNIT), 0
+        return self._real_stream(detail, shape[COST] // UNIT)
+
+    def _recipe(self, detail: StreamDetail, packs: int) -> int:
+        """What servers say that count a fixed sum for each key and node of a radix tree."""
+        gen = self.gen
+        size = gen.stream + 16 * detail.keys + 244 * detail.nodes + packs
+        size += detail.groups * gen.group + detail.pending * gen.nack
+        return size + detail.consumers * gen.consumer + detail.name_bytes
+
+    def _real_stream(self, detail: StreamDetail, packs: int) -> Part:
+        gen = self.gen
+        size = gen.stream + (detail.main + detail.group_pending + detail.own_pending) // UNIT + packs
+        size += detail.groups * gen.group + detail.pending * gen.nack + detail.consumers * gen.consumer
+        if not gen.group_trees:
+            return size + gen.tree * (1 + detail.groups + detail.consumers) + detail.name_bytes, 0
+        # Memory against double delivery is not understood.
+        if detail.union < 0 or (detail.idempotency is not None and detail.idempotency.producers):
+            return None
+        if detail.owned < detail.pending and not gen.zone_known:
+            return None
+        if gen.heap:
+            size += gen.tree * (1 + 2 * detail.groups + detail.consumers)
+        if detail.groups:
+            size += gen.tree + (detail.group_tree + detail.consumer_trees + detail.names) // UNIT
+        if detail.pending and not gen.heap:
+            size += gen.tree + detail.union // UNIT
+        return size, 0
+
+
+#: Types written item by item.
+_LOOSE = (
+    spec.SET,
+    spec.ZSET,
+    spec.ZSET_2,
+    spec.HASH,
+    spec.HASH_ZIPMAP,
+    spec.HASH_METADATA,
+    spec.HASH_METADATA_PRE_GA,
+)
+_SETS = (spec.SET, spec.SET_INTSET, spec.SET_LISTPACK)
+
+
+def _room_for_integers(count: int, low: int, high: int) -> int:
+    """Return the room that a listpack is made with when the first other member turns an intset into one."""
+    return 7 + count * (1 + max(listpack.integer_size(low), listpack.integer_size(high)))

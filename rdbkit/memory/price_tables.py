@@ -1,0 +1,75 @@
+"""What each item of a collection adds to a key's memory on one target: tables by length, for the walk to sum up.
+
+The walk (rdb/memory_walk.py) knows lengths; what a length costs is the target's matter (prices.py). So the target hands
+down tables, and the walk adds table[length], in compiled code and without asking anybody. Lengths beyond a table are
+asked for one by one: `above(which, length)`.
+
+Costs are integers in units of 1/65536 byte, so that expectations (skiplist levels are drawn by lot) add up exactly, in
+any order; variances are bytes² in the same units.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Final
+
+#: Parts of a byte that costs are counted in.
+UNIT: Final = 1 << 16
+
+#: Which table `above` is asked to extend.
+MEMBERS, RANKED, SPREAD, FIELDS, VALUES, FIELDS_TTL, NODES, PACKS, TREES = range(9)
+
+
+def _empty() -> array[int]:
+    return array("q", [0])
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTables:
+    """Tables of one target; what it never has may be left out.
+
+    `members`: of a set's hash table. `ranked`, `spread`: of a sorted set's skiplist, expectation and variance.
+    `fields`, `values`: of a hash; but where embeds[field] + value is at most `embed`, both share a block of that many
+    bytes, which costs blocks[that]. `…_ttl`: of a field with an expiry. `nodes`: of a quicklist's node by its bytes,
+    `packs`: of a stream's. `trees`: of a radix tree's node.
+
+    `most`: by type, the elements up to which a blob stays one: the items of larger ones are looked at. `packs_up_to`:
+    by type, how many elements written one by one may become a blob; `ziplists`: that is a ziplist. `score` gives the
+    text of a score in it. `push` (bytes, count, plain) says how a list is built element by element.
+    `depth`: list-compress-depth, -1: as the file shows it; `lzf_head`: bytes around a compressed node.
+    `union`: pending entries are also needed as one tree over all groups. `inline`: leaves of radix trees take nothing.
+    """
+
+    above: Callable[[int, int], int]
+    members: array[int] = field(default_factory=_empty)
+    ranked: array[int] = field(default_factory=_empty)
+    spread: array[int] = field(default_factory=_empty)
+    fields: array[int] = field(default_factory=_empty)
+    values: array[int] = field(default_factory=_empty)
+    fields_ttl: array[int] = field(default_factory=_empty)
+    embeds: array[int] = field(default_factory=_empty)
+    embeds_ttl: array[int] = field(default_factory=_empty)
+    blocks: array[int] = field(default_factory=_empty)
+    embed: int = -1
+    nodes: array[int] = field(default_factory=_empty)
+    packs: array[int] = field(default_factory=_empty)
+    trees: array[int] = field(default_factory=_empty)
+    most: dict[int, int] = field(default_factory=dict)
+    packs_up_to: dict[int, int] = field(default_factory=dict)
+    ziplists: bool = False
+    score: Callable[[float], bytes] = lambda score: b"%.17g" % score
+    push: tuple[int, int, int] = (0, 0, 0)
+    depth: int = 0
+    lzf_head: int = 8
+    union: bool = False
+    inline: bool = False
+
+    def agrees(self, other: PriceTables) -> bool:
+        """Return whether other tables give the same sums: their tables are equal."""
+        return all(
+            getattr(self, one.name) == getattr(other, one.name)
+            for one in fields(self)
+            if one.name not in ("above", "score")
+        )

@@ -1,0 +1,1 @@
+"""Terminals, units, colours, escaping, CSV and JSON: known here and nowhere else."""

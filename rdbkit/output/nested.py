@@ -1,0 +1,155 @@
+"""JSON of what is nested: a stream's entries, and what follows them, piece by piece.
+
+A stream may hold a million entries that nobody acknowledged: its groups are written as they are walked, never put
+together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from rdbkit.output.text import TextStream, json_joined, json_number, json_quote, json_string, json_woven
+from rdbkit.wire.spool import Item, LongItem
+
+if TYPE_CHECKING:
+    from rdbkit.rdb.pending_entries import Pending
+from rdbkit.rdb.streams import Group, Idmp, Stream
+
+StreamID = tuple[int, int]
+Fields = Sequence[tuple[bytes, bytes]]
+StreamEntry = tuple[StreamID, Fields]
+
+
+def id_text(stream_id: StreamID) -> str:
+    """Return a stream ID as "ms-seq"."""
+    return f"{stream_id[0]}-{stream_id[1]}"
+
+
+def stream_entries(entries: Sequence[StreamEntry], form: str) -> str:
+    """Return entries as the inside of a JSON list."""
+    return ",".join(
+        [
+            f'{{"id":"{ms}-{seq}","fields":[{fields}]}}'
+            for ((ms, seq), _), fields in zip(entries, _fields([fields for _, fields in entries], form))
+        ]
+    )
+
+
+def _fields(lists: Sequence[Fields], form: str) -> list[str]:
+    """Return the fields of each entry as the inside of a JSON list of pairs."""
+    if form == "escape" and all(lists):
+        joined = b'"]\x7f["'.join([b'"],["'.join(map(b'","'.join, fields)) for fields in lists])
+        text = json_woven(joined, 4 * sum(map(len, lists)) + len(lists) - 3)
+        if text is not None:
+            return f'["{text}"]'.split("\x7f")
+    return [",".join([f"[{json_joined(pair, form)}]" for pair in fields]) for fields in lists]
+
+
+def stream_rest(stream: Stream) -> dict[str, Any]:
+    """Return what follows "entries" in the JSON of a stream; the lists in it are made while they are written.
+
+    "idmp" (idempotent producers, Redis 8.6) is there only where the stream has them.
+    """
+    rest: dict[str, Any] = {
+        "last_id": id_text(stream.last_id),
+        "entries_added": stream.entries_added,
+        "max_deleted_id": id_text(stream.max_deleted_id),
+        "groups": map(_group, stream.groups),
+    }
+    if stream.idmp is not None:
+        rest["idmp"] = _idmp(stream.idmp)
+    return rest
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return {
+        "name": group.name,
+        "last_delivered_id": id_text(group.last_delivered_id),
+        "entries_read": group.entries_read,
+        "pending": partial(_pending, group.pending),
+        "consumers": (
+            {"name": consumer.name, "seen_at": consumer.seen_at, "active_at": consumer.active_at}
+            for consumer in group.consumers
+        ),
+    }
+
+
+def _pending(entries: Iterable[Pending], form: str) -> Iterator[str]:
+    """Yield the list of a group's pending entries: there may be as many of them as the stream has entries."""
+    names: dict[bytes | None, str] = {None: "null"}
+    before = "["
+    for entry in entries:
+        ms, seq = entry.id
+        consumer: Any = entry.consumer
+        start = f'{before}{{"id":"{ms}-{seq}","consumer":'
+        end = f',"delivered_at":{entry.delivered_at},"deliveries":{entry.deliveries}}}'
+        if isinstance(consumer, LongItem):
+            yield from chain((start,), quoted(consumer, form), (end,))
+        else:
+            name = names.get(consumer)
+            if name is None:
+                name = names[consumer] = json_string(consumer or b"", form)
+            yield start + name + end
+        before = ","
+    yield "[]" if before == "[" else "]"
+
+
+def _idmp(idmp: Idmp) -> dict[str, Any]:
+    return {
+        "duration": idmp.duration,
+        "max_entries": idmp.max_entries,
+        "producers": (
+            {"id": name, "entries": ([iid, id_text(stream_id)] for iid, stream_id in entries)}
+            for name, entries in idmp.producers
+        ),
+        "added": idmp.added,
+        "duplicates": idmp.duplicates,
+    }
+
+
+def quoted(item: Item, form: str) -> Iterator[str]:
+    """Yield the JSON string of bytes, or of an item that is too long to be held."""
+    if isinstance(item, bytes):
+        yield json_string(item, form)
+        return
+    yield '"'
+    for text in TextStream(form).texts(item.pieces()):
+        yield json_quote(text)[1:-1]
+    yield '"'
+
+
+def pieces(value: Any, form: str = "escape") -> Iterator[str]:
+    """Yield the JSON of plain nested data; bytes become strings, any iterable a list that is never held whole.
+
+    A function, called with the form of bytes, yields finished JSON.
+
+    Recursion is as deep as the shape that the caller built, never as anything in a file says.
+    """
+    if isinstance(value, Mapping):
+        yield from _nested(value.items(), "{}", lambda pair: chain((f"{json_quote(pair[0])}:",), pieces(pair[1], form)))
+    elif isinstance(value, bytes):
+        yield json_string(value, form)
+    elif isinstance(value, LongItem):
+        yield from quoted(value, form)
+    elif callable(value):
+        yield from value(form)
+    elif isinstance(value, str):
+        yield json_quote(value)
+    elif value is None or isinstance(value, bool):
+        yield {None: "null", True: "true", False: "false"}[value]
+    elif isinstance(value, int | float):
+        yield json_number(value)
+    else:
+        yield from _nested(value, "[]", lambda item: pieces(item, form))
+
+
+def _nested(items: Iterable[Any], brackets: str, inside: Callable[[Any], Iterable[str]]) -> Iterator[str]:
+    before = brackets[0]
+    for item in items:
+        yield before
+        yield from inside(item)
+        before = ","
+    yield brackets if before == brackets[0] else brackets[1]

@@ -1,0 +1,290 @@
+"""Rows as tables, JSON, JSON Lines or CSV: columns with a kind, batches of tuples in, text out.
+
+A batch is turned column by column: each kind has, for each format, a function from a column of values to a column of
+cells. Columns that hold one value throughout the batch (the database, a type, null) become part of the line's
+template; the rest are woven in by one `%` over the whole batch. Machine formats hold raw numbers, tables hold units
+(table.py).
+
+    kind      holds                      in a table
+    int       number                     12345
+    count     number                     12,345
+    size      bytes                      1.2 KiB
+    ms        ms since the epoch         2033-05-18 03:33:19Z
+    seconds   a span                     2d 3h
+    float     number                     1.50
+    share     number from 0 to 1         12.3%
+    bool      True, False                yes, no
+    text      words of our own           as it is
+    path      a file's name              its text form
+    bytes     from the file              its text form
+    json      finished JSON              as it is
+
+Any cell may be None: null in JSON, nothing in CSV (where an empty string is ""), "-" in a table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import Any, NamedTuple, Protocol
+
+from rdbkit.output.text import (
+    SUSPICIOUS,
+    csv_cell,
+    json_number,
+    json_quote,
+    json_safe,
+    json_strings,
+    path_text,
+    terminal,
+    texts,
+)
+
+OutputRow = tuple[Any, ...]
+Values = Sequence[Any]
+Cells = Callable[[Values], Values]
+Write = Callable[[str], object]
+
+FORMATS = ("table", "json", "jsonl", "csv")
+
+_BATCH = 2048  # rows woven at once: bounds the text of one template
+_CACHED = 4096
+_QUOTED_IN_CSV = re.compile(r'[",\r\n]')
+# First characters of a CSV text cell that needs a second look: formulas, and "" for the empty string.
+_SUSPICIOUS = SUSPICIOUS | {""}
+
+
+class Column(NamedTuple):
+    """A column: its name, its kind, and how early a narrow terminal may do without it (0: never, highest first)."""
+
+    name: str
+    kind: str = "int"
+    drop: int = 0
+
+
+KEY_COLUMNS = (
+    Column("db"),
+    Column("key", "bytes"),
+    Column("type", "text"),
+    Column("encoding", "text", 2),
+    Column("elements", "count", 1),
+    Column("memory", "size"),
+    Column("memory_sd", "size", 4),
+    Column("size", "size", 3),
+    Column("expires_at", "ms"),
+    Column("idle", "seconds"),
+    Column("freq"),
+)
+
+
+class RowWriter(Protocol):
+    """Takes rows in batches and writes them; `finish` ends the document and must not be called for a damaged one."""
+
+    def write(self, batch: Sequence[OutputRow]) -> None:
+        """Write rows."""
+
+    def finish(self) -> None:
+        """End the document."""
+
+
+class Cache(dict[Any, str]):
+    """What a function made of the few values that a column of words holds."""
+
+    def __init__(self, make: Callable[[Any], str]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, value: Any) -> str:
+        text = self._make(value)
+        if len(self) < _CACHED:
+            self[value] = text
+        return text
+
+    def column(self, values: Values) -> list[str]:
+        """Return the cells of a column."""
+        return list(map(self.__getitem__, values))
+
+
+def each(make: Callable[[Any], str], null: str) -> Cells:
+    """Return the column function that makes cells one by one."""
+    return lambda values: [null if value is None else make(value) for value in values]
+
+
+def _numbers(null: str) -> Cells:
+    return lambda values: [null if value is None else value for value in values] if None in values else values
+
+
+def _words(make: Callable[[Any], str], null: str) -> Cells:
+    return Cache(lambda value: null if value is None else make(value)).column
+
+
+def _strings(many: Cells, null: str) -> Cells:
+    """Return a function for columns of bytes: at once where all are there, else null by null."""
+    return lambda values: [null if v is None else many((v,))[0] for v in values] if None in values else many(values)
+
+
+def _json_cells(kind: str, form: str) -> Cells:
+    if kind == "bytes":
+        return _strings(lambda values: json_strings(values, form), "null")
+    make: dict[str, Callable[[Any], str]] = {
+        "float": json_number,
+        "share": json_number,
+        "bool": lambda value: "true" if value else "false",
+        "text": json_quote,
+        "path": lambda name: json_quote(path_text(name)),
+        "json": str,
+    }
+    return _cells(kind, make, "null")
+
+
+def csv_field(text: str) -> str:
+    """Return a text cell: formulas disarmed, quoted where RFC 4180 asks for it."""
+    cell = csv_cell(text)
+    return csv_quote(cell) if not cell or _QUOTED_IN_CSV.search(cell) else cell
+
+
+def csv_quote(text: str) -> str:
+    """Return text between CSV's quotes."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _csv_fields(cells: list[str]) -> list[str]:
+    if _QUOTED_IN_CSV.search("".join(cells)) or not _SUSPICIOUS.isdisjoint([cell[:1] for cell in cells]):
+        return list(map(csv_field, cells))
+    return cells
+
+
+def _csv_cells(kind: str, form: str, safe: Callable[[str], str]) -> Cells:
+    if kind == "bytes":
+        return _strings(lambda values: _csv_fields(list(map(safe, texts(values, form)))), "")
+    make: dict[str, Callable[[Any], str]] = {
+        "float": lambda number: json_number(number).strip('"'),
+        "share": json_number,
+        "bool": lambda value: "true" if value else "false",
+        "text": lambda text: csv_field(safe(text)),
+        "path": lambda name: csv_field(safe(path_text(name))),
+        "json": lambda text: csv_field(safe(text)),
+    }
+    return _cells(kind, make, "")
+
+
+def _cells(kind: str, make: dict[str, Callable[[Any], str]], null: str) -> Cells:
+    if kind not in make:
+        return _numbers(null)
+    return each(make[kind], null) if kind in ("json", "float", "share") else _words(make[kind], null)
+
+
+class _Weaver:
+    """The lines of a batch: literal, cell, literal, cell, …, end."""
+
+    def __init__(self, columns: Sequence[Column], before: Iterable[str], cells: Iterable[Cells], end: str) -> None:
+        # Equal numbers may be written differently only if they are floats (0.0 and -0.0); bytes seldom repeat.
+        folds = [column.kind not in ("float", "share", "bytes", "json") for column in columns]
+        self._parts = list(zip([text.replace("%", "%%") for text in before], cells, folds))
+        self._end = end
+
+    def lines(self, batch: Sequence[OutputRow]) -> str:
+        count = len(batch)
+        line, woven = "", []
+        for (before, cells, folds), values in zip(self._parts, zip(*batch)):
+            line += before
+            if folds and values.count(values[0]) == count:
+                line += str(cells(values[:1])[0]).replace("%", "%%")
+            else:
+                line += "%s"
+                woven.append(cells(values))
+        return (line + self._end) * count % tuple(chain.from_iterable(zip(*woven)))
+
+
+def _slices(batch: Sequence[OutputRow]) -> Iterable[Sequence[OutputRow]]:
+    return (batch[at : at + _BATCH] for at in range(0, len(batch), _BATCH))
+
+
+def _json_weaver(columns: Sequence[Column], form: str, end: str) -> _Weaver:
+    before = [f"{',' if at else '{'}{json_quote(column.name)}:" for at, column in enumerate(columns)]
+    return _Weaver(columns, before, [_json_cells(column.kind, form) for column in columns], "}" + end)
+
+
+class JsonLines:
+    """One compact object per line."""
+
+    def __init__(self, columns: Sequence[Column], write: Write, form: str = "escape") -> None:
+        self._write = write
+        self._lines = _json_weaver(columns, form, "\n").lines
+
+    def write(self, batch: Sequence[OutputRow]) -> None:
+        """Write rows."""
+        for part in _slices(batch):
+            self._write(self._lines(part))
+
+    def finish(self) -> None:
+        """Nothing is left to write."""
+
+
+class JsonArray:
+    """An array of the same objects, one per line; left open, and so no JSON, unless finished."""
+
+    def __init__(self, columns: Sequence[Column], write: Write, form: str = "escape") -> None:
+        self._write = write
+        self._lines = _json_weaver(columns, form, ",\n").lines
+        self._before = "[\n"
+
+    def write(self, batch: Sequence[OutputRow]) -> None:
+        """Write rows."""
+        for part in _slices(batch):
+            self._write(self._before + self._lines(part)[:-2])
+            self._before = ",\n"
+
+    def finish(self) -> None:
+        """Close the array."""
+        self._write("[]\n" if self._before == "[\n" else "\n]\n")
+
+
+class Csv:
+    """RFC 4180 with a header; lines end in LF, as the tools beside it on a pipe expect."""
+
+    # Python's csv module, told to end lines in LF, leaves a CR in a field unquoted, which its own reader then refuses.
+
+    def __init__(
+        self, columns: Sequence[Column], write: Write, form: str = "escape", safe: Callable[[str], str] = str
+    ) -> None:
+        self._write = write
+        before = ["," if at else "" for at in range(len(columns))]
+        self._lines = _Weaver(columns, before, [_csv_cells(column.kind, form, safe) for column in columns], "\n").lines
+        self._header = ",".join([csv_field(column.name) for column in columns]) + "\n"
+
+    def write(self, batch: Sequence[OutputRow]) -> None:
+        """Write rows, before the first of them the header."""
+        for part in _slices(batch):
+            self._write(self._header + self._lines(part))
+            self._header = ""
+
+    def finish(self) -> None:
+        """Write the header if no row came."""
+        self._write(self._header)
+        self._header = ""
+
+
+def row_writer(
+    output_format: str,
+    columns: Sequence[Column],
+    write: Write,
+    *,
+    form: str = "escape",
+    width: int | None = None,
+    color: bool = False,
+) -> RowWriter:
+    """Return the writer for "table", "json", "jsonl" or "csv".
+
+    `form` is the form of bytes (text.FORMS). `width` is the columns of the terminal that shows the result, None if it
+    goes elsewhere: on a terminal control characters are escaped in every format, and tables are cut to fit.
+    """
+    if output_format == "table":
+        from rdbkit.output.table import Table
+
+        return Table(columns, write, form, width, color)
+    if output_format == "csv":
+        return Csv(columns, write, form, str if width is None else terminal)
+    shown: Write = write if width is None else lambda text: write(json_safe(text))
+    return (JsonLines if output_format == "jsonl" else JsonArray)(columns, shown, form)

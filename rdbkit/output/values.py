@@ -1,0 +1,337 @@
+"""Values as JSON, in the shapes of `export`: at once where they are small, part by part where they are not.
+
+    string  "…"                          hash    {"field":"value"}, and beside it {"field":ms} where fields expire
+    list    ["…"]                        zset    [["member",1.5], …] ascending by score, then member bytes set
+    ["…"]                        array   [[index, "text" or number], …] stream
+    {"entries":[{"id":"1-1","fields":[["f","v"]]}],"last_id":…,"entries_added":…,"max_deleted_id":…,"groups":[…]}
+    module  {"module":"name","version":n,"parts":[["uint",7],["string","…"], …]}
+
+A hash that has a field twice, which no JSON object can hold, is a list of all its pairs as the file has them:
+[["field","value"], …], and beside it [["field",ms], …] (Pairs).
+
+`json_value` and its neighbours take a decoded value and return text. `ValueWriter` takes iterators of batches of
+parts, in file order, and writes as they come; what it must hold back (the order of a zset, the expiry of a hash's
+fields) goes to temporary space above a budget. Items that are too long to be held (wire/spool.py) it writes piece by
+piece. All give the same text for the same parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+from rdbkit.output.nested import StreamEntry, id_text, pieces, quoted, stream_entries
+from rdbkit.output.nested import stream_rest as stream_rest
+from rdbkit.output.sort import Sorter
+from rdbkit.output.text import TextStream, json_joined, json_numbers, json_pairs, json_quote, json_string, json_strings
+from rdbkit.wire.spool import LongItem, Spool
+
+if TYPE_CHECKING:
+    from tempfile import SpooledTemporaryFile
+
+    from rdbkit.rdb.modules import Module
+    from rdbkit.rdb.streams import Stream
+
+Write = Callable[[str], object]
+# Any is bytes or a LongItem; of an array's element also a number.
+Member = tuple[Any, float]
+Field = tuple[Any, Any, int | None]
+Element = tuple[int, Any]
+Part = tuple[str, Any]
+
+_SPOOL = 1 << 20
+_PIECE = 1 << 16
+_BATCH = 512
+
+
+class Pairs(list[Any]):
+    """The parts of a hash that has a field twice, or the (field, ms) of those that expire."""
+
+
+def _zset(members: Sequence[Member], form: str) -> str:
+    names = json_strings([member for member, _ in members], form)
+    scores = json_numbers([score for _, score in members])
+    return ",".join([f"[{name},{score}]" for name, score in zip(names, scores)])
+
+
+def _scalar(value: bytes | float, form: str) -> str:
+    if isinstance(value, bytes):
+        return json_string(value, form)
+    # An integer and a float are two kinds of element: 1 and 1.0 stay apart.
+    text = repr(value)
+    return f'"{text}"' if text[-1] in "fn" else text
+
+
+def _array(items: Iterable[Element], form: str) -> str:
+    return ",".join([f"[{index},{_scalar(value, form)}]" for index, value in items])
+
+
+def _pairs(fields: Iterable[Sequence[Any]], form: str) -> str:
+    return ",".join([f"[{json_joined(field[:2], form)}]" for field in fields])
+
+
+def _json_hash(value: Any, form: str) -> str:
+    if isinstance(value, Pairs):
+        return f"[{_pairs(value, form)}]"
+    return (
+        f"{{{json_pairs(list(value.items()) if isinstance(value, Mapping) else [item[:2] for item in value], form)}}}"
+    )
+
+
+def _json_set(value: Iterable[bytes], form: str) -> str:
+    # A Python set has another order in each process; a list is in the order of the file.
+    return f"[{json_joined(sorted(value) if isinstance(value, set | frozenset) else list(value), form)}]"
+
+
+def _json_stream(stream: Stream, form: str) -> str:
+    return f'{{"entries":[{stream_entries(stream.entries, form)}],{"".join(pieces(stream_rest(stream), form))[1:]}'
+
+
+def _json_module(module: Module, form: str) -> str:
+    parts = ",".join([f"[{json_quote(kind)},{_scalar(value, form)}]" for kind, value in module.parts])
+    return f'{{"module":{json_quote(module.name)},"version":{module.version},"parts":[{parts}]}}'
+
+
+_VALUES: dict[str, Callable[[Any, str], str]] = {
+    "string": json_string,
+    "list": lambda value, form: f"[{json_joined(value, form)}]",
+    "set": _json_set,
+    "zset": lambda value, form: f"[{_zset(value, form)}]",
+    "hash": _json_hash,
+    "array": lambda value, form: f"[{_array(value.elements, form)}]",
+    "stream": _json_stream,
+    "module": _json_module,
+}
+
+
+def json_value(type_name: str, value: Any, form: str = "escape") -> str:
+    """Return a decoded value as JSON.
+
+    Taken as the library gives them: a zset must be in ZRANGE order. A set may also be a list, whose order is kept (a
+    Python set is sorted), and a hash a list of parts.
+    """
+    return _VALUES[type_name](value, form)
+
+
+def json_expiries(expires: Mapping[bytes, int] | Pairs, form: str = "escape") -> str:
+    """Return {"field":ms} for the fields that expire."""
+    if isinstance(expires, Pairs):
+        return "[" + ",".join([f"[{json_string(field, form)},{ms}]" for field, ms in expires]) + "]"
+    return "{" + ",".join([f"{json_string(field, form)}:{ms}" for field, ms in expires.items()]) + "}"
+
+
+class Expiries:
+    """The expiry times of a hash's fields as the JSON that follows its value; above a megabyte on disk.
+
+    An object, or with `pairs` a list of pairs.
+    """
+
+    def __init__(self, form: str, pairs: bool = False) -> None:
+        self._form = form
+        self._start, self._before, self._after, self._end = ("[", "[", "]", "]") if pairs else ("{", "", "", "}")
+        self._between = "," if pairs else ":"
+        self._spool: SpooledTemporaryFile[str] | None = None
+
+    def __bool__(self) -> bool:
+        return self._spool is not None
+
+    def add(self, fields: Iterable[Field]) -> None:
+        """Note the fields that have an expiry time."""
+        for field, _, ms in fields:
+            if ms is None:
+                continue
+            name = quoted(field, self._form) if isinstance(field, LongItem) else (json_string(field, self._form),)
+            self._note(chain((self._before,), name, (f"{self._between}{ms}{self._after}",)))
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the object's text, once; the space is free afterwards."""
+        if self._spool is None:
+            yield self._start + self._end
+            return
+        self._spool.seek(0)
+        while piece := self._spool.read(_PIECE):
+            yield piece
+        yield self._end
+        self.close()
+
+    def close(self) -> None:
+        """Free the space, where the text is not wanted."""
+        if self._spool is not None:
+            self._spool.close()
+
+    def _note(self, member: Iterable[str]) -> None:
+        before = ","
+        if self._spool is None:
+            from tempfile import SpooledTemporaryFile
+
+            self._spool = SpooledTemporaryFile(_SPOOL, "w+", encoding="utf-8", newline="")  # noqa: SIM115
+            before = self._start
+        self._spool.write(before)
+        # One by one: only a write looks at whether memory is to be left.
+        for piece in member:
+            self._spool.write(piece)
+
+
+class ValueWriter:
+    """Writes one value after another as JSON from parts, in bounded memory; each method consumes its iterator."""
+
+    def __init__(self, write: Write, form: str = "escape") -> None:
+        self._write = write
+        self._form = form
+        self.spool: Spool | None = None
+        """That of the decoder whose parts are being written, None where no item is too long to be held."""
+
+    def parts(
+        self, type_name: str, batches: Iterable[Sequence[Any]], about: Callable[[], Any] | None = None
+    ) -> Expiries | None:
+        """Write a value of any type from its batches of parts; return what `hash` returns.
+
+        `about()` gives what parts do not tell: of a stream the Stream without entries, asked for after the last of
+        them; of a module name and version, asked for after its first batch.
+        """
+        source = iter(batches)
+        if type_name == "hash":
+            return self.hash(source)
+        if type_name == "string":
+            self.string(chain.from_iterable(source))
+        elif type_name == "stream" and about is not None:
+            self.stream(source, lambda: stream_rest(about()))
+        elif type_name == "module" and about is not None:
+            first = next(source, ())
+            name, version = about()
+            self.module(name, version, chain(first, chain.from_iterable(source)))
+        else:
+            write: Callable[[Iterable[Any]], None] = getattr(self, type_name)
+            write(source)
+        return None
+
+    def string(self, chunks: Iterable[bytes]) -> None:
+        """Write a string from its bytes in pieces."""
+        self._write('"')
+        for text in TextStream(self._form).texts(chunks):
+            self._write(json_quote(text)[1:-1])
+        self._write('"')
+
+    def list(self, batches: Iterable[Sequence[bytes]]) -> None:
+        """Write a list."""
+        self._batches("[", batches, json_joined, quoted, "]")
+
+    def set(self, batches: Iterable[Sequence[bytes]]) -> None:
+        """Write a set, in the order given."""
+        self._batches("[", batches, json_joined, quoted, "]")
+
+    def zset(self, batches: Iterable[Sequence[Member]]) -> None:
+        """Write a zset, ascending by (score, member) whatever the order given: in memory if it came as one batch."""
+        with Sorter() as sorter:
+            self._batches("[", _ascending(batches, sorter), _zset, pieces, "]")
+
+    def hash(self, batches: Iterable[Sequence[Field]], pairs: bool = False) -> Expiries | None:
+        """Write a hash, as a list of `pairs` where a field is in it twice; return the expiry times of its fields.
+
+        None if none expires.
+        """
+        expiries = Expiries(self._form, pairs)
+
+        def noted(batch: Sequence[Field], form: str) -> str:
+            expiries.add(batch)
+            return _pairs(batch, form) if pairs else json_pairs([(field, value) for field, value, _ in batch], form)
+
+        def noted_long(part: Field, form: str) -> Iterator[str]:
+            expiries.add([part])
+            before, between, after = ("[", ",", "]") if pairs else ("", ":", "")
+            return chain((before,), quoted(part[0], form), (between,), quoted(part[1], form), (after,))
+
+        try:
+            if pairs:
+                self._batches("[", batches, noted, noted_long, "]")
+            else:
+                self._batches("{", batches, noted, noted_long, "}")
+        except BaseException:
+            expiries.close()
+            raise
+        return expiries or None
+
+    def array(self, batches: Iterable[Sequence[Element]]) -> None:
+        """Write an array."""
+        self._batches("[", batches, _array, _item_pieces, "]")
+
+    def stream(
+        self, batches: Iterable[Sequence[StreamEntry]], rest: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+    ) -> None:
+        """Write a stream: its entries, then `rest` (see stream_rest), called after the last entry if it is callable."""
+        self._batches('{"entries":[', batches, stream_entries, _entry_pieces, "],")
+        tail = pieces(rest() if callable(rest) else rest, self._form)
+        self._write(next(tail)[1:])  # its opening brace
+        while batch := list(islice(tail, 1 if self._has_long else _BATCH)):
+            self._write("".join(batch))
+
+    def module(self, name: str, version: int, parts: Iterable[Part]) -> None:
+        """Write a module's value; the bytes of a part may be an iterator of pieces."""
+        self._write(f'{{"module":{json_quote(name)},"version":{version},"parts":[')
+        before = ""
+        for kind, value in parts:
+            self._write(f"{before}[{json_quote(kind)},")
+            if isinstance(value, bytes | int | float):
+                self._write(_scalar(value, self._form))
+            elif isinstance(value, LongItem):
+                for piece in quoted(value, self._form):
+                    self._write(piece)
+            else:
+                self.string(value)
+            self._write("]")
+            before = ","
+        self._write("]}")
+
+    def _batches(
+        self,
+        start: str,
+        batches: Iterable[Sequence[Any]],
+        join: Callable[[Any, str], str],
+        each: Callable[[Any, str], Iterable[str]],
+        end: str,
+    ) -> None:
+        """Write batches joined or, where there may be items too long to be held, each part in pieces."""
+        self._write(start)
+        before = ""
+        for batch in filter(None, batches):
+            if not self._has_long:
+                self._write(before + join(batch, self._form))
+                before = ","
+                continue
+            for part in batch:
+                self._write(before)
+                for piece in each(part, self._form):
+                    self._write(piece)
+                before = ","
+        self._write(end)
+
+    @property
+    def _has_long(self) -> bool:
+        return self.spool is not None and self.spool.count > 0
+
+
+def _item_pieces(item: Element, form: str) -> Iterator[str]:
+    """Yield an element of an array."""
+    index, value = item
+    text = quoted(value, form) if isinstance(value, LongItem) else (_scalar(value, form),)
+    return chain((f"[{index},",), text, ("]",))
+
+
+def _entry_pieces(entry: StreamEntry, form: str) -> Iterator[str]:
+    """Yield an entry of a stream."""
+    return pieces({"id": id_text(entry[0]), "fields": entry[1]}, form)
+
+
+def _ascending(batches: Iterable[Sequence[Member]], sorter: Sorter) -> Iterator[Sequence[Member]]:
+    """Yield the members by (score, member), as ZRANGE does."""
+    source = filter(None, batches)
+    first, second = next(source, ()), next(source, ())
+    if not second:
+        yield sorted(first, key=lambda member: (member[1], member[0]))
+        return
+    for given in chain((first, second), source):
+        sorter.add_batch([(score, member) for member, score in given])
+    rows = iter(sorter)
+    while batch := [(member, score) for score, member in islice(rows, _BATCH)]:
+        yield batch

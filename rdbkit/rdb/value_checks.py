@@ -1,0 +1,334 @@
+"""What can be wrong with one entry although it can be read: one function per type (of other records: records.py).
+
+A decoder already refuses what contradicts itself (and raises). What is left is what servers notice only later, or
+never: names twice, scores out of order, counters that do not add up. `error` means that a server refuses the file or
+loses data of it, `warning` that it loads and is odd.
+
+Everything that says what is wrong with a value asks here: `check` for every value (`problems`), `Entry.value`, `export`
+and `get` where a quick look at what they decoded leaves a doubt (`doubtful`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+from rdbkit.errors import Corrupt, Passed, RdbkitError
+from rdbkit.format import spec
+from rdbkit.rdb.duplicate_filter import DuplicateFilter, fingerprint
+from rdbkit.rdb.pending_entries import PendingEntries
+from rdbkit.rdb.records import Problem
+from rdbkit.rdb.streams import ZERO, Group, Stream
+from rdbkit.rdb.values import Decoder, assembled
+from rdbkit.wire.spool import KEPT, MEASURED, SUMMED, LongItem
+
+#: No array has an element at this index, or after it.
+_LAST_INDEX = (1 << 64) - 1
+
+_FIRST, _SECOND = itemgetter(0), itemgetter(1)
+
+
+#: Gives a second decoder of the same body; raises Passed where that cannot be.
+Again = Callable[[], Decoder]
+
+
+def problems(decoder: Decoder, again: Again, end: int | None = None) -> Iterator[Problem]:
+    """Read a body to its end and yield what is wrong with it; raises where it cannot be read.
+
+    `decoder.count` is then the number of its elements. `end` is the offset at which the body ends, None: it is known to
+    be where the value ends.
+    """
+    yield from _CHECKS.get(decoder.type, _check_items)(decoder, again)
+    if left_over(decoder, end):
+        yield "error", "bad-length", "bytes are left over behind the value"
+
+
+def doubtful(decoder: Decoder, parts: list[Any], found: Any = None) -> bool:
+    """Return whether `problems` may find an error in a body of which these are all the parts.
+
+    `found` is the value that they come to, where it is known. True too often costs time; False where there is an
+    error loses it.
+    """
+    kind = decoder.type
+    if kind == "string" or kind == "list":
+        return False
+    if kind == "hash":
+        return len(found or set(map(_FIRST, parts))) < len(parts)
+    if kind == "zset":
+        scores = dict(parts)
+        # A sum is no number if one of them is none, or if both infinities are among them.
+        return len(scores) < len(parts) or not sum(scores.values()) <= math.inf
+    if kind == "set":
+        return len(found or set(parts)) < len(parts)
+    if kind == "stream":
+        return decoder.tail is not None and any(_unowned(decoder, group) for group in decoder.tail.groups)
+    return kind == "array" and any(index >= _LAST_INDEX for index, _ in parts)
+
+
+class Watch:
+    """Passes the parts of a body on, and says at their end what `doubtful` says of all of them."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._names: set[bytes] = set()
+        self._count = 0
+        self._sum = 0.0
+        self._index = -1
+
+    def parts(self) -> Iterator[list[Any]]:
+        """Yield the decoder's parts."""
+        kind, names = self._decoder.type, self._names
+        for batch in self._decoder.parts():
+            if kind == "set":
+                names.update(batch)
+            elif kind == "hash" or kind == "zset":
+                names.update(map(_FIRST, batch))
+            self._count += len(batch)
+            if kind == "zset":
+                self._sum += sum(map(_SECOND, batch))
+            elif kind == "array":
+                self._index = max(self._index, *[index for index, _ in batch])
+            yield batch
+
+    @property
+    def doubtful(self) -> bool:
+        """Return whether `problems` may find an error in the body."""
+        kind = self._decoder.type
+        if kind in ("set", "hash", "zset"):
+            return len(self._names) < self._count or not self._sum <= math.inf
+        if kind == "stream":
+            tail = self._decoder.tail
+            return tail is not None and any(_unowned(self._decoder, group) for group in tail.groups)
+        return self._index >= _LAST_INDEX
+
+
+def left_over(decoder: Decoder, end: int | None) -> bool:
+    """Return whether bytes are left between the value that was read and the end of its body (None: not known)."""
+    # Modules skip what they do not know.
+    return end is not None and decoder.cursor.tell() != end and decoder.type != "module"
+
+
+def whole_value(decoder: Decoder, again: Again, end: int | None, offset: int) -> tuple[Any, dict[bytes, int]]:
+    """Read a body whole: its value as Entry.value has it, and the expiries of a hash's fields in ms.
+
+    Raises also, at `offset`, what `problems` calls an error: then the body holds more than such a value can, or less.
+    """
+    parts = [part for batch in decoder.parts() for part in batch]
+    found = assembled(decoder, parts)
+    if doubtful(decoder, parts, found[0]) or left_over(decoder, end):
+        for error in errors(again, end, offset):
+            raise error
+    return found
+
+
+def errors(again: Again, end: int | None, offset: int) -> list[RdbkitError]:
+    """Return what `problems` calls an error in a body, as errors at `offset`; raises where it cannot be read."""
+    found = list(problems(again(), again, end))
+    return [Corrupt(message, offset=offset, code=code) for severity, code, message in found if severity == "error"]
+
+
+#: Types of which only the framing of their items matters.
+_PLAIN = ("string", "list", "array", "module")
+_ORDERED = (spec.ZSET_ZIPLIST, spec.ZSET_LISTPACK)
+
+
+def level_of(kind: int) -> int:
+    """Return how much of an item that is too long to be held a check of this type wants (a Spool's level)."""
+    if kind in _ORDERED:
+        return KEPT
+    return MEASURED if spec.BY_ID[kind].type in _PLAIN else SUMMED
+
+
+class UniqueNames:
+    """Tells whether a name occurs twice in one value, whatever its size; without temporary space it says so."""
+
+    def __init__(self) -> None:
+        self.first: list[Any] | None = None
+        self.more: DuplicateFilter | None = None
+        self.failure: OSError | None = None
+
+    def add(self, names: list[Any]) -> None:
+        """Take the names of a batch."""
+        if self.first is None:
+            self.first = names
+            return
+        if self.failure is not None:
+            return
+        try:
+            if self.more is None:
+                self.more = DuplicateFilter()
+                self.more.add(self.first)
+            self.more.add(names)
+        except OSError as error:
+            self.failure = error
+
+    def verdict(self, what: str, again: Again) -> Iterator[Problem]:
+        """Yield the finding, if there is one; equal fingerprints are looked at by reading again."""
+        names = self.first or []
+        if self.more is None:
+            if len(set(names)) < len(names):
+                twice = next(name for name, count in Counter(names).items() if count > 1)
+                yield "error", f"duplicate-{what}", f"{what} {twice[:40]!r} twice"
+            return
+        suspects: set[int] = set()
+        with self.more:
+            try:
+                suspects = set() if self.failure else self.more.candidates()
+            except OSError as error:
+                self.failure = error
+        if self.failure is not None:
+            yield "warning", "not-unique", f"uniqueness of its {what}s not checked: {self.failure.strerror}"
+        if suspects:
+            yield from _confirmed(what, suspects, again)
+
+
+def _confirmed(what: str, suspects: set[int], again: Again) -> Iterator[Problem]:
+    seen: set[Any] = set()
+    try:
+        for part in chain.from_iterable(again().parts()):
+            name = part if isinstance(part, bytes | LongItem) else part[0]
+            if name in seen:
+                yield "error", f"duplicate-{what}", f"{what} {name[:40]!r} twice"
+                return
+            if fingerprint(name) in suspects:
+                seen.add(name)
+    except Passed:
+        told = f"{len(suspects)} {what}s twice, going by 64-bit fingerprints (a pipe cannot be read again)"
+        yield "error", f"duplicate-{what}", told
+
+
+def _empty(count: int) -> Iterator[Problem]:
+    if not count:
+        yield "warning", "empty-key", "an empty value: servers before 6.2.6 keep or refuse it, later ones skip the key"
+
+
+def _check_items(decoder: Decoder, again: Again) -> Iterator[Problem]:
+    """Lists, strings and modules: reading them is all there is to check."""
+    count = sum(map(len, decoder.parts()))
+    decoder.count = 1
+    if decoder.type == "list":
+        decoder.count = count
+        yield from _empty(count)
+
+
+def _check_set(decoder: Decoder, again: Again) -> Iterator[Problem]:
+    names = UniqueNames()
+    count = 0
+    for batch in decoder.parts():
+        count += len(batch)
+        names.add(batch)
+    decoder.count = count
+    yield from _empty(count)
+    yield from names.verdict("member", again)
+
+
+def _check_zset(decoder: Decoder, again: Again) -> Iterator[Problem]:
+    names = UniqueNames()
+    count = 0
+    last: tuple[float, bytes] = (-math.inf, b"")
+    ordered = decoder.kind in _ORDERED
+    sorted_so_far = True
+    for batch in decoder.parts():
+        count += len(batch)
+        members, scores = zip(*batch) if batch else ((), ())
+        names.add(list(members))
+        # A sum is no number if one of them is none, or if both infinities are among them.
+        if not sum(scores) <= math.inf and any(map(math.isnan, scores)):
+            yield "error", "nan-score", "a score that is no number (NaN)"
+        if ordered:
+            pairs = [last, *((score, member) for member, score in batch)]
+            sorted_so_far = sorted_so_far and pairs == sorted(pairs)
+            last = pairs[-1]
+    decoder.count = count
+    yield from _empty(count)
+    yield from names.verdict("member", again)
+    if not sorted_so_far:
+        yield "warning", "unsorted", "members are not in the order of their scores: range commands will err"
+
+
+def _check_hash(decoder: Decoder, again: Again) -> Iterator[Problem]:
+    names = UniqueNames()
+    count = 0
+    dues: list[int] = []
+    last = 0
+    ordered = True
+    for batch in decoder.parts():
+        count += len(batch)
+        names.add([name for name, _, _ in batch])
+        here = [due for _, _, due in batch if due is not None]
+        if here:
+            dues = [min([*dues, *here])]
+        if decoder.kind in (spec.HASH_LISTPACK_EX, spec.HASH_LISTPACK_EX_PRE_GA):
+            times = [last, *(math.inf if due is None else due for _, _, due in batch)]
+            ordered = ordered and times == sorted(times)
+            last = times[-1]  # type: ignore[assignment]
+    decoder.count = count
+    yield from _empty(count)
+    yield from names.verdict("field", again)
+    if not ordered:
+        yield "warning", "unsorted", "fields are not in the order of their expiries: some will expire late"
+    if decoder.min_expiry is not None and dues and decoder.min_expiry != dues[0]:
+        yield "warning", "bad-min-expiry", f"smallest field expiry {dues[0]}, the file says {decoder.min_expiry}"
+
+
+def _check_stream(decoder: Decoder, again: Again) -> Iterator[Problem]:
+    live, first, last = 0, ZERO, ZERO
+    decoder.bare = True
+    for batch in decoder.parts():
+        if batch:
+            first = first if live else batch[0][0]
+            last = batch[-1][0]
+        live += len(batch)
+    stream = decoder.tail
+    assert stream is not None
+    decoder.count = live
+    yield from _counters(stream, live)
+    if last > stream.last_id:
+        yield "warning", "stream-last-id", f"last id {stream.last_id}, but an entry is {last}"
+    if live and stream.first_id != first:
+        yield "warning", "stream-first-id", f"first id {stream.first_id}, but the first entry is {first}"
+    for group in stream.groups:
+        if group.entries_read is not None and group.entries_read > stream.entries_added:
+            message = f"group {group.name[:40]!r} has read {group.entries_read} of {stream.entries_added} entries"
+            yield "warning", "stream-entries-read", message
+        if _unowned(decoder, group):
+            yield "error", "stream-pending", f"group {group.name[:40]!r} has pending entries that nobody owns"
+
+
+def _unowned(decoder: Decoder, group: Group) -> bool:
+    """Return whether a group has pending entries without an owner where the layout knows none."""
+    entries = group.pending
+    return isinstance(entries, PendingEntries) and bool(entries.unowned) and decoder.kind < spec.STREAM_LISTPACKS_5
+
+
+def _counters(stream: Stream, live: int) -> Iterator[Problem]:
+    if stream.length != live:
+        yield "warning", "stream-length", f"length {stream.length}, but {live} entries: Redis 8.8 and newer refuse it"
+    if not live <= stream.entries_added < 1 << 63:
+        yield "warning", "stream-entries-added", f"{stream.entries_added} entries ever added, {live} there"
+
+
+def _check_array(decoder: Decoder, again: Again) -> Iterator[Problem]:
+    last = -1
+    for batch in decoder.parts():
+        decoder.count += len(batch)
+        indexes = [last, *(index for index, _ in batch)]
+        if any(map(int.__ge__, indexes, indexes[1:])):
+            yield "warning", "unsorted", "array indexes do not ascend: of equal ones a server keeps the last"
+        highest = max(indexes[1:], default=-1)
+        if highest >= _LAST_INDEX:
+            yield "error", "bad-array", f"array index {highest}"
+        last = indexes[-1]
+
+
+_CHECKS: dict[str, Callable[[Decoder, Again], Iterator[Problem]]] = {
+    "set": _check_set,
+    "zset": _check_zset,
+    "hash": _check_hash,
+    "stream": _check_stream,
+    "array": _check_array,
+}

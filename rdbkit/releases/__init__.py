@@ -1,0 +1,1 @@
+"""What each release of Redis and Valkey does, as data."""

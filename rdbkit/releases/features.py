@@ -1,0 +1,65 @@
+"""From which release on a server does something: ranges by product, down to patches, as fixes are backported.
+
+A row is a name and the releases of Redis and of Valkey that have it, written as table.py says. Code asks
+`Target.has("name")`; no other package compares a version.
+
+Sources: files that 14 servers wrote and rewrote; recorded starts of 18; the BSD-licensed versions.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from rdbkit.releases.table import Version, within
+
+_TABLE = """
+# how keys are kept in memory, and what a load converts
+zipmap-converted           2.6          *      a zipmap is read pair by pair
+quicklist                  3.2          *      a list is a quicklist
+stream-encoding-name       6.0          *      OBJECT ENCODING of a stream is "stream", before "unknown"
+listpack                   7.0          *      hashes, sorted sets and lists use listpacks, before ziplists
+set-listpack               7.2          *      small sets with texts are listpacks
+list-listpack              7.2          *      a short list is a listpack without a quicklist
+plain-nodes-by-size        7.4          8.0    an element over list-max-listpack-size has a node; before, over 1 GiB
+short-scores               7.2          *      scores as text have as few digits as are needed; before, 17
+
+# what a server's AOF rewrite emits
+rewrite-pexpireat          2.6          *
+rewrite-restore            2.6          *
+rewrite-many-items         2.6          *      several items in a command
+rewrite-xadd               5.0          *
+rewrite-createconsumer     6.2          *
+rewrite-function           7.0          *
+rewrite-entriesadded       7.0          *
+rewrite-hpexpireat         7.4          -
+rewrite-hsetex             -            9.0
+rewrite-xidmprecord        8.6          -
+rewrite-xnack              8.8          -
+rewrite-armset             8.8          -
+rewrite-templates          8.10         -
+
+# what a server does with an AOF at start
+aof-cuts-torn-tail         2.8.15       *      aof-load-truncated
+aof-runs-at-exec           4.0.12       *      commands in MULTI wait for EXEC; before they run at once
+aof-annotations            7.0          *      a line that begins with # is skipped
+aof-checks-subcommands     7.0          *      an unknown subcommand stops the start; before, it is logged
+aof-checks-arity           -            9.0    too few arguments stop the start; else it may crash
+aof-cuts-before-multi      -            9.1.2  a torn transaction is cut as a whole, and a preamble is kept
+"""
+
+
+@cache
+def _features() -> dict[str, dict[str, str]]:
+    rows = [line.split(None, 3) for line in _TABLE.splitlines() if line and not line.startswith("#")]
+    return {name: {"redis": redis, "valkey": valkey} for name, redis, valkey, *_ in rows}
+
+
+@cache
+def has_feature(name: str, product: str, version: Version) -> bool:
+    """Return whether a release has a feature. Raises KeyError for a name that is not in the table."""
+    return within(_features()[name][product], version)
+
+
+def feature_names() -> frozenset[str]:
+    """Return the names in the table."""
+    return frozenset(_features())

@@ -1,0 +1,60 @@
+"""An AOF that begins with an RDB: read as a snapshot up to its commands; and which server an AOF is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rdbkit.aof.aof_set import AofFile, AofSet
+from rdbkit.aof.layout import Found
+from rdbkit.releases.target import Target
+from rdbkit.snapshot.opening import refuse_others, target_of_head
+from rdbkit.snapshot.snapshot import Snapshot
+from rdbkit.source import Source
+
+
+def target_of(found: Found, given: Target | None = None, settings: dict[str, str] | None = None) -> Target:
+    """Return the server that an AOF is about: the given one, that of its RDB, or the one to be assumed."""
+    if given is not None:
+        return given.with_settings(settings) if settings else given
+    files = [found] if isinstance(found, AofFile) else list(found.files) if isinstance(found, AofSet) else []
+    head = target_of_head(files[0].path, settings) if files and files[0].format == "rdb" else None
+    if head is not None:
+        return head
+    target = Target.of_aof(manifest=isinstance(found, AofSet))
+    return target.with_settings(settings) if settings else target
+
+
+class Preamble(Snapshot):
+    """An RDB that commands may follow: then `commands` is set, and the cursor stands at the first of them.
+
+    `in_set`: whatever follows is for a server to execute.
+    """
+
+    in_set = False
+    commands = False
+
+    @property
+    def is_head(self) -> bool:
+        """Return whether this is the head of an AOF, by its place or by what it says of itself."""
+        return self.in_set or b"1" in (self.aux.get("aof-base"), self.aux.get("aof-preamble"))
+
+    def _finish(self) -> None:
+        if self.end is not None:
+            return
+        end = self.cursor.tell()
+        at_end = self.cursor.at_end()
+        first = b"" if at_end else self.cursor.data[self.cursor.pos : self.cursor.pos + 1]
+        self.commands = self.is_head or first in (b"*", b"#")
+        if not self.commands:
+            super()._finish()
+            return
+        self.end = end
+        self.cursor.update = None
+
+
+def open_preamble(source: Source, *, in_set: bool = False, **options: Any) -> Preamble:
+    """Return the RDB with which a source begins; `in_set`: a server would execute whatever follows it."""
+    refuse_others(source)
+    snapshot = Preamble(source, **options)
+    snapshot.in_set = in_set
+    return snapshot

@@ -1,0 +1,282 @@
+"""Memory of keys: against what real servers said, on both builds, and the pieces on their own."""
+
+from __future__ import annotations
+
+import random
+from math import sqrt
+from typing import Any
+
+import pytest
+from conftest import Build
+
+from rdbkit.memory import hash_tables, heap
+from rdbkit.memory.model import Model
+from rdbkit.memory.prices import _long_score, _short_score
+from rdbkit.releases.target import Target
+
+SERVERS = ["redis:4.0.14", "redis:5.0.14", "redis:6.2.16", "redis:7.0.15", "redis:7.2.6", "redis:7.4.1", "redis:8.0.6"]
+SERVERS += ["redis:8.2.3", "redis:8.6.3", "redis:8.10.2", "valkey:8.0.1", "valkey:8.1.1", "valkey:9.1.2"]
+
+
+def string(text: bytes) -> bytes:
+    assert len(text) < 0x4000
+    return (bytes((len(text),)) if len(text) < 64 else (0x4000 | len(text)).to_bytes(2, "big")) + text
+
+
+def row(build: Build, target: str, kind: int, body: bytes, key: bytes = b"key", **more: Any) -> tuple[Any, Any]:
+    """Return memory and deviation of one entry, walked by this build."""
+    goal = build("releases.target").Target.parse(target, **more)
+    model = build("memory.model").Model(goal)
+    snapshot = build("snapshot")
+    weigher = build("rdb.memory_walk").MemoryWalker(build("wire.cursor").Cursor(body), model.prices)
+    lists = build("releases.limits").list_limits(goal) if goal.version >= (7, 2) else None
+    weigher.aim(build("releases.limits").item_limits(goal), goal.has("listpack"), lists)
+    shape = weigher.shape(kind)
+    encoding = build("releases.encodings").rules(goal)(kind, shape, len(key), False)
+    result: tuple[Any, Any] = model.of(kind, shape, len(key), False, encoding)
+    return result
+
+
+#: Target, type, body, bytes. Sums are by hand.
+CASES = [
+    ("redis:6.2.16", 0, string(b"12345"), 16 + 24 + 8),
+    ("redis:6.2.16", 0, string(b"x" * 44), 18 + 44 + 24 + 8),
+    ("redis:7.0.15", 0, string(b"x" * 44), 64 + 24 + 8),
+    ("redis:7.0.15", 0, string(b"x" * 45), 16 + 56 + 24 + 8),
+    ("redis:8.2.3", 0, string(b"12345"), 24),
+    ("redis:8.2.3", 0, string(b"x" * 10), 40),
+    ("valkey:8.1.1", 0, string(b"12345"), 16),
+    ("valkey:8.1.1", 0, string(b"x" * 50), 16 + 56),
+    ("redis:6.2.16", 2, b"\x02" + string(b"a") + string(b"b"), 16 + 24 + 8 + 96 + 32 + 2 * (24 + 8)),
+    ("redis:7.2.6", 2, b"\x02" + string(b"a") + string(b"b"), 16 + 24 + 8 + 16),
+    ("redis:7.2.6", 2, b"\x02" + string(b"1") + string(b"-2"), 16 + 24 + 8 + 16),
+    ("redis:7.0.15", 4, b"\x01" + string(b"f") + string(b"v"), 16 + 24 + 8 + 16),
+    ("redis:6.2.16", 4, b"\x01" + string(b"f") + string(b"v"), 16 + 24 + 8 + 17),
+    ("redis:7.0.15", 4, b"\x01" + string(b"f") + string(b"v" * 65), 16 + 24 + 8 + 56 + 32 + 24 + 8 + 80),
+]
+
+
+@pytest.mark.parametrize(("target", "kind", "body", "memory"), CASES)
+def test_known_sums(build: Build, target: str, kind: int, body: bytes, memory: int) -> None:
+    assert row(build, target, kind, body) == (memory, 0)
+
+
+def test_a_target_before_4_has_no_memory() -> None:
+    model = Model(Target.parse("redis:3.2"))
+    assert model.prices is None
+    assert model.of(0, (1, 5, 0, -1, 0, 0, 0, 0, 6, 0, 0, 0, None), 3, False, "embstr") == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "shared"),
+    [(b"0", True), (b"9999", True), (b"10000", False), (b"-1", False), (b"-999", False), (b"007", False)],
+)
+@pytest.mark.parametrize("form", ["raw", "integer"])
+def test_small_integers_share_an_object(build: Build, text: bytes, shared: bool, form: str) -> None:
+    body = string(text)
+    if form == "integer" and text != b"007":
+        body = b"\xc1" + int(text).to_bytes(2, "little", signed=True)
+    goal = build("releases.target").Target.parse("redis:6.2.16")
+    model = build("memory.model").Model(goal, heap=True)
+    shape = build("rdb.memory_walk").MemoryWalker(build("wire.cursor").Cursor(body), model.prices).shape(0)
+    encoding = build("releases.encodings").rules(goal)(0, shape, 3, False)
+    memory = model.of(0, shape, 3, False, encoding)[0]
+    # dict entry and key; then nothing, an object, or an embstr of three bytes.
+    assert memory == 24 + 8 + (0 if shared else 16 if encoding == "int" else 24)
+
+
+def test_modules_are_unknown() -> None:
+    model = Model(Target.parse("redis:7.2"))
+    assert model.of(7, (-1, 0, 0, -1, -1, 0, 0, 0, 0, 0, 0, 0, None, 0, 0, 0), 3, False, "raw") == (None, None)
+
+
+LENGTHS = [0, 1, 5, 20, 31, 32, 63, 64, 300]
+
+
+@pytest.mark.parametrize("target", SERVERS)
+def test_builds_agree_on_what_items_cost(build: Build, target: str) -> None:
+    """One set, one sorted set, one hash of many lengths: the same sums, compiled or not."""
+    noise = random.Random(target)
+    texts = [bytes(noise.choices(b"0123456789abc", k=noise.choice(LENGTHS))) for _ in range(700)]
+    count = (0x4000 | 700).to_bytes(2, "big")
+    bodies = {
+        2: count + b"".join(map(string, texts)),
+        4: count + b"".join(string(text) + string(text[::-1]) for text in texts),
+        5: count + b"".join(string(text) + noise.randbytes(7) + b"\x40" for text in texts),
+    }
+    for kind, body in bodies.items():
+        memory, deviation = row(build, target, kind, body)
+        assert (memory, deviation) == row(Build("ambient"), target, kind, body)
+        assert memory > 0
+        assert deviation >= 0
+
+
+SCORES = [
+    (1.0, b"1", b"1"),
+    (-2.5, b"-2.5", b"-2.5"),
+    (0.1, b"0.10000000000000001", b"0.1"),
+    (1e21, b"1e+21", b"1e+21"),
+    (3.14159, b"3.1415899999999999", b"3.14159"),
+    (float("inf"), b"inf", b"inf"),
+    (1e-7, b"9.9999999999999995e-08", b"1e-7"),
+]
+
+
+@pytest.mark.parametrize(("score", "long", "short"), SCORES)
+def test_scores_are_laid_out_as_servers_do(score: float, long: bytes, short: bytes) -> None:
+    assert _long_score(score) == long
+    assert _short_score(score) == short
+
+
+class Simulated:
+    """A dict as the server's, with its buckets: what hash_tables.Dict reckons by expectation."""
+
+    def __init__(self, noise: random.Random) -> None:
+        self.noise = noise
+        self.arrays: list[list[int]] = []
+        self.index = 0
+
+    def expand(self, count: int) -> None:
+        size = hash_tables.slots(count)
+        if len(self.arrays) > 1 or (self.arrays and (sum(self.arrays[0]) > count or len(self.arrays[0]) == size)):
+            return
+        self.arrays.append([0] * size)
+        self.index = 0
+        self._settle()
+
+    def _settle(self) -> None:
+        if len(self.arrays) > 1 and not sum(self.arrays[0]):
+            del self.arrays[0]
+
+    def add(self) -> None:
+        if len(self.arrays) > 1:
+            while not self.arrays[0][self.index]:
+                self.index += 1
+            for _ in range(self.arrays[0][self.index]):
+                self._put()
+            self.arrays[0][self.index] = 0
+            self._settle()
+        if not self.arrays:
+            self.expand(4)
+        elif len(self.arrays) == 1 and sum(self.arrays[0]) >= len(self.arrays[0]):
+            self.expand(sum(self.arrays[0]) + 1)
+        self._put()
+
+    def _put(self) -> None:
+        array = self.arrays[-1]
+        array[self.noise.randrange(len(array))] += 1
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 6, 8, 9, 13, 17, 40, 90, 129, 300])
+def test_growth_is_what_a_simulation_finds(count: int) -> None:
+    noise = random.Random(count)
+    runs = []
+    for _ in range(200):
+        simulated = Simulated(noise)
+        for _ in range(count):
+            simulated.add()
+        runs.append(sum(map(len, simulated.arrays)))
+    mean, variance = hash_tables.grown(count)
+    assert abs(sum(runs) / 200 - mean) <= 5 * sqrt(variance / 200) + 0.01 * mean
+
+
+@pytest.mark.parametrize("count", [8, 129, 700, 5000])
+def test_buckets_are_what_a_simulation_finds(count: int) -> None:
+    noise = random.Random(count)
+    size = hash_tables.buckets(count)
+    runs = []
+    for _ in range(200):
+        filled = [0] * size
+        for _ in range(count):
+            filled[noise.randrange(size)] += 1
+        runs.append(64 * sum(1 + (max(keys - 7, 0) + 5) // 6 for keys in filled))
+    mean, variance = hash_tables.hashtable(count, size)
+    assert abs(sum(runs) / 200 - mean) <= 5 * sqrt(variance / 200) + 1
+
+
+def naive_tree(keys: list[bytes]) -> tuple[int, int]:
+    """Count nodes and bytes of a radix tree by building it."""
+
+    def size(prefix: bytes) -> tuple[int, int]:
+        held = [key for key in keys if key.startswith(prefix)]
+        is_key = prefix in held
+        steps = sorted({key[len(prefix)] for key in held if len(key) > len(prefix)})
+        if not steps:
+            return 1, 8 + 8 * is_key
+        if len(steps) > 1:
+            below = [size(prefix + bytes((step,))) for step in steps]
+            own = ((len(steps) + 11) & ~7) + 8 * len(steps) + 8 * is_key
+            return 1 + sum(row[0] for row in below), own + sum(row[1] for row in below)
+        run = prefix
+        while True:
+            run += bytes((next(key for key in held if len(key) > len(run))[len(run)],))
+            if run in held or len({key[len(run)] for key in held if len(key) > len(run)}) != 1:
+                break
+        nodes, taken = size(run)
+        return 1 + nodes, ((len(run) - len(prefix) + 11) & ~7) + 8 + 8 * is_key + taken
+
+    return size(b"")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_trees_are_counted_as_if_they_were_built(build: Build, seed: int) -> None:
+    from array import array
+
+    noise = random.Random(seed)
+    length = (lambda: 4) if seed % 2 else (lambda: noise.randrange(6))
+    keys = sorted({bytes(noise.choices(b"abc", k=length())) for _ in range(noise.randrange(40))})
+    tree = build("rdb.rax").Rax(array("q", range(64)), lambda size: size)
+    for key in keys:
+        tree.add(key)
+    tree.finish()
+    assert (tree.keys, tree.nodes, tree.real) == (len(keys), *naive_tree(keys))
+
+
+def test_overhead_grows_with_the_tables() -> None:
+    target = Target.parse("redis:6.2.16")
+    assert heap.overhead(target, [(20000, 0)]) - heap.base(target) == 8 * 32768
+    assert heap.overhead(target, []) == heap.base(target)
+
+
+def group(name: bytes, pending: list[int]) -> bytes:
+    raw = b"".join((7).to_bytes(8, "big") + one.to_bytes(8, "big") + bytes(8) + b"\x01" for one in pending)
+    return string(name) + b"\x00\x00\x00" + length(len(pending)) + raw + b"\x00"
+
+
+def length(count: int) -> bytes:
+    return b"\x80" + count.to_bytes(4, "big")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pending_ids_of_all_groups_are_one_tree(build: Build, seed: int) -> None:
+    draw = random.Random(seed)
+    groups = [sorted(draw.sample(range(400), draw.choice((0, 1, 5, 90)))) for _ in range(draw.randrange(2, 9))]
+    union = sorted({one for pending in groups for one in pending})
+    model = build("memory.model").Model(build("releases.target").Target.parse("redis:8.10.2"))
+
+    def detail(several: list[list[int]]) -> Any:
+        body = b"\x00" + b"\x00" * 8 + length(len(several))
+        body += b"".join(group(b"g%d" % at, pending) for at, pending in enumerate(several))
+        weigher = build("rdb.memory_walk").MemoryWalker(build("wire.cursor").Cursor(body), model.prices)
+        return weigher.shape(build("format.spec").STREAM_LISTPACKS_3)[build("format.shape").DETAIL]
+
+    assert detail(groups).union == detail([union]).group_pending
+    assert detail(groups).pending == sum(map(len, groups))
+
+
+@pytest.mark.parametrize("number", [-1, 0, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
+def test_numbers_of_templates_that_no_server_gives(build: Build, number: int) -> None:
+    spec, memory = build("format.spec"), build("memory.model")
+    goal = build("releases.target").Target.parse("redis:8.10.2")
+    model = memory.Model(goal, templates={number: (b"f",)})
+    model.templates.users = {number: 2}
+    shape = (1, 1, 1, -1, -1, 0, 0, 0, 0, 0, 0, 0, number, 0, 0, 3)
+    found = model.of(spec.HASH_TMPL_ARRAY_REF, shape, 3, False, "template-listpack")[0]
+    assert (found is None) is not (0 <= number < 1 << 63)
+
+
+@pytest.mark.parametrize("entry", [b"", b"\x05", b"\xc0", b"\xdf\xff", b"\xc1\x02", b"\xf1\x01", b"\xf4" + b"\x01" * 8])
+def test_the_first_number_of_a_listpack(build: Build, entry: bytes) -> None:
+    listpack = build("wire.listpack")
+    known = {b"\x05": 5, b"\xdf\xff": -1, b"\xc1\x02": 258, b"\xf4" + b"\x01" * 8: 0x0101010101010101}
+    assert listpack.first_number((b"\x09\0\0\0\x01\0" + (entry or b"\xff"))[:16]) == known.get(entry, -1)

@@ -1,0 +1,44 @@
+"""Allocation classes."""
+
+from __future__ import annotations
+
+import pytest
+
+from rdbkit.releases.allocators import ALLOCATORS, request, table
+
+CLASSES = [
+    ("jemalloc", [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 16384, 20480, 24576]),
+    ("jemalloc-debian", [8, 16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 16384, 20480]),
+    ("jemalloc-5.3.1", [8, 16, 32, 48, 64, 128, 160, 12288, 14336, 16384, 20480, 24576, 28672, 32768, 36864]),
+    ("glibc", [24, 40, 56, 72, 88, 1032, 135152]),
+]
+PAIRS = [
+    ("jemalloc", 0, 8),
+    ("jemalloc", 65, 80),
+    ("jemalloc", 536, 640),
+    ("jemalloc", 1048, 1280),
+    ("jemalloc-debian", 24, 32),
+    ("jemalloc-debian", 129, 160),
+    ("jemalloc-5.3.1", 32769, 36864),
+    ("glibc", 25, 40),
+    ("glibc", 131072, 135152),
+]
+
+
+@pytest.mark.parametrize(("name", "classes"), CLASSES, ids=lambda value: value if isinstance(value, str) else "")
+def test_classes_stay_as_they_are(name: str, classes: list[int]) -> None:
+    for size in classes:
+        assert ALLOCATORS[name](size) == size
+
+
+@pytest.mark.parametrize(("name", "size", "taken"), PAIRS)
+def test_sizes_are_rounded_up(name: str, size: int, taken: int) -> None:
+    assert ALLOCATORS[name](size) == taken
+
+
+@pytest.mark.parametrize("name", [*ALLOCATORS])
+def test_tables_say_the_same(name: str) -> None:
+    sizes = ALLOCATORS[name]
+    assert list(table(sizes, 20000, 3)) == [3 * sizes(size) for size in range(20000)]
+    assert all(sizes(size) >= size for size in range(20000))
+    assert list(table(request, 100)) == list(range(100))
