@@ -19,7 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from rdbkit.analysis.report import Picture, report
+    from rdbkit.analysis.picture import Picture
+    from rdbkit.analysis.report import report
     from rdbkit.checks.findings import Finding
     from rdbkit.checks.paths import check
     from rdbkit.entry import Entry, Record
@@ -43,7 +44,7 @@ _HOMES = {
     "LimitExceeded": "errors",
     "Module": "rdb.modules",
     "Passed": "errors",
-    "Picture": "analysis.report",
+    "Picture": "analysis.picture",
     "RdbkitError": "errors",
     "Record": "entry",
     "Repaired": "recovery.account",

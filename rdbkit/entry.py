@@ -13,17 +13,54 @@ from rdbkit.format.shape import BLOB, COST, DETAIL, ELEMENTS, LENGTH
 from rdbkit.rdb import walker
 from rdbkit.rdb.value_checks import errors, level_of, whole_value
 from rdbkit.rdb.values import DECODERS, Decoder, Parts
+from rdbkit.releases.encodings import Encoding
 from rdbkit.wire import lzf
 from rdbkit.wire.cursor import Cursor
 from rdbkit.wire.spool import Spool
 
 if TYPE_CHECKING:
-    from rdbkit.snapshot import Snapshot
+    from rdbkit.memory.model import Model
+    from rdbkit.rdb.body import Body
+    from rdbkit.source import Source
     from rdbkit.source.copied import Copy
 
 
 #: Hashes whose field names are elsewhere in the file.
 _TEMPLATED = (spec.HASH_TMPL_LP_REF, spec.HASH_TMPL_ARRAY_REF)
+
+
+class Reading(Protocol):
+    """The reading of a file that an entry belongs to: a Snapshot."""
+
+    cursor: Cursor
+    walker: walker.Walker
+    templates: dict[int, tuple[bytes, ...]]
+    encode: Encoding
+
+    @property
+    def on_damage(self) -> str: ...  # noqa: D102
+
+    def model(self) -> Model:
+        """Return the model of memory."""
+
+    def measure(self, cursor: Cursor, /) -> Body:
+        """Return a walker of bodies."""
+
+    def is_open(self, entry: Entry, /) -> bool:
+        """Return whether the file is at this entry's body."""
+
+    def pass_open(self) -> Copy | None:
+        """Walk over the open body."""
+
+    def reopen(self, offset: int, /) -> Source:
+        """Return the file once more, at an offset."""
+
+    def note(self, error: RdbkitError, /, *, of_entry: bool = True) -> None:
+        """Count damage, of an entry or of another record."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether damage has ended the reading."""
 
 
 class Sink(Protocol):
@@ -56,7 +93,7 @@ class Record:
 class _Live(Decoder):
     """Reads an open body from the file itself. At damage the walk goes on after it, or ends (Walker.leave_damaged)."""
 
-    def __init__(self, kind: int, snapshot: Snapshot, start: int, spool: Spool | None) -> None:
+    def __init__(self, kind: int, snapshot: Reading, start: int, spool: Spool | None) -> None:
         super().__init__(kind, snapshot.cursor, snapshot.templates, spool)
         # The file's cursor may have that of an earlier entry.
         self.cursor.spool = spool
@@ -89,7 +126,7 @@ class Entry:
 
     __slots__ = ("_copy", "_damaged", "_fields", "_live", "_passed", "_row", "_shape", "_size", "_snapshot")
 
-    def __init__(self, snapshot: Snapshot, row: walker.EntryTuple) -> None:
+    def __init__(self, snapshot: Reading, row: walker.EntryTuple) -> None:
         self._snapshot = snapshot
         self._row = row
         self._size = row[walker.SIZE]
@@ -106,7 +143,7 @@ class Entry:
         return f"<Entry {self.type} {self.key!r} db={self.db} offset={self.offset}>"
 
     @property
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> Reading:
         """The snapshot that it is an entry of."""
         return self._snapshot
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from rdbkit.format import spec
+from rdbkit.format import spec, versions
 from rdbkit.rdb import writer as default_writer
 from rdbkit.rdb.pending_entries import Pending
 from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
@@ -26,8 +26,8 @@ from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
 WORD = (1 << 64) - 1
 #: The greatest field expiry that Redis takes, in ms.
 LAST_EXPIRY = (1 << 48) - 2
-VERSIONS = [("redis", n) for n in range(1, spec.NEWEST_REDIS + 1)]
-VERSIONS += [("valkey", n) for n in (11, *spec.VALKEY_VERSIONS)]
+VERSIONS = [("redis", n) for n in range(1, versions.HEADERS["redis"].last + 1)]
+VERSIONS += [("valkey", n) for n in (11, 80, 81)]
 
 # -- what values are made of -------------------------------------------------------------------------------------------
 

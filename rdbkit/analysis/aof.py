@@ -93,7 +93,12 @@ class CommandFold:
         """Return a name in lower case, and whether its first argument is its only key."""
         lower = name[:_LONGEST].lower()
         row = COMMANDS.get(lower)
-        plain = row is not None and row[1:4] == (1, 1, 1) and lower not in COUNTED and lower not in _STORING
+        plain = (
+            row is not None
+            and row.first == row.last == row.step == 1
+            and lower not in COUNTED
+            and lower not in _STORING
+        )
         found = lower, _ALONE if plain else 0
         if len(self._known) < _NAMES:
             self._known[name] = found

@@ -15,27 +15,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rdbkit.analysis.limit_advice import Raise
+from rdbkit.analysis.picture import Note, Picture
 from rdbkit.analysis.totals import Total
-
-if TYPE_CHECKING:
-    from rdbkit.analysis.report import Picture
 
 #: Shares of the weight from which on something is notable.
 _BIG_KEY, _BIG_TAG, _MUCH_FOREVER, _WORTH_SAVING = 0.10, 0.05, 0.5, 0.01
 #: And the share of keys, where nobody can tell what would be saved.
 _WORTH_RAISING = 0.001
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something notable: a stable `code`, and a sentence's facts by name."""
-
-    code: str
-    facts: dict[str, Any]
 
 
 def notes(picture: Picture) -> Iterator[Note]:

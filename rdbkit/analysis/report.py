@@ -12,21 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from rdbkit.analysis import expiry
-from rdbkit.analysis.backlen_compat import BacklenCompat, Width
-from rdbkit.analysis.biggest import Big, Biggest
-from rdbkit.analysis.expiry import Bucket
+from rdbkit.analysis.backlen_compat import BacklenCompat
+from rdbkit.analysis.biggest import Biggest
 from rdbkit.analysis.files import FileSummary
-from rdbkit.analysis.limit_advice import LimitAdvice, Raise
-from rdbkit.analysis.notable import Note, notes
+from rdbkit.analysis.limit_advice import LimitAdvice
+from rdbkit.analysis.notable import notes
 from rdbkit.analysis.partial import Lines, write
-from rdbkit.analysis.prefixes import REPORT_CAPACITY, SEPARATORS, Naming, Prefix, Prefixes
+from rdbkit.analysis.picture import Picture
+from rdbkit.analysis.prefixes import REPORT_CAPACITY, SEPARATORS, Naming, Prefixes
 from rdbkit.analysis.rows import Batch, allocated, file_name, kept, key_rows, label_bytes, label_text
-from rdbkit.analysis.slots import Tag, Tags
-from rdbkit.analysis.totals import Total, Totals
+from rdbkit.analysis.slots import Tags
+from rdbkit.analysis.totals import Totals
 from rdbkit.errors import Corrupt, Passed, RdbkitError
 from rdbkit.memory.model import Model
 from rdbkit.rdb import walker
@@ -39,40 +39,6 @@ from rdbkit.snapshot.snapshot import Openable, Snapshot
 _MOST_ROWS = 1 << 20
 #: Of all prefixes, what a result holds.
 _PREFIXES = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """What a report says. Lists are ranked, heaviest first; `prefixes` ends in the rest, which has no name.
-
-    `heap` tells whether memory is what is really allocated. `unread` are files of which nothing could be read, with the
-    reason; `complete` is False if there are any, or if a file could not be read to its end. `prefixes_exact` tells
-    whether every sum of prefixes is exact, `absent` how much at most a prefix that is not listed has (Prefix.error).
-    """
-
-    heap: bool
-    files: tuple[FileSummary, ...]
-    unread: tuple[tuple[str, str], ...]
-    total: Total
-    databases: dict[int, Total]
-    types: dict[str, Total]
-    encodings: dict[tuple[str, str | None], Total]
-    biggest: dict[str, list[Big]]
-    prefixes: list[Prefix]
-    prefixes_exact: bool
-    absent: tuple[int, ...]
-    expiry: list[Bucket]
-    idle: list[Bucket]
-    freq: list[Bucket]
-    tags: list[Tag]
-    raising: list[Raise]
-    widths: list[Width]
-    notes: list[Note]
-
-    @property
-    def complete(self) -> bool:
-        """Return whether every file was read to its end; a checksum that is wrong there is an error of the file."""
-        return not self.unread and all(file.whole for file in self.files)
 
 
 class _Ticks(Protocol):

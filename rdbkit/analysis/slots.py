@@ -1,18 +1,13 @@
-"""Hash tags: keys that a cluster keeps in one slot because of the {tag} in their name, and so on one node.
-
-Source: the cluster specification (keys hash tags): what counts is what stands between the first `{` and the first `}`
-behind it, unless that is empty; the slot is its CRC16 (XMODEM) modulo 16384.
-"""
+"""Sums by hash tag: keys that a cluster keeps in one slot, and so on one node, because of the {tag} in their name."""
 
 from __future__ import annotations
 
-from binascii import crc_hqx
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from rdbkit.analysis.heavy_hitters import Hitters
 from rdbkit.analysis.rows import KEYS, MEMORY, SUMS, UNKNOWN, UNKNOWN_SIZE, Batch, weigh
-from rdbkit.rdb.records import SLOTS
+from rdbkit.format.slots import slot_of, tag_of
 
 _CAPACITY = 4096
 #: Bytes of a tag; keys with a longer one are left out.
@@ -32,19 +27,6 @@ class Tag(NamedTuple):
     weight: int
     keys_error: int
     weight_error: int
-
-
-def tag_of(key: bytes) -> bytes | None:
-    """Return a key's hash tag; None where the whole key decides."""
-    start = key.find(b"{") + 1
-    end = key.find(b"}", start) if start else -1
-    return key[start:end] if end > start else None
-
-
-def slot_of(key: bytes) -> int:
-    """Return a key's slot, 0 to 16383."""
-    tag = tag_of(key)
-    return crc_hqx(key if tag is None else tag, 0) % SLOTS
 
 
 class Tags:
@@ -73,7 +55,7 @@ class Tags:
         return [
             Tag(
                 name,
-                crc_hqx(name, 0) % SLOTS,
+                slot_of(name),
                 sums[KEYS],
                 sums[MEMORY] if sums[KEYS] > sums[UNKNOWN] else None,
                 weigh(sums),

@@ -17,7 +17,7 @@ from rdbkit.aof.rewrite_entry import RewriteEntry
 from rdbkit.aof.writer import CRLF, array_head, bulk, bulk_head, command
 from rdbkit.format import spec
 from rdbkit.rdb.values import Decoder
-from rdbkit.rdb.writer import Product, dump_payload, encode, writable
+from rdbkit.rdb.writer import dump_payload, encode, writable
 from rdbkit.releases.target import Target
 from rdbkit.wire import crc64, listpack
 from rdbkit.wire.spool import MEASURED, Item, Spool
@@ -47,9 +47,8 @@ _BATCH = 4096
 
 def loads(target: Target, type_id: int) -> bool:
     """Return whether the target takes this type in a payload."""
-    product: Product = "valkey" if target.product == "valkey" else "redis"
     return (
-        writable(type_id, target.rdb_version, product)
+        writable(type_id, target.rdb_version, target.product)
         and spec.BY_ID[type_id].status == "verified"
         and type_id not in TEMPLATES
     )

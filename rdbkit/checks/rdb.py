@@ -17,6 +17,7 @@ from rdbkit.checks.slots import SlotCheck
 from rdbkit.entry import Entry
 from rdbkit.errors import LimitExceeded, RdbkitError, Truncated
 from rdbkit.format import spec
+from rdbkit.format.versions import EXACT_RESIZEDB_SINCE
 from rdbkit.rdb import walker
 from rdbkit.rdb.records import RecordChecks, announced_slot
 from rdbkit.rdb.value_checks import level_of, problems
@@ -234,7 +235,9 @@ class Check:
                     f"there are {claim.keys} and {claim.expires}"
                 )
                 # Up to 3.2 a server counted expired keys that it then left out.
-                yield Finding("note" if self.snapshot.version < 8 else "warning", "resizedb", message, db=db)
+                yield Finding(
+                    "note" if self.snapshot.version < EXACT_RESIZEDB_SINCE else "warning", "resizedb", message, db=db
+                )
         yield from self._slots_seen.finish()
         yield from self._framing(self.snapshot)
         tail = self.snapshot.tail

@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from rdbkit.analysis.slots import slot_of
 from rdbkit.checks.findings import Finding
+from rdbkit.format.slots import SLOTS, slot_of
 from rdbkit.rdb import walker
-from rdbkit.rdb.records import SLOTS
 
 
 class Announced(NamedTuple):

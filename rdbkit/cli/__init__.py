@@ -108,16 +108,17 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     from importlib.metadata import PackageNotFoundError, version
 
     from rdbkit import compiled
-    from rdbkit.format import spec
+    from rdbkit.format.versions import HEADERS, LAST_AS_REDIS
 
     try:
         number = version("rdbkit")
     except PackageNotFoundError:
         number = "(not installed)"
+    redis, valkey = HEADERS["redis"], HEADERS["valkey"]
     build = "compiled" if compiled() else "pure Python"
     click.echo(
-        f"rdbkit {number} ({build}; reads RDB 1 to {spec.NEWEST_REDIS} of Redis, "
-        f"11, {', '.join(map(str, spec.VALKEY_VERSIONS))} of Valkey)"
+        f"rdbkit {number} ({build}; reads RDB 1 to {redis.last} of Redis, "
+        f"{LAST_AS_REDIS['valkey']}, {valkey.first}, {valkey.last} of Valkey)"
     )
     ctx.exit()
 

@@ -25,7 +25,8 @@ from rdbkit.cli.options import (
 )
 from rdbkit.output.notes import Notes
 from rdbkit.output.output import Output
-from rdbkit.output.rows import Column, OutputRow, RowWriter, row_writer
+from rdbkit.output.row_formats import row_writer
+from rdbkit.output.rows import Column, OutputRow, RowWriter
 from rdbkit.output.text import path_text
 from rdbkit.output.units import count, size
 

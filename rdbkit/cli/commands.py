@@ -26,7 +26,8 @@ from rdbkit.cli.options import (
 from rdbkit.conversion.selection import glob
 from rdbkit.errors import Unsupported
 from rdbkit.output.progress import Progress
-from rdbkit.output.rows import Column, OutputRow, RowWriter, row_writer
+from rdbkit.output.row_formats import row_writer
+from rdbkit.output.rows import Column, OutputRow, RowWriter
 from rdbkit.output.table import Table
 from rdbkit.output.text import encoder, json_joined, path_text
 from rdbkit.output.units import count, size

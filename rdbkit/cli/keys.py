@@ -21,7 +21,8 @@ from rdbkit.cli.options import (
     reading_options,
     say,
 )
-from rdbkit.output.rows import KEY_COLUMNS, Column, RowWriter, row_writer
+from rdbkit.output.row_formats import row_writer
+from rdbkit.output.rows import KEY_COLUMNS, Column, RowWriter
 from rdbkit.output.sort import chunks, ordered
 from rdbkit.output.table import Table
 from rdbkit.output.text import path_text

@@ -22,7 +22,8 @@ from rdbkit.cli.options import (
     say,
 )
 from rdbkit.output import units
-from rdbkit.output.rows import Column, OutputRow, RowWriter, row_writer
+from rdbkit.output.row_formats import row_writer
+from rdbkit.output.rows import Column, OutputRow, RowWriter
 from rdbkit.output.table import Table
 from rdbkit.output.text import encoder, terminal
 from rdbkit.rdb import walker

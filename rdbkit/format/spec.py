@@ -164,23 +164,22 @@ ROWS = (
 
 BY_ID = {row.id: row for row in ROWS}
 
-#: Redis: the newest version known here; Valkey: likewise. Valkey keeps 12 to 79 clear of its own numbers.
-NEWEST_REDIS, NEWEST_VALKEY = 15, 81
-VALKEY_VERSIONS = (80, 81)
+#: By product: where its own ids begin.
+_OWN = {"valkey": VALKEY_OWN, "dragonfly": DRAGONFLY_OWN}
+#: Numbers that a product has kept for itself: what it has not given out means nothing, whatever Redis uses it for.
+_RESERVED = {"valkey": range(22, 244)}
 
 
 def dialect(product: str) -> list[int]:
     """Return, for each of the 256 bytes, the id of the row that it means in a file of this product, -1 for none."""
-    own = {"valkey": VALKEY_OWN, "dragonfly": DRAGONFLY_OWN}.get(product, 0)
+    own = _OWN.get(product, 0)
     shadowed = {row.number for row in ROWS if own and row.id & ~0xFF == own}
     table = [-1] * 256
     for row in ROWS:
         base = row.id & ~0xFF
         if (base == own and own) or (base == 0 and row.number not in shadowed):
             table[row.number] = row.id
-    if product == "valkey":
-        # Numbers from 22 to 243 that Valkey has not given out: Redis' later types are strangers in a VALKEY file.
-        for number in range(22, 244):
-            if table[number] < VALKEY_OWN:
-                table[number] = -1
+    for number in _RESERVED.get(product, ()):
+        if table[number] < own:
+            table[number] = -1
     return table

@@ -197,7 +197,7 @@ class _CellWriter(ValueWriter):
 def export_writer(
     output_format: str, write: Write, *, form: str = "escape", width: int | None = None, file: str | None = None
 ) -> ExportWriter:
-    """Return the writer for "jsonl", "json" or "csv"; `form` and `width` as for rows.row_writer.
+    """Return the writer for "jsonl", "json" or "csv"; `form` and `width` as for row_formats.row_writer.
 
     `file` not None gives the rows a first column "file"; set the writer's attribute when the next input begins.
     """

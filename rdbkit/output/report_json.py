@@ -23,8 +23,8 @@ from typing import Any
 
 from rdbkit.analysis.expiry import Bucket
 from rdbkit.analysis.files import FileSummary
+from rdbkit.analysis.picture import Picture
 from rdbkit.analysis.prefixes import Prefix
-from rdbkit.analysis.report import Picture
 from rdbkit.analysis.totals import Total
 from rdbkit.output.text import encoder, path_text
 

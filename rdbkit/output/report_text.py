@@ -12,8 +12,7 @@ from typing import Any
 
 from rdbkit.analysis.expiry import Bucket
 from rdbkit.analysis.files import FileSummary
-from rdbkit.analysis.notable import Note
-from rdbkit.analysis.report import Picture
+from rdbkit.analysis.picture import Note, Picture
 from rdbkit.analysis.totals import Total
 from rdbkit.output import units
 from rdbkit.output.text import encoder, path_text, terminal

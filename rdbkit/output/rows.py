@@ -34,10 +34,8 @@ from rdbkit.output.text import (
     csv_cell,
     json_number,
     json_quote,
-    json_safe,
     json_strings,
     path_text,
-    terminal,
     texts,
 )
 
@@ -264,27 +262,3 @@ class Csv:
         """Write the header if no row came."""
         self._write(self._header)
         self._header = ""
-
-
-def row_writer(
-    output_format: str,
-    columns: Sequence[Column],
-    write: Write,
-    *,
-    form: str = "escape",
-    width: int | None = None,
-    color: bool = False,
-) -> RowWriter:
-    """Return the writer for "table", "json", "jsonl" or "csv".
-
-    `form` is the form of bytes (text.FORMS). `width` is the columns of the terminal that shows the result, None if it
-    goes elsewhere: on a terminal control characters are escaped in every format, and tables are cut to fit.
-    """
-    if output_format == "table":
-        from rdbkit.output.table import Table
-
-        return Table(columns, write, form, width, color)
-    if output_format == "csv":
-        return Csv(columns, write, form, str if width is None else terminal)
-    shown: Write = write if width is None else lambda text: write(json_safe(text))
-    return (JsonLines if output_format == "jsonl" else JsonArray)(columns, shown, form)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rdbkit.errors import Corrupt, Truncated, Unsupported
-from rdbkit.format import spec
+from rdbkit.format import spec, versions
 from rdbkit.rdb.body import Body
 from rdbkit.wire import crc64
 from rdbkit.wire.cursor import Cursor
@@ -40,10 +40,9 @@ def read_payload(data: bytes) -> Payload:
     if len(data) <= _FOOTER:
         raise Truncated(f"{len(data)} bytes are no DUMP payload", offset=len(data))
     version = int.from_bytes(data[-10:-8], "little")
-    product = "valkey" if version >= spec.VALKEY_VERSIONS[0] else "redis"
-    newest = spec.NEWEST_VALKEY if product == "valkey" else spec.NEWEST_REDIS
+    product = versions.product_of_version(version)
     state = _verify(data)
-    if version > newest:
+    if version > versions.HEADERS[product].last:
         raise Unsupported(f"DUMP payload of version {version}", offset=len(data) - _FOOTER, code="unsupported-version")
     cursor = Cursor(data[:-_FOOTER])
     table = spec.dialect(product)

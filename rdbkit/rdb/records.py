@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rdbkit.format import spec
+from rdbkit.format.slots import SLOTS
 from rdbkit.rdb.modules import module_name
 
 #: What a check yields: severity, code, message.
@@ -16,8 +17,6 @@ Problem = tuple[str, str, str]
 
 #: The greatest database number that a server can be configured to have.
 MAX_DB = (1 << 31) - 1
-#: Hash slots of a cluster.
-SLOTS = 16384
 #: The records that RecordChecks has anything to say of.
 CHECKED_RECORDS = frozenset(
     (

@@ -2,7 +2,7 @@ cimport cython
 from rdbkit.rdb.body cimport Body
 from rdbkit.wire.cursor cimport Cursor
 
-cdef int _SHAPE, _STRING, _AUX, _CRON, _EXPIRETIME_MS
+cdef int _SHAPE, _STRING, _LITTLE_ENDIAN_SINCE, _AUX, _CRON, _EXPIRETIME_MS
 cdef Py_ssize_t _BATCH, _BATCH_BYTES, _BATCH_WALKED
 
 cdef class Walker:

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rdbkit.errors import Corrupt, LimitExceeded, RdbkitError, Truncated, Unsupported
-from rdbkit.format import spec
+from rdbkit.format import spec, versions
 from rdbkit.rdb.body import Body
 from rdbkit.source.recognise import NUL_CAUSES
 from rdbkit.wire.cursor import Cursor, Overflow
@@ -43,6 +43,11 @@ LONG_KEY: Final = -1
 MAX_ITEM: Final = 1 << 22
 #: No plan makes it longer than this: the longest string that is ever held whole.
 _LONGEST = 1 << 29
+_LITTLE_ENDIAN_SINCE = versions.LITTLE_ENDIAN_SINCE
+#: Products in messages, where that is not what their magic says.
+_SHOWN = {"valkey": "VALKEY", "dragonfly": "Dragonfly"}
+#: Whose magic other products use, too: AUX fields may name another one.
+_UNSETTLED = ("redis",)
 _AUX, _CRON, _EXPIRETIME_MS = spec.AUX, spec.CRON, spec.EXPIRETIME_MS
 
 #: Positions in an entry. `size` counts from `offset` (the first attribute, else the type byte) to the end of the body;
@@ -464,7 +469,7 @@ class Walker:
         if number == 0xEF and cursor.data[cursor.pos : cursor.pos + 2] == b"\xbf\xbd":
             message = "copied as text: bytes became UTF-8 replacement characters (EF BF BD)"
             raise Corrupt(message, offset=at, code="text-copy")
-        name = {"valkey": "VALKEY", "dragonfly": "Dragonfly"}.get(self.product, "REDIS")
+        name = _SHOWN.get(self.product, "REDIS")
         raise Corrupt(
             f"unknown type or opcode {number} ({number:#04x}) in a {name} file of RDB version {self.version}",
             offset=at,
@@ -488,7 +493,7 @@ class Walker:
 
     def _time(self) -> int | None:
         cursor = self.cursor
-        if self.version >= 9:
+        if self.version >= _LITTLE_ENDIAN_SINCE:
             time = cursor.fixed_signed(8)
         else:
             raw = cursor.take(8)
@@ -540,7 +545,7 @@ class Walker:
 
     def _learn(self, product: str) -> None:
         """Take note of who wrote the file, where its magic does not tell."""
-        if self.product == "redis" and product:
+        if product and self.product in _UNSETTLED:
             self.product = product
             self.table = spec.dialect(product)
 
@@ -641,7 +646,7 @@ class Walker:
 
     def _on_end(self, out: list[EntryTuple]) -> int:
         cursor = self.cursor
-        if self.version < 5:
+        if self.version < versions.CHECKSUM_SINCE:
             self.checksum = "absent"
             self.done = True
             return 0
@@ -675,21 +680,20 @@ def read_magic(cursor: Cursor) -> tuple[str, int]:
     try:
         cursor.need(9)
     except Truncated:
-        if b"REDIS".startswith(cursor.data[cursor.pos : cursor.pos + 5]) or b"VALKEY".startswith(
-            cursor.data[cursor.pos : cursor.pos + 6]
-        ):
+        if versions.may_be_magic(cursor.data[cursor.pos : cursor.pos + versions.MAGIC_SIZE]):
             raise
-    magic = cursor.data[cursor.pos : cursor.pos + 9]
-    product, digits = ("valkey", magic[6:]) if magic.startswith(b"VALKEY") else ("redis", magic[5:])
-    if not magic.startswith((b"REDIS", b"VALKEY")):
+    magic = cursor.data[cursor.pos : cursor.pos + versions.MAGIC_SIZE]
+    product = versions.product_of_magic(magic)
+    if product is None:
         raise Unsupported("not an RDB file: it does not start with REDIS or VALKEY", offset=at, code="not-rdb")
+    header = versions.HEADERS[product]
+    digits = magic[len(header.magic) :]
     if not digits.isdigit() or not int(digits):
         raise Corrupt(f"no RDB version in {magic!r}", offset=at, code="bad-version")
     version = int(digits)
-    newest = spec.NEWEST_REDIS if product == "redis" else spec.NEWEST_VALKEY
-    if version > newest or (product == "valkey" and version not in spec.VALKEY_VERSIONS):
+    if not versions.is_known(product, version):
         raise Unsupported(
-            f"{product.upper()} RDB version {version}; this version of rdbkit reads up to {newest}",
+            f"{product.upper()} RDB version {version}; this version of rdbkit reads up to {header.last}",
             offset=at,
             code="unsupported-version",
         )

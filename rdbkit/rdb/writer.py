@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from rdbkit.format import spec
+from rdbkit.format.versions import CHECKSUM_SINCE, Product, dialect_of, magic
 from rdbkit.rdb import encoders, stream_encoder
 from rdbkit.rdb.encoders import PLAINLY, Encoder, Options, template_order
 from rdbkit.rdb.modules import module_name
@@ -67,11 +68,6 @@ __all__ = [
 
 #: Bytes collected before they are summed up and handed on.
 BUFFER = 1 << 16
-#: From this version on the file ends with a checksum.
-CHECKSUM_SINCE = 5
-
-Product = Literal["redis", "valkey"]
-
 #: One encoder for every type id that can be written.
 ENCODERS: dict[int, Encoder] = encoders.ENCODERS | stream_encoder.ENCODERS
 
@@ -90,18 +86,10 @@ def encode(type_id: int, value: Any, **options: Any) -> bytes:
     return encoder(value, Options(**options) if options else PLAINLY)
 
 
-def magic(version: int, product: Product = "redis") -> bytes:
-    """Return the nine bytes in front; ValueError if the product has no such version."""
-    own = product == "valkey" and version in spec.VALKEY_VERSIONS
-    if not own and not 1 <= version <= (11 if product == "valkey" else spec.NEWEST_REDIS):
-        raise ValueError(f"{product} has no RDB version {version}")
-    return b"VALKEY%03d" % version if own else b"REDIS%04d" % version
-
-
 def writable(record: int, version: int, product: Product = "redis") -> bool:
     """Return whether this type or opcode id exists in files of that version."""
     number = record & 0xFF
-    dialect = spec.dialect("valkey" if product == "valkey" and version in spec.VALKEY_VERSIONS else "redis")
+    dialect = spec.dialect(dialect_of(product, version))
     return dialect[number] == record and spec.BY_ID[record].since <= version
 
 

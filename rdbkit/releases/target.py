@@ -15,7 +15,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
+from rdbkit.format.versions import Product
 from rdbkit.releases.features import has_feature
 from rdbkit.releases.settings import Config, Settings, read_config
 from rdbkit.releases.table import RELEASES, Release, Version, patch_of, released, row_of
@@ -46,7 +48,7 @@ class Target:
     `now` is ms since epoch, None where nobody needs it; `origin` tells in a few words how the target was chosen.
     """
 
-    product: str
+    product: Product
     version: Version
     settings: Settings
     allocator: str = "jemalloc"
@@ -73,7 +75,7 @@ class Target:
         origin: str = "given",
     ) -> Target:
         """Return a release with its default settings."""
-        return cls(product, version, Settings.of(product, version), allocator, now, origin)
+        return cls(cast(Product, product), version, Settings.of(product, version), allocator, now, origin)
 
     @classmethod
     def parse(cls, text: str, *, allocator: str = "jemalloc", now: int | None = None) -> Target:

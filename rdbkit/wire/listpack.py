@@ -73,9 +73,7 @@ def items(data: bytes, offset: int = -1) -> list[bytes]:
     return out
 
 
-def _entries(
-    view: bytes, at: int, end: int, out: list[bytes], limit: int, offset: int, reader: Reader | None
-) -> int:
+def _entries(view: bytes, at: int, end: int, out: list[bytes], limit: int, offset: int, reader: Reader | None) -> int:
     """Append the entries in view[at:end] until `out` has `limit`; return where the first one not decoded starts.
 
     `reader`, where it is not None, counts the back-lengths of either generation, and says from which size on an entry

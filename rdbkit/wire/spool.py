@@ -18,11 +18,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
-
-if TYPE_CHECKING:
-    from rdbkit.wire.cursor import Cursor
 
 #: Longer byte strings are not held, where the reader has a spool for them.
 LONG: Final = 1 << 19
@@ -163,6 +160,14 @@ def _digest() -> Any:
 Item = bytes | LongItem
 
 
+class Taker(Protocol):
+    """What bytes are taken from: a Cursor."""
+
+    def take(self, size: int, /) -> bytes: ...  # noqa: D102
+    def skip(self, size: int, /) -> object: ...  # noqa: D102
+    def pieces(self, size: int, /) -> Iterator[bytes]: ...  # noqa: D102
+
+
 class Spool:
     """Makes the long items of one reader; `count` says how many it has made."""
 
@@ -171,7 +176,7 @@ class Spool:
         self.count = 0
         self._file: _File | None = None
 
-    def take(self, cursor: Cursor, size: int) -> Any:
+    def take(self, cursor: Taker, size: int) -> Any:
         """Read the next `size` bytes, more than LONG, at a cursor; return the item.
 
         Raises what the cursor raises where they are not all there, SpoolError where there is no temporary space.

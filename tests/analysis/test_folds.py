@@ -15,8 +15,9 @@ from rdbkit.analysis import expiry
 from rdbkit.analysis.biggest import Biggest
 from rdbkit.analysis.prefixes import Prefixes
 from rdbkit.analysis.rows import Batch
-from rdbkit.analysis.slots import Tags, slot_of, tag_of
+from rdbkit.analysis.slots import Tags
 from rdbkit.analysis.totals import Total, Totals
+from rdbkit.format.slots import slot_of, tag_of
 
 NOW = 1_700_000_000_000
 

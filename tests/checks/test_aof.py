@@ -123,7 +123,12 @@ def test_annotations_are_refused_by_older_servers_only_if_one_is_named(build):
 def test_sound(build):
     part, findings = checked(build, SET + command(b"SELECT", b"3") + MULTI + SET + EXEC + b"#TS:1\r\n")
     assert findings == []
-    assert (part.complete, part.aof.commands, part.aof.startup.transactions, part.aof.startup.annotations) == (True, 5, 1, 1)
+    assert (part.complete, part.aof.commands, part.aof.startup.transactions, part.aof.startup.annotations) == (
+        True,
+        5,
+        1,
+        1,
+    )
 
 
 def test_a_torn_transaction(build):

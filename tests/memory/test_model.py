@@ -27,7 +27,6 @@ def row(build: Build, target: str, kind: int, body: bytes, key: bytes = b"key", 
     """Return memory and deviation of one entry, walked by this build."""
     goal = build("releases.target").Target.parse(target, **more)
     model = build("memory.model").Model(goal)
-    snapshot = build("snapshot")
     weigher = build("rdb.memory_walk").MemoryWalker(build("wire.cursor").Cursor(body), model.prices)
     lists = build("releases.limits").list_limits(goal) if goal.version >= (7, 2) else None
     weigher.aim(build("releases.limits").item_limits(goal), goal.has("listpack"), lists)

@@ -1,0 +1,25 @@
+"""The hash slots of a cluster: which of the 16384 a key belongs to.
+
+Source: the cluster specification (key hash tags): what counts is what is between the first `{` and the first `}` after
+it, unless that is empty; the slot is its CRC16 (XMODEM) modulo 16384.
+"""
+
+from __future__ import annotations
+
+from binascii import crc_hqx
+
+#: How many slots there are.
+SLOTS = 16384
+
+
+def tag_of(key: bytes) -> bytes | None:
+    """Return a key's hash tag; None where the whole key decides."""
+    start = key.find(b"{") + 1
+    end = key.find(b"}", start) if start else -1
+    return key[start:end] if end > start else None
+
+
+def slot_of(key: bytes) -> int:
+    """Return a key's slot, 0 to 16383."""
+    tag = tag_of(key)
+    return crc_hqx(key if tag is None else tag, 0) % SLOTS
