@@ -19,7 +19,15 @@ class ReplyError(Exception):
 
 
 def executable(name: str = "server") -> str | None:
-    """Path of the server, or of its tool `check-rdb` or `check-aof`; of whichever product is there."""
+    """Path of the server, or of its tool `check-rdb` or `check-aof`; of whichever product is there.
+
+    It is of one directory of the PATH that has the server with its tools, if any: a package may bring a server alone.
+    """
+    for product in ("redis", "valkey"):
+        for directory in os.get_exec_path():
+            tools = [shutil.which(f"{product}-{one}", path=directory) for one in ("server", "check-rdb", "check-aof")]
+            if all(tools):
+                return shutil.which(f"{product}-{name}", path=directory)
     for product in ("redis", "valkey"):
         found = shutil.which(f"{product}-{name}")
         if found:
