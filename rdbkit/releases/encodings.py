@@ -5,7 +5,7 @@ by limits of its own. So there is one rule per type, a small function of the sha
 walks five million keys pays one call per string and two for anything else, and no rule asks for a version.
 
 Only strings look at more than their value: from Redis 8.2 and Valkey 8.1 on key and value share one allocation, so the
-key's length, and the eight bytes of an expiry, count too.
+key's length, and the eight bytes of an expiry, count too; for Valkey also what its allocator hands out.
 
 Source: measured on 26 servers, 2.4 to 8.10 and Valkey 7.2 to 9.1, with default limits; with other limits, the loaders
 of the BSD-licensed versions (`rdbLoadObject`, `listTypeTryConversion`, `quicklistNodeLimit`).
@@ -21,6 +21,20 @@ from rdbkit.format import spec
 from rdbkit.format.shape import ELEMENTS, LENGTH, LISTPACK, LONGEST, NODES, PLAIN, TEXT, Shape
 from rdbkit.releases.limits import ListLimits, count_limit, item_limit, list_limits
 from rdbkit.releases.target import Target
+from rdbkit.releases.allocators import ALLOCATORS
+from rdbkit.releases.allocators import Sizes
+from rdbkit.releases.limits import ListLimits
+from rdbkit.releases.limits import count_limit
+from rdbkit.releases.limits import item_limit
+from rdbkit.releases.limits import list_limits
+from rdbkit.format.shape import ELEMENTS
+from rdbkit.format.shape import LENGTH
+from rdbkit.format.shape import LISTPACK
+from rdbkit.format.shape import LONGEST
+from rdbkit.format.shape import NODES
+from rdbkit.format.shape import PLAIN
+from rdbkit.format.shape import TEXT
+from rdbkit.format.shape import Shape
 
 __all__ = ["Encoding", "count_limit", "item_limit", "loads", "rules"]
 
@@ -43,7 +57,7 @@ _STREAMS = (
 def rules(target: Target) -> Encoding:
     """Return the target's rule for all types. The shape must have been walked for this target (Shape.LISTPACK)."""
     bodies = {**_lists(target), **_sets(target), **_zsets(target), **_hashes(target), **_others(target)}
-    return _strings(target)({type_id: rule for type_id, rule in bodies.items() if loads(target, type_id)})
+    return _strings(target, {type_id: rule for type_id, rule in bodies.items() if loads(target, type_id)})
 
 
 def loads(target: Target, type_id: int) -> bool:
@@ -197,7 +211,7 @@ def _unknown(_shape: _Row) -> None:
     return None
 
 
-def _by_value(limit: int, bodies: dict[int, Rule]) -> Encoding:
+def _by_value(limit: int, bodies: dict[int, Rule], z: Sizes) -> Encoding:
     def encoding(type_id: int, shape: _Row, key_length: int, has_ttl: bool) -> str | None:
         if type_id:
             return bodies.get(type_id, _unknown)(shape)
@@ -208,7 +222,7 @@ def _by_value(limit: int, bodies: dict[int, Rule]) -> Encoding:
     return encoding
 
 
-def _by_key_and_value(limit: int, expiry: int, bodies: dict[int, Rule]) -> Encoding:
+def _by_key_and_value(limit: int, expiry: int, bodies: dict[int, Rule], z: Sizes) -> Encoding:
     def encoding(type_id: int, shape: _Row, key_length: int, has_ttl: bool) -> str | None:
         if type_id:
             return bodies.get(type_id, _unknown)(shape)
@@ -219,54 +233,52 @@ def _by_key_and_value(limit: int, expiry: int, bodies: dict[int, Rule]) -> Encod
     return encoding
 
 
-def _valkey_8_1(bodies: dict[int, Rule]) -> Encoding:
-    """As Redis 8.2, but for keys that were embedded before they got their expiry, into eight bytes to spare."""
+def _beside_key(front: int, limit: int, least: int, header: bool, bodies: dict[int, Rule], z: Sizes) -> Encoding:
+    """Key and value share an allocation up to a size. The object is made before its expiry is set (dbAddRDBLoad).
+
+    An expiry that finds eight bytes to spare goes there and changes nothing; otherwise the object is made again, and
+    the expiry counts. How much is to spare is the allocator's matter: with glibc there is always enough.
+
+    `front`: bytes of the object before the key. `least`: what a value takes at least, its header and zero included.
+    `header`: whether the decision counts the longer header of a key of 32 bytes or more.
+    """
 
     def encoding(type_id: int, shape: _Row, key_length: int, has_ttl: bool) -> str | None:
         if type_id:
             return bodies.get(type_id, _unknown)(shape)
         if shape[TEXT] < 0:
             return "int"
-        both = key_length + shape[LENGTH]
-        if not has_ttl:
-            return "embstr" if both <= 41 else "raw"
-        return "embstr" if both <= 33 or (key_length >= 32 and 40 <= both <= 41) else "raw"
-
-    return encoding
-
-
-def _valkey_9(limit: int, bodies: dict[int, Rule]) -> Encoding:
-    """The whole object decides: 8 + key with its header + value with its header, and the same exception as in 8.1."""
-
-    def encoding(type_id: int, shape: _Row, key_length: int, has_ttl: bool) -> str | None:
-        if type_id:
-            return bodies.get(type_id, _unknown)(shape)
-        if shape[TEXT] < 0:
-            return "int"
-        length = shape[LENGTH]
-        size = (15 if key_length < 32 else 17) + key_length + length
-        if not has_ttl:
-            return "embstr" if size <= limit else "raw"
-        # A value has room for four bytes even where it is shorter.
-        return "embstr" if size + 8 <= limit or (length < 4 and size <= limit < size + 4 - length) else "raw"
+        value = shape[LENGTH] + 4
+        longer = 0 if key_length < 32 else 2
+        # Behind the object: one byte for the size of the key's header, that header, the key, a zero.
+        size = front + 3 + key_length + value
+        counted = size + longer if header else size
+        if counted > limit:
+            return "raw"
+        if not has_ttl or counted + 8 <= limit:
+            return "embstr"
+        taken = size + longer + max(0, least - value)
+        return "embstr" if z(taken) >= taken + 8 else "raw"
 
     return encoding
 
 
 #: Ascending by product; the last row that is not newer than the target counts. 8.4 and 8.8 are taken to be as the line
-#: before them; 9.0 has its limit from its source; neither was measured.
-_STRINGS: tuple[tuple[str, tuple[int, int], Callable[[dict[int, Rule]], Encoding]], ...] = (
+#: before them and were not measured; nor was Valkey 8.1 with glibc.
+_STRINGS: tuple[tuple[str, tuple[int, int], Callable[[dict[int, Rule], Sizes], Encoding]], ...] = (
     ("redis", (2, 4), partial(_by_value, -1)),
     ("redis", (3, 0), partial(_by_value, 39)),
     ("redis", (3, 2), partial(_by_value, 44)),
     ("redis", (8, 2), partial(_by_key_and_value, 41, 8)),
     ("redis", (8, 6), partial(_by_key_and_value, 41, 0)),
     ("valkey", (7, 2), partial(_by_value, 44)),
-    ("valkey", (8, 1), _valkey_8_1),
-    ("valkey", (9, 0), partial(_valkey_9, 64)),
-    ("valkey", (9, 1), partial(_valkey_9, 128)),
+    ("valkey", (8, 1), partial(_beside_key, 16, 64, 0, False)),
+    ("valkey", (9, 0), partial(_beside_key, 16, 64, 0, True)),
+    # The value lies where its pointer would be, of which there must be room for eight bytes.
+    ("valkey", (9, 1), partial(_beside_key, 8, 128, 8, True)),
 )
 
 
-def _strings(target: Target) -> Callable[[dict[int, Rule]], Encoding]:
-    return [build for product, since, build in _STRINGS if product == target.product and since <= target.version][-1]
+def _strings(target: Target, bodies: dict[int, Rule]) -> Encoding:
+    build = [build for product, since, build in _STRINGS if product == target.product and since <= target.version][-1]
+    return build(bodies, ALLOCATORS[target.allocator])

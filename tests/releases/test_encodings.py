@@ -317,8 +317,9 @@ def test_every_loadable_type_has_a_rule(target):
 # -- strings --------------------------------------------------------------------------------------------------------
 
 
-def string(target: str, key: int, value: int, has_ttl: bool) -> str | None:
-    return rules(Target.parse(target))(spec.STRING, shape(1, 0, text=0, length=value), key, has_ttl)
+def string(target: str, key: int, value: int, has_ttl: bool, allocator: str = "jemalloc") -> str | None:
+    server = Target.parse(target, allocator=allocator)
+    return rules(server)(spec.STRING, shape(1, 0, text=0, length=value), key, has_ttl)
 
 
 @pytest.mark.parametrize("target", ALL)
@@ -354,9 +355,9 @@ def test_strings(target, keys, has_ttl, low, high):
                 assert string(target, key, value, has_ttl) == ("embstr" if value <= last else "raw"), (key, value)
 
 
-def embedded(target: str, key: int, has_ttl: bool) -> list[int]:
+def embedded(target: str, key: int, has_ttl: bool, allocator: str = "jemalloc") -> list[int]:
     """Return the lengths up to 150 of the values that are embedded with a key of that length."""
-    return [value for value in range(151) if string(target, key, value, has_ttl) == "embstr"]
+    return [value for value in range(151) if string(target, key, value, has_ttl, allocator) == "embstr"]
 
 
 def test_valkey_8_1_keys_with_eight_bytes_to_spare():
@@ -375,8 +376,38 @@ def test_valkey_9():
     # From 32 bytes on a key's header takes two bytes more.
     assert embedded("valkey:9.1.2", 32, False) == list(range(80))
     assert embedded("valkey:9.1.2", 32, True) == list(range(72))
-    assert embedded("valkey:9.0.4", 3, False) == list(range(47))
-    assert embedded("valkey:9.0.4", 3, True) == list(range(39))
+
+
+def test_valkey_9_0():
+    assert embedded("valkey:9.0.4", 3, False) == list(range(39))
+    assert embedded("valkey:9.0.4", 3, True) == list(range(31))
+    assert embedded("valkey:9.0.4", 31, False) == list(range(11))
+    assert embedded("valkey:9.0.4", 32, False) == list(range(8))
+
+
+# Measured on 9.0.0, 9.1.0 and 9.1.2 with glibc, which always has eight bytes to spare where the expiry would not fit.
+GLIBC = [
+    ("valkey:9.0.0", 4, range(38)),
+    ("valkey:9.0.0", 20, range(22)),
+    ("valkey:9.0.0", 31, range(11)),
+    ("valkey:9.0.0", 32, range(8)),
+    ("valkey:9.0.0", 39, range(1)),
+    ("valkey:9.0.0", 40, range(0)),
+    ("valkey:9.1.2", 4, range(110)),
+    ("valkey:9.1.2", 31, range(83)),
+    ("valkey:9.1.2", 48, range(64)),
+    ("valkey:9.1.2", 107, range(5)),
+]
+
+
+@pytest.mark.parametrize(("target", "key", "values"), GLIBC)
+def test_with_glibc_an_expiry_finds_room(target, key, values):
+    assert embedded(target, key, True, "glibc") == list(values) == embedded(target, key, False, "glibc")
+
+
+def test_with_glibc_a_short_value_may_fill_the_place_of_the_expiry():
+    assert embedded("valkey:9.1.2", 108, False, "glibc") == [0, 1, 2, 3]
+    assert embedded("valkey:9.1.2", 108, True, "glibc") == []
 
 
 def test_valkey_9_values_shorter_than_their_place():
