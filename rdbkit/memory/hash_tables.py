@@ -14,7 +14,7 @@ Sizes are slots or bytes; chance is given as expectation and variance.
 from __future__ import annotations
 
 from functools import lru_cache
-from math import ceil, erf, exp, sqrt
+from math import ceil, erf, sqrt
 
 _SMALLEST = 4
 #: Tables up to this size are reckoned exactly, larger ones by the normal distribution.
@@ -164,22 +164,88 @@ def buckets(count: int) -> int:
 @lru_cache(maxsize=4096)
 def hashtable(count: int, size: int) -> tuple[float, float]:
     """Return expectation and variance of the bytes of a hashtable of `size` buckets with `count` keys."""
-    if size == 1:
-        return float(_BUCKET * (1 + _further(count))), 0.0
-    rate = count / size
-    mean = square = product = 0.0
-    chance = exp(-rate)
-    # Poisson instead of binomial; that the keys' number is fixed is put right afterwards.
-    for keys in range(1, int(rate + 12 * sqrt(rate) + 40)):
-        chance *= rate / keys
+    mean, variance = _chained(size, (count, size))
+    return _BUCKET * (size + mean), _BUCKET**2 * variance
+
+
+@lru_cache(maxsize=4096)
+def refilled(compact: int, count: int) -> tuple[float, float]:
+    """Return the same of a hash that its element number `compact` (from 0) made the loader turn into a table.
+
+    The table is made for what the compact form held; once that element is in it, it is made for the rest, if this is
+    no less. A full table doubles. Moving takes one bucket with each further element, and until then both are there.
+    """
+    size, used, rest = buckets(compact), compact + 1, count - compact - 1
+    larger = moving = moved = 0
+    if rest >= used and buckets(rest) != size:
+        larger, moving = buckets(rest), used
+    while rest:
+        if larger:
+            steps = min(rest, size - moved - 1)
+            moved, used, rest = moved + steps, used + steps, rest - steps
+            if not rest:
+                break
+            size, larger = larger, 0
+        # The next element finds no move going on: there is room for it, or it starts one.
+        room = min(rest, _ROOM * size - used)
+        if room <= 0:
+            larger, moving, moved, room = buckets(used + 1), used, 0, 1
+        used, rest = used + room, rest - room
+    if not larger:
+        return hashtable(used, size)
+    # The keys of the first `moved` buckets are in the larger array, into which all new ones fall, too.
+    both = moved * larger // size
+    parts = (
+        _chained(size - moved, (moving, size)),
+        _chained(both, (moving, larger), (used - moving, larger)),
+        _chained(larger - both, (used - moving, larger)),
+    )
+    return _BUCKET * (size + larger + sum(part[0] for part in parts)), _BUCKET**2 * sum(part[1] for part in parts)
+
+
+def _chained(size: int, *groups: tuple[int, int]) -> tuple[float, float]:
+    """Return expectation and variance of how many buckets hang on `size` of them.
+
+    Each group is a number of keys, and among how many buckets they fell anywhere.
+    """
+    chances = [1.0]
+    spread = shared = 0.0
+    for keys, among in groups:
+        chances = _sums(chances, _fallen(keys, among))
+        spread += keys / among * (1 - 1 / among)
+        shared += keys / among**2
+    mean = square = product = rate = 0.0
+    for keys, chance in enumerate(chances):
         further = _further(keys)
         mean += further * chance
         square += further * further * chance
         product += further * keys * chance
+        rate += keys * chance
     variance = square - mean * mean
-    if rate:
-        variance -= (product - mean * rate) ** 2 / rate
-    return _BUCKET * size * (1 + mean), _BUCKET**2 * size * max(variance, 0.0)
+    if spread:
+        # The more keys in one bucket, the fewer in the others.
+        variance -= (size - 1) * shared * ((product - mean * rate) / spread) ** 2
+    return size * mean, size * max(variance, 0.0)
+
+
+def _fallen(keys: int, among: int) -> list[float]:
+    """Return the chances that so many of the keys fell into one of `among` buckets: 0, 1, ..., what may happen."""
+    if among == 1:
+        return [0.0] * keys + [1.0]
+    rate = keys / among
+    chances = [(1 - 1 / among) ** keys]
+    for number in range(1, min(keys, int(rate + 12 * sqrt(rate) + 40)) + 1):
+        chances.append(chances[-1] * (keys - number + 1) / number / (among - 1))
+    return chances
+
+
+def _sums(one: list[float], other: list[float]) -> list[float]:
+    """Return the chances of the sum of two numbers, from those of each."""
+    found = [0.0] * (len(one) + len(other) - 1)
+    for at, chance in enumerate(one):
+        for by, more in enumerate(other):
+            found[at + by] += chance * more
+    return found
 
 
 def full_buckets(count: int, size: int) -> tuple[float, float]:

@@ -288,7 +288,7 @@ class _Values:
         is_set = kind in _SETS
         count = shape[ELEMENTS]
         if not self.dict:
-            part = self._buckets(shape, self.gen.dict + (8 if self._wide(is_set) else 0))
+            part = self._buckets(kind, shape, self.gen.dict + (0 if is_set else self.gen.expiring_set))
             return self._volatile(part, shape[DETAIL] or 0) if kind == spec.HASH_2 else part
         size, variance = self._set_slots(kind, shape) if is_set else self._hash_slots(kind, shape)
         if self.gen.heap:
@@ -312,12 +312,13 @@ class _Values:
             return None
         return self._plus(part, self.prices.z(8 + 8 * expiring)) if expiring > 1 else part
 
-    def _wide(self, is_set: bool) -> bool:
-        return not is_set and self.gen.embedded == "compact"
-
-    def _buckets(self, shape: Any, base: float) -> Part:
+    def _buckets(self, kind: int, shape: Any, base: float) -> Part:
         count = shape[ELEMENTS]
-        size, variance = hash_tables.hashtable(count, hash_tables.buckets(count))
+        if kind in _LOOSE_HASHES and count <= count_limit(self.target, kind):
+            # It was a listpack until its first long item.
+            size, variance = hash_tables.refilled(shape[OVER], count)
+        else:
+            size, variance = hash_tables.hashtable(count, hash_tables.buckets(count))
         return base + size + shape[COST] / UNIT, max(1.0, variance + shape[VARIANCE] / UNIT)
 
     def _set_slots(self, kind: int, shape: Any) -> tuple[float, float]:
@@ -348,7 +349,7 @@ class _Values:
         # Before 5.0.6 neither the skiplist nor the dict themselves counted.
         base = float(gen.zset + self.header + (gen.dict if self.header or gen.header_in else 0))
         if not self.dict:
-            return self._buckets(shape, base)
+            return self._buckets(kind, shape, base)
         presized = gen.presize_loose if kind in _LOOSE else gen.presize_zset
         size, variance = (hash_tables.slots(count), 0.0) if presized else hash_tables.grown(count)
         base += 8 * size + count * gen.zset_entry + shape[COST] / UNIT
@@ -403,6 +404,7 @@ _LOOSE = (
     spec.HASH_METADATA,
     spec.HASH_METADATA_PRE_GA,
 )
+_LOOSE_HASHES = (spec.HASH, spec.HASH_ZIPMAP)
 _SETS = (spec.SET, spec.SET_INTSET, spec.SET_LISTPACK)
 
 

@@ -63,13 +63,17 @@ class Generation:
     #: Field of a hash: "sds", "mstr" (7.4), "entry" (one block with its value where that is small).
     field: str = "sds"
     entry_by: str = "class"
+    #: The least header of a field's text in such an entry when its value stands alone: "sds", or always 3 and a zero
+    #: (fitted, on fields of up to 255 bytes).
+    entry_head: str = "fitted"
     #: What a field has in front of it with an expiry, and the least header of its text.
     field_expiry: int = 8
     expiring_header: int = 1
     stream: int = 0
     stream_trees: str = "recipe"
-    #: The struct of a radix tree, where it counts.
+    #: The struct of a radix tree, where it counts, and whether by "class" or "request".
     tree: int = 0
+    tree_by: str = "request"
     #: Whether the trees of names, and one of all pending entries, count (else only pending entries by group, consumer).
     group_trees: bool = False
     #: Whether leaves of a radix tree take nothing.
@@ -78,8 +82,10 @@ class Generation:
     heap: bool = False
     #: Whether it is understood what entries take that nobody owns (XNACK).
     zone_known: bool = True
-    #: Whether a hash keeps its fields with expiries in a set of their own: a vector up to this number, 0: none.
+    #: Whether a hash keeps its fields with expiries in a set of their own: a vector up to this number, 0: none; and
+    #: the pointer to it that each hash table of a hash has.
     expiring_vector: int = 0
+    expiring_set: int = 0
     group: int = 32
     consumer: int = 24
     nack: int = 24
@@ -209,25 +215,23 @@ _ROWS: tuple[tuple[str, Version, dict[str, Any]], ...] = (
             "hash_entry": 0,
             "zset_entry": 0,
             "field": "entry",
+            "entry_head": "sds",
             "stream_trees": "real",
             "tree": 32,
+            "tree_by": "class",
         },
+    ),
+    # Measured on 9.0.0.
+    (
+        "valkey",
+        (9, 0, 0),
+        {"key": "object", "expiring_set": 8, "expiring_header": 3, "expiring_vector": 127},
     ),
     # Fitted: structs and the node that holds its member.
     (
         "valkey",
-        (9, 0, 0),
-        {
-            "key": "object",
-            "embedded": "compact",
-            "dict": 80,
-            "ranks": "node",
-            "zset": 16 + 528,
-            "header": 0,
-            "header_in": True,
-            "expiring_header": 3,
-            "expiring_vector": 127,
-        },
+        (9, 1, 0),
+        {"embedded": "compact", "dict": 80, "ranks": "node", "zset": 16 + 528, "header": 0, "header_in": True},
     ),
 )
 

@@ -193,6 +193,73 @@ def test_buckets_are_what_a_simulation_finds(count: int) -> None:
     assert abs(sum(runs) / 200 - mean) <= 5 * sqrt(variance / 200) + 1
 
 
+class Grown:
+    """A hashtable of Valkey, with its keys, into which a hash is loaded: what tables.refilled reckons."""
+
+    def __init__(self, noise: random.Random, size: int) -> None:
+        self.noise = noise
+        self.old: list[list[int]] = []
+        self.new: list[list[int]] = [[] for _ in range(size)]
+        self.used = 0
+
+    def grow(self, size: int) -> None:
+        self.old, self.new = self.new, [[] for _ in range(size)]
+        self.at = 0
+
+    def add(self) -> None:
+        if self.old:
+            for number in self.old[self.at]:
+                self.new[number % len(self.new)].append(number)
+            self.old[self.at] = []
+            self.at += 1
+            if self.at == len(self.old):
+                self.old = []
+        if not self.old and self.used + 1 > 7 * len(self.new):
+            self.grow(tables.buckets(self.used + 1))
+        number = self.noise.getrandbits(40)
+        self.new[number % len(self.new)].append(number)
+        self.used += 1
+
+    def size(self) -> int:
+        return 64 * sum(1 + (max(len(keys) - 7, 0) + 5) // 6 for keys in self.old + self.new)
+
+
+@pytest.mark.parametrize(
+    ("compact", "count"),
+    [
+        (0, 1),
+        (0, 7),
+        (0, 40),
+        (5, 8),
+        (7, 8),
+        (9, 14),
+        (13, 20),
+        (17, 34),
+        (60, 90),
+        (111, 113),
+        (120, 400),
+        (500, 512),
+    ],
+)
+def test_tables_of_refilled_hashes_are_what_a_simulation_finds(compact: int, count: int) -> None:
+    noise = random.Random(count)
+    runs = []
+    for _ in range(300):
+        table = Grown(noise, tables.buckets(compact))
+        for _ in range(compact + 1):
+            table.add()
+        rest = count - compact - 1
+        if rest >= table.used and tables.buckets(rest) != len(table.new):
+            table.grow(tables.buckets(rest))
+        for _ in range(rest):
+            table.add()
+        runs.append(table.size())
+    mean, variance = tables.refilled(compact, count)
+    assert abs(sum(runs) / 300 - mean) <= 5 * sqrt(variance / 300) + 1
+    found = sqrt(sum((run - sum(runs) / 300) ** 2 for run in runs) / 299)
+    assert 0.7 * sqrt(variance) - 6 <= found <= 1.4 * sqrt(variance) + 6
+
+
 def naive_tree(keys: list[bytes]) -> tuple[int, int]:
     """Count nodes and bytes of a radix tree by building it."""
 
