@@ -4,8 +4,9 @@
          └ shape, walked with the target's prices ┘
 
 The figure is a formula over lengths and counts. Where the server itself is not random it is exact (deviation 0). Levels
-of a skiplist, and how full buckets happen to be, are drawn by lot: there it is an expectation, with its deviation. What
-nobody but a module knows, and what is not understood, is None: never a guess, never 0.
+of a skiplist, and how full buckets happen to be, are drawn by lot: there it is an expectation, with its deviation. With
+glibc every allocation may take more, by what was freed before (allocator.py): there no figure that counts one is exact.
+What nobody but a module knows, and what is not understood, is None: never a guess, never 0.
 
 The state is "just loaded": a server that has run for a while has slack in its strings and pre-allocated stream nodes.
 
@@ -20,6 +21,15 @@ from typing import Any
 
 from rdbkit.format import spec
 from rdbkit.format.shape import (
+from rdbkit.memory import hash_tables
+from rdbkit.releases.allocators import chance
+from rdbkit.memory.prices import Prices
+from rdbkit.memory.prices import inner_sds
+from rdbkit.memory.prices import sds
+from rdbkit.releases.memory_layouts import generation
+from rdbkit.releases.memory_layouts import heap_generation
+from rdbkit.releases import encodings
+from rdbkit.releases.limits import count_limit
     BLOB,
     COST,
     DETAIL,
@@ -81,6 +91,8 @@ class Model:
         self.prices: PriceTables | None = None
         self.known: dict[int, tuple[str | None, int | None, int | None]] = {}
         """Encoding, bytes and deviation of strings that were met (rows.key_rows)."""
+        self.settled = not chance(target.allocator, 1, 0)
+        """Whether the allocator hands out the same for the same request each time."""
         gen = heap_generation(target) if heap else generation(target)
         if gen is not None:
             prices = Prices(target, gen)
@@ -100,16 +112,25 @@ class Model:
         # Module metadata of a key stands in front of its object, eight bytes for each class.
         more = 8 * len(extra["meta"]) if extra and "meta" in extra else 0
         if kind == spec.STRING:
-            return self._strings.of(encoding, shape[LENGTH], key, expires, more, 0 <= shape[LOW] < SHARED), 0
+            length = shape[LENGTH]
+            size = self._strings.of(encoding, length, key, expires, more, 0 <= shape[LOW] < SHARED)
+            pieces = 0 if self.settled else self._strings.pieces(encoding)
+            return size, self._deviation(chance(self.target.allocator, pieces, key + length)) if pieces else 0
         rule = self._values.rules.get(encoding)
         part = rule(kind, shape) if rule else None
         if part is None:
             return UNKNOWN
-        size, variance = part
-        size += self._strings.head(key, expires, more)
-        if variance:
-            return round(size), max(1, ceil(sqrt(variance)))
-        return int(size), 0
+        value, variance = part
+        value += self._strings.head(key, expires, more)
+        memory = round(value) if variance else int(value)
+        if not self.settled:
+            pieces, size, nodes = self._values.pieces(encoding, kind, shape)
+            variance += chance(self.target.allocator, pieces + self._strings.pieces("int"), size + key, nodes)
+        return memory, self._deviation(variance)
+
+    @staticmethod
+    def _deviation(variance: float) -> int:
+        return max(1, ceil(sqrt(variance))) if variance else 0
 
 
 # -- keys and strings ------------------------------------------------------------------------------------------------
@@ -171,6 +192,17 @@ class _Strings:
             return self._shared(value, key, expires, more)
         return self.head(key, expires, more) + self.prices.text(value)
 
+    def pieces(self, encoding: str) -> int:
+        """Return how many allocations a key and its string have that count as what the allocator handed out."""
+        gen = self.gen
+        if encoding == "embstr" and gen.embedded in ("shared", "compact"):
+            return 1
+        by_class = {"stored": gen.text != "request", "entry": True, "object": gen.object_by == "class"}
+        head = int(by_class.get(gen.key, False)) + (1 if gen.heap else 0)
+        if encoding == "embstr":
+            return head + (1 if gen.embedded == "value" else 0)
+        return head + (1 if encoding == "raw" and gen.text != "request" else 0)
+
 
 # -- collections -----------------------------------------------------------------------------------------------------
 
@@ -217,6 +249,29 @@ class _Values:
             "template-array": self._templated,
             "sliced-array": lambda kind, shape: (shape[COST] // UNIT, 0) if shape[DETAIL] else None,
         }
+
+    def pieces(self, encoding: str, kind: int, shape: Any) -> tuple[int, int, int]:
+        """Return about how many allocations count as what the allocator handed out, and their size at most.
+
+        And how many of them are nodes of radix trees.
+        """
+        gen, count = self.gen, shape[ELEMENTS]
+        blob = gen.blob == "class"
+        size = max(shape[BLOB], shape[LISTPACK], shape[LENGTH])
+        text = count if gen.text != "request" else 0
+        if encoding == "quicklist":
+            return shape[NODES] if blob else 0, size, 0
+        if encoding == "hashtable":
+            return text if kind in _SETS else 2 * text, size, 0
+        if encoding == "skiplist":
+            return count + (text if gen.ranks == "apart" else 0), size, 0
+        if encoding not in ("stream", "unknown"):
+            return 1 if blob else 0, size, 0
+        packs = shape[NODES] if gen.pack == "class" else 0
+        if gen.stream_trees == "recipe":
+            return packs, size, 0
+        detail = shape[DETAIL]
+        return packs + detail.nodes + 1 + detail.groups + detail.consumers, size, detail.nodes
 
     @staticmethod
     def _plus(part: Part, size: float) -> Part:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 
 from rdbkit.releases.allocators import ALLOCATORS, request, table
+from rdbkit.releases.allocators import ALLOCATORS
+from rdbkit.releases.allocators import chance
+from rdbkit.releases.allocators import request
+from rdbkit.releases.allocators import table
 
 CLASSES = [
     ("jemalloc", [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 16384, 20480, 24576]),
     ("jemalloc-debian", [8, 16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 16384, 20480]),
     ("jemalloc-5.3.1", [8, 16, 32, 48, 64, 128, 160, 12288, 14336, 16384, 20480, 24576, 28672, 32768, 36864]),
-    ("glibc", [24, 40, 56, 72, 88, 1032, 135152]),
+    ("glibc", [24, 40, 56, 72, 88, 1032, 131048, 33558512]),
 ]
 PAIRS = [
     ("jemalloc", 0, 8),
@@ -21,7 +25,11 @@ PAIRS = [
     ("jemalloc-debian", 129, 160),
     ("jemalloc-5.3.1", 32769, 36864),
     ("glibc", 25, 40),
-    ("glibc", 131072, 135152),
+    # Mapped in whole pages (131056), or cut from the heap like a smaller one (131064).
+    ("glibc", 131049, (131056 + 131064) // 2),
+    ("glibc", 131072, (131080 + 135152) // 2),
+    ("glibc", (32 << 20) - 24, (33554408 + 33554416) // 2),
+    ("glibc", (32 << 20) - 23, 33554416),
 ]
 
 
@@ -42,3 +50,15 @@ def test_tables_say_the_same(name: str) -> None:
     assert list(table(sizes, 20000, 3)) == [3 * sizes(size) for size in range(20000)]
     assert all(sizes(size) >= size for size in range(20000))
     assert list(table(request, 100)) == list(range(100))
+
+
+def test_glibc_leaves_remainders_to_chance() -> None:
+    one = chance("glibc", 1, 100)
+    # One remainder of sixteen bytes is within six deviations, and nothing is certain.
+    assert 16 <= 6 * one**0.5 < 32
+    assert chance("glibc", 4, 100) == 4 * one
+    assert chance("glibc", 4, 100, 4) > 4 * one
+    # A large one is a page larger or smaller at most, and that is the mean of both sizes, half of it.
+    assert 600 < (chance("glibc", 1, 200_000) - one) ** 0.5 < 2048
+    assert chance("glibc", 9, 300_000) - 9 * one == 2 * (chance("glibc", 1, 200_000) - one)
+    assert all(chance(name, 5, 1 << 20, 5) == 0 for name in ALLOCATORS if name != "glibc")
