@@ -168,8 +168,8 @@ class _Strings:
         self._shared = shared[gen.embedded]
 
     def _object(self, key: int, expires: bool, more: int) -> int:
-        # A long key gets room for its expiry in advance (Redis).
-        room = 8 if expires or (key >= 128 and self.prices.target.product == "redis") else 0
+        # A long key gets room for its expiry in advance.
+        room = 8 if expires or key >= 128 else 0
         return self.prices.object(17 + room + more + inner_sds(key))
 
     def _with_key(self, value: int, key: int, expires: bool, more: int) -> int:
@@ -235,11 +235,12 @@ class _Values:
         self.target = prices.target
         header = gen.header or (24 + 16 * 32 if gen.ranks == "node" and not gen.header_in else 0)
         self.header = prices.z(header) if header else 0
+        beside = prices.z(gen.listpackex) if gen.listpackex_by == "class" else gen.listpackex
         self.rules: dict[str, Rule] = {
             "quicklist": self._quicklist,
             "listpack": self._compact,
             "ziplist": self._compact,
-            "listpackex": lambda kind, shape: self._plus(self._compact(kind, shape), gen.listpackex),
+            "listpackex": lambda kind, shape: self._plus(self._compact(kind, shape), beside),
             "intset": self._intset,
             "hashtable": self._hashtable,
             "skiplist": self._skiplist,
@@ -434,7 +435,8 @@ class _Values:
         size = gen.stream + (detail.main + detail.group_pending + detail.own_pending) // UNIT + packs
         size += detail.groups * gen.group + detail.pending * gen.nack + detail.consumers * gen.consumer
         if not gen.group_trees:
-            return size + gen.tree * (1 + detail.groups + detail.consumers) + detail.name_bytes, 0
+            tree = self.costs.z(gen.tree) if gen.tree_by == "class" else gen.tree
+            return size + tree * (1 + detail.groups + detail.consumers) + detail.name_bytes, 0
         # Memory against double delivery is not understood.
         if detail.union < 0 or (detail.idempotency is not None and detail.idempotency.producers):
             return None

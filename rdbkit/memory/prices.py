@@ -76,7 +76,8 @@ class Prices:
         if kind == "mstr":
             return self.z(mstr(length) + (_MSTR_EXPIRY if expires else 0))
         if kind == "entry":
-            size = 8 + length + 4 + (self.gen.field_expiry if expires else 0)
+            text = max(length + 4, sds(length)) if self.gen.entry_head == "sds" else length + 4
+            size = 8 + text + (self.gen.field_expiry if expires else 0)
             return size if self.gen.entry_by == "request" else self.z(size)
         return self.text(length)
 

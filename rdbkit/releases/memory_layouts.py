@@ -59,7 +59,9 @@ class Generation:
     node: int = 32
     average: str = "times elements"
     lzf_head: int = 0
+    #: The struct beside the listpack of a hash with expiries, and whether by "class" or "request".
     listpackex: int = 32
+    listpackex_by: str = "request"
     #: Field of a hash: "sds", "mstr" (7.4), "entry" (one block with its value where that is small).
     field: str = "sds"
     entry_by: str = "class"
@@ -130,7 +132,20 @@ _ROWS: tuple[tuple[str, Version, dict[str, Any]], ...] = (
     ("redis", (7, 2, 0), {"consumer": 32, "key_extra": 8, "presize_zset": True, "presize_set": True}),
     ("redis", (7, 4, 0), {"field": "mstr", "key_extra": 0}),
     ("redis", (8, 0, 0), {"average": "elements"}),
-    ("redis", (8, 2, 0), {"key": "object", "embedded": "shared", "stream": 112, "nack": 32, "zset_entry": 16}),
+    (
+        "redis",
+        (8, 2, 0),
+        {
+            "key": "object",
+            "embedded": "shared",
+            # 24 with the bundled jemalloc, 32 with one whose quantum is 16.
+            "listpackex": 24,
+            "listpackex_by": "class",
+            "stream": 112,
+            "nack": 32,
+            "zset_entry": 16,
+        },
+    ),
     (
         # Fitted.
         "redis",
@@ -139,7 +154,7 @@ _ROWS: tuple[tuple[str, Version, dict[str, Any]], ...] = (
             "text": "short request",
             "blob": "request",
             "pack": "request",
-            "listpackex": 24,
+            "listpackex_by": "request",
             "quicklist": 48,
             "node": 48,
             "zset_entry": 24,

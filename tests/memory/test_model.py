@@ -13,6 +13,11 @@ from rdbkit.memory import hash_tables, heap
 from rdbkit.memory.model import Model
 from rdbkit.memory.prices import _long_score, _short_score
 from rdbkit.releases.target import Target
+from rdbkit.memory import heap
+from rdbkit.memory import hash_tables
+from rdbkit.releases.allocators import jemalloc
+from rdbkit.memory.prices import _long_score
+from rdbkit.memory.prices import _short_score
 
 SERVERS = ["redis:4.0.14", "redis:5.0.14", "redis:6.2.16", "redis:7.0.15", "redis:7.2.6", "redis:7.4.1", "redis:8.0.6"]
 SERVERS += ["redis:8.2.3", "redis:8.6.3", "redis:8.10.2", "valkey:8.0.1", "valkey:8.1.1", "valkey:9.1.2"]
@@ -52,12 +57,63 @@ CASES = [
     ("redis:7.0.15", 4, b"\x01" + string(b"f") + string(b"v"), 16 + 24 + 8 + 16),
     ("redis:6.2.16", 4, b"\x01" + string(b"f") + string(b"v"), 16 + 24 + 8 + 17),
     ("redis:7.0.15", 4, b"\x01" + string(b"f") + string(b"v" * 65), 16 + 24 + 8 + 56 + 32 + 24 + 8 + 80),
+    ("valkey:9.0.0", 0, string(b"x" * 10), 40),
+    ("valkey:9.0.0", 0, string(b"x" * 39), 24 + 48),
+    ("valkey:9.1.2", 0, string(b"x" * 39), 64),
 ]
 
 
 @pytest.mark.parametrize(("target", "kind", "body", "memory"), CASES)
 def test_known_sums(build: Build, target: str, kind: int, body: bytes, memory: int) -> None:
     assert row(build, target, kind, body) == (memory, 0)
+
+
+#: Long keys have room for an expiry, whether they have one or not.
+OBJECTS = [(127, 17 + 131, 17 + 131 + 8), (128, 17 + 132 + 8, 17 + 132 + 8), (300, 17 + 306 + 8, 17 + 306 + 8)]
+
+
+@pytest.mark.parametrize("target", ["redis:8.2.3", "valkey:9.0.0", "valkey:9.1.2"])
+@pytest.mark.parametrize(("key", "plain", "expiring"), OBJECTS)
+def test_keys_of_128_bytes_have_room_for_an_expiry(target: str, key: int, plain: int, expiring: int) -> None:
+    goal = Target.parse(target)
+    model = Model(goal)
+    number = (1, 5, 0, -1, -1, 12345, 12345, 0, 6, 0, 0, 0, None)
+    sizes = [model.of(0, number, key, expires, "int") for expires in (False, True)]
+    assert sizes == [(jemalloc(plain), 0), (jemalloc(expiring), 0)]
+
+
+#: The struct beside the listpack is counted by its class from 8.2 to 8.4; the key's object takes 24 or 32.
+BESIDE = [
+    ("redis:7.4.1", "jemalloc", 16 + 24 + 8 + 32),
+    ("redis:8.2.3", "jemalloc", 24 + 24),
+    ("redis:8.2.3", "jemalloc-5.3.1", 32 + 32),
+    ("redis:8.6.3", "jemalloc-5.3.1", 32 + 24),
+]
+
+
+@pytest.mark.parametrize(("target", "allocator", "around"), BESIDE)
+def test_a_listpack_with_expiries_has_a_struct(target: str, allocator: str, around: int) -> None:
+    model = Model(Target.parse(target, allocator=allocator))
+    shape = (1, 0, 0, -1, -1, 0, 0, 64, 64, 1, 0, 64, None, 0, 0, 0)
+    assert model.of(25, shape, 3, False, "listpackex") == (around + 64, 0)
+
+
+@pytest.mark.parametrize(("field", "header"), [(31, 3), (255, 3), (256, 5)])
+def test_a_long_field_has_a_longer_header(face: Face, field: int, header: int) -> None:
+    body = b"\x02" + string(b"f" * field) + string(b"v" * 200) + string(b"g") + string(b"w")
+    table = 16 + 64 + (80 + 8)
+    apart = jemalloc(8 + header + field + 1) + jemalloc(204) + 8
+    assert row(face, "valkey:9.1.2", 4, body)[0] == jemalloc(17 + 5) - 16 + table + apart
+
+
+def test_with_glibc_nothing_is_exact_but_what_counts_no_allocation() -> None:
+    text = (1, 50, 0, -1, 0, 0, 0, 0, 50, 0, 0, 0, None)
+    packed = (3, 0, 0, -1, -1, 0, 0, 64, 64, 1, 0, 64, None, 0, 0, 0)
+    for target, exact in (("redis:5.0.14", True), ("redis:6.2.16", False), ("valkey:9.1.2", False)):
+        model = Model(Target.parse(target, allocator="glibc"))
+        encoding = "listpack" if model.target.version >= (7, 0) else "ziplist"
+        found = [model.of(0, text, 3, False, "raw"), model.of(13, packed, 3, False, encoding)]
+        assert [deviation == 0 for _, deviation in found] == [exact, exact]
 
 
 def test_a_target_before_4_has_no_memory() -> None:
