@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections import Counter
 from typing import Any
 
 import pytest
 from conftest import Build
+from conftest import FIXTURES, Face
 
 from corpus.oracle import Case, cases, raw
 
@@ -60,3 +63,32 @@ def test_memory_is_what_the_server_said(build: Build, case: Case) -> None:
                 assert (entry.key, entry.memory, entry.memory_sd) == (entry.key, truth, 0)
                 seen["exact"] += 1
     assert seen["exact"] or len(said) <= seen["random"] + seen["unknown"]
+
+
+LIMITS = ["redis-8.2.3", "valkey-9.0.0", "valkey-9.1.2"]
+
+
+@pytest.mark.parametrize("server", LIMITS)
+def test_keys_near_limits_are_as_the_server_said(face: Face, server: str) -> None:
+    folder = FIXTURES / server / "rdb-limits"
+    account = json.loads(gzip.decompress((folder / "oracle.json.gz").read_bytes()))
+    said = {raw(key): (encoding, memory) for key, encoding, memory in account["keys"]}
+    glibc = account["allocator"] == "glibc"
+    off: list[int] = []
+    zs: list[float] = []
+    with face("snapshot").open(str(folder / "limits.rdb"), allocator=account["allocator"]) as snapshot:
+        snapshot.model()
+        for entry in snapshot:
+            encoding, truth = said.pop(entry.key)
+            assert (entry.key, entry.encoding) == (entry.key, encoding)
+            assert abs(truth - entry.memory) <= 6 * entry.memory_sd, entry.key
+            assert (entry.memory_sd > 0) is glibc or encoding == "hashtable"
+            if encoding != "hashtable":
+                off.append(truth - entry.memory)
+            elif entry.memory_sd:
+                zs.append((truth - entry.memory) / entry.memory_sd)
+    assert not said
+    # What glibc hands out more is a remainder of sixteen bytes.
+    assert all(more >= 0 and more % 16 == 0 for more in off)
+    assert sum(map(bool, off)) <= (len(off) / 50 if glibc else 0)
+    assert not zs or abs(sum(zs) / len(zs)) < 5 / len(zs) ** 0.5
