@@ -201,7 +201,8 @@ def compare(server: Server, path: Path) -> set[str]:
     mean = sum(zs) / len(zs)
     assert abs(mean) < 5 / sqrt(len(zs)), "the expectation is off"
     assert max(map(abs, zs)) < 6, "the deviation is too small"
-    assert sqrt(sum((z - mean) ** 2 for z in zs) / len(zs)) > 0.3, "the deviation is too large"
+    # A handful tells nothing of how far they spread.
+    assert len(zs) < 30 or sqrt(sum((z - mean) ** 2 for z in zs) / len(zs)) > 0.3, "the deviation is too large"
     return seen
 
 
