@@ -290,6 +290,9 @@ def heap_generation(target: Target) -> Generation | None:
     changes["header_in"] = False
     changes["header"] = found.header or 24 + 16 * (64 if target.version[:2] == (5, 0) else 32)
     changes["stream"] = found.stream or 40
+    if found.table == "dict":
+        # Redis 8.2 says 16.
+        changes["zset_entry"] = 24
     if target.version >= (7, 2) and found.table == "dict":
         changes |= {"set_entry": 0, "set_tails": True}
         # An entry that holds its value itself (hash) or its score (sorted set) needs none in the dict.

@@ -18,6 +18,7 @@ from rdbkit.memory import hash_tables
 from rdbkit.releases.allocators import jemalloc
 from rdbkit.memory.prices import _long_score
 from rdbkit.memory.prices import _short_score
+from rdbkit.releases.memory_layouts import heap_generation
 
 SERVERS = ["redis:4.0.14", "redis:5.0.14", "redis:6.2.16", "redis:7.0.15", "redis:7.2.6", "redis:7.4.1", "redis:8.0.6"]
 SERVERS += ["redis:8.2.3", "redis:8.6.3", "redis:8.10.2", "valkey:8.0.1", "valkey:8.1.1", "valkey:9.1.2"]
@@ -358,6 +359,14 @@ def test_overhead_grows_with_the_tables() -> None:
     target = Target.parse("redis:6.2.16")
     assert heap.overhead(target, [(20000, 0)]) - heap.base(target) == 8 * 32768
     assert heap.overhead(target, []) == heap.base(target)
+
+
+@pytest.mark.parametrize("target", ["redis:7.4.1", "redis:8.2.3"])
+def test_an_entry_of_a_sorted_set_takes_what_a_dict_needs(target: str) -> None:
+    # Key, value, and the next one; measured by used_memory of 8.2.3, whose MEMORY USAGE counts sixteen bytes.
+    found = heap_generation(Target.parse(target))
+    assert found
+    assert found.zset_entry == 24
 
 
 def group(name: bytes, pending: list[int]) -> bytes:
