@@ -444,6 +444,10 @@ class _Values:
             return None
         if gen.heap:
             size += gen.tree * (1 + 2 * detail.groups + detail.consumers)
+            if detail.pending and gen.pending_id:
+                # How many ids differ is told by the trees' sizes.
+                ids = detail.pending * detail.union // detail.group_pending
+                size += gen.tree + detail.union // UNIT + gen.pending_id * ids + gen.pending_link * detail.pending
         if detail.groups:
             size += gen.tree + (detail.group_tree + detail.consumer_trees + detail.names) // UNIT
         if detail.pending and not gen.heap:

@@ -91,6 +91,9 @@ class Generation:
     group: int = 32
     consumer: int = 24
     nack: int = 24
+    #: What is allocated, but not counted, for each id that any group has pending, and for each group that has it.
+    pending_id: int = 0
+    pending_link: int = 0
     #: Presizing: of loose hashes and sorted sets, of a hash made from a blob, of a sorted set,
     #: of sets at any conversion, of all.
     presize_loose: bool = False
@@ -143,6 +146,9 @@ _ROWS: tuple[tuple[str, Version, dict[str, Any]], ...] = (
             "listpackex_by": "class",
             "stream": 112,
             "nack": 32,
+            # Fitted: a tree of the ids that any group has pending, with a list for each of the groups that have it.
+            "pending_id": 48,
+            "pending_link": 24,
             "zset_entry": 16,
         },
     ),
@@ -167,6 +173,8 @@ _ROWS: tuple[tuple[str, Version, dict[str, Any]], ...] = (
             "group": 128,
             "consumer": 64,
             "nack": 64,
+            "pending_id": 0,
+            "pending_link": 0,
             "presize_all": True,
             "field_expiry": 16 + 2,
             "group_trees": True,
@@ -272,7 +280,7 @@ _REAL: dict[str, Any] = {
 #: Structs with an allocation of their own.
 _STRUCTS = (
     "dict", "set_entry", "hash_entry", "zset_entry", "quicklist", "node", "listpackex", "stream", "tree", "group",
-    "consumer", "nack",
+    "consumer", "nack", "pending_id", "pending_link",
 )  # fmt: skip
 
 

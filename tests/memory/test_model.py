@@ -395,6 +395,24 @@ def test_pending_ids_of_all_groups_are_one_tree(build: Build, seed: int) -> None
     assert detail(groups).pending == sum(map(len, groups))
 
 
+@pytest.mark.parametrize("groups", [[[1]], [[3, 4, 9]], [list(range(200))], [list(range(200))] * 3])
+def test_redis_8_2_allocates_more_for_what_is_pending(face: Face, groups: list[list[int]]) -> None:
+    """By used_memory of 8.2.3: one more tree, with a list of 48 bytes for each id and 24 for each group that has it."""
+    spec, shapes = face("rdb.spec"), face("rdb.shape")
+    body = b"\x00" + b"\x00" * 8 + length(len(groups))
+    body += b"".join(group(b"g%d" % at, pending) for at, pending in enumerate(groups))
+    sizes = []
+    for target in ("redis:8.0.6", "redis:8.2.3"):
+        model = face("analysis.memory").Model(face("target").Target.parse(target), heap=True)
+        shape = face("rdb.weigh").Weigher(face("wire.cursor").Cursor(body), model.terms).shape(spec.STREAM_LISTPACKS_3)
+        sizes.append(model.of(spec.STREAM_LISTPACKS_3, shape, 3, False, "stream")[0])
+    detail = shape[shapes.DETAIL]
+    pending = sum(map(len, groups))
+    # The stream and each entry have grown, too, and the key has no entry of its own any more.
+    others = (112 - 80) + (32 - 24) * pending + 24 - (16 + 24 + 8)
+    assert sizes[1] - sizes[0] == others + 24 + (detail.union >> 16) + 48 * len(groups[0]) + 24 * pending
+
+
 @pytest.mark.parametrize("number", [-1, 0, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
 def test_numbers_of_templates_that_no_server_gives(build: Build, number: int) -> None:
     spec, memory = build("format.spec"), build("memory.model")
