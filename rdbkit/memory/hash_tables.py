@@ -117,18 +117,22 @@ def grown(count: int) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=4096)
-def converted(compact: int, count: int, presize: bool, expand: bool) -> tuple[float, float]:
+def converted(compact: int, count: int, presize: bool, expand: bool, early: bool = False) -> tuple[float, float]:
     """Return the slots of a hash whose element number `compact` (from 0) made the loader turn it into a dict.
 
-    `presize`: the dict is made for what the compact form held. `expand`: for the rest afterwards.
+    `presize`: the dict is made for what the compact form held. `expand`: for the rest, after that one element, or,
+    `early`, before it.
     """
     table = Dict()
     if presize and compact:
         table.expand(compact)
-    table.add(compact)
-    table.add(1)
     rest = count - compact - 1
-    if expand and rest > _SMALLEST:
+    more = expand and rest > _SMALLEST
+    table.add(compact)
+    if more and early:
+        table.expand(rest)
+    table.add(1)
+    if more and not early:
         table.expand(rest)
     table.add(rest)
     return table.slots()

@@ -200,7 +200,10 @@ def compare(server: Server, path: Path) -> set[str]:
     assert len(wrong) <= len(certain) / 20, wrong[:10]
     mean = sum(zs) / len(zs)
     assert abs(mean) < 5 / sqrt(len(zs)), "the expectation is off"
-    assert max(map(abs, zs)) < 6, "the deviation is too small"
+    # Where a table is doubled or not, and one of both rare, the rare one is many deviations off, but there are few.
+    far = [z for z in zs if abs(z) >= 6]
+    assert len(far) <= 1 + len(zs) // 100, "the deviation is too small"
+    assert not far or max(map(abs, far)) < 32, "what is said never to happen does"
     # A handful tells nothing of how far they spread.
     assert len(zs) < 30 or sqrt(sum((z - mean) ** 2 for z in zs) / len(zs)) > 0.3, "the deviation is too large"
     return seen

@@ -236,6 +236,17 @@ def test_growth_is_what_a_simulation_finds(count: int) -> None:
     assert abs(sum(runs) / 200 - mean) <= 5 * sqrt(variance / 200) + 0.01 * mean
 
 
+#: Place of the first long field, fields, and the slots that 8.2.3 had after the load: without expiries, with one.
+EARLY = [(4, 5, 12, 12), (4, 22, 48, 32), (4, 38, 96, 64), (4, 400, 768, 512), (8, 42, 96, 64), (16, 82, 192, 128)]
+EARLY += [(64, 400, 768, 512), (128, 400, 768, 512), (5, 22, 48, 48), (128, 140, 384, 384)]
+
+
+@pytest.mark.parametrize(("compact", "count", "plain", "expiring"), EARLY)
+def test_hashes_with_expiries_get_room_for_the_rest_early(compact: int, count: int, plain: int, expiring: int) -> None:
+    assert tables.converted(compact, count, presize=True, expand=True) == (plain, 0)
+    assert tables.converted(compact, count, presize=True, expand=True, early=True) == (expiring, 0)
+
+
 @pytest.mark.parametrize("count", [8, 129, 700, 5000])
 def test_buckets_are_what_a_simulation_finds(count: int) -> None:
     noise = random.Random(count)
