@@ -42,7 +42,7 @@ def described(tool: Tool, problem: RespProblem, resp: Resp) -> tuple[int, bytes]
     if what == "prefix" or what == "format":
         wanted, got = (first, second) if what == "prefix" else (ord("*"), first)
         # Up to 3.2 it names them the wrong way round.
-        shown = (wanted, got) if tool.since((4,)) else (got, wanted)
+        shown = (got, wanted) if tool.swapped_prefixes else (wanted, got)
         return offset, b"Expected prefix '%c', got: '%c'" % shown
     if what == "newline":
         return offset, _no_newline(first, max(second, 0))
@@ -53,7 +53,7 @@ def described(tool: Tool, problem: RespProblem, resp: Resp) -> tuple[int, bytes]
 
 def _range(tool: Tool, resp: Resp, offset: int, size: int) -> tuple[int, bytes]:
     """Describe a length that cannot be; before 7.0 the value is read all the same, with two bytes for its CR LF."""
-    if tool.since((7,)):
+    if tool.aof_sets:
         return offset, b"Expected to read string of %d bytes, which is not in the suitable range" % size
     start = resp.cursor.tell()
     if size not in (-1, -2):

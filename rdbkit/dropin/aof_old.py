@@ -35,8 +35,8 @@ class OldChecker(CheckRun):
             self._say_error(resp, self.scan(resp, path, annotations=True))
             self._analyzed(file, resp.good)
 
-    def _preamble(self, file: CheckedFile, shown: bytes) -> int:
-        if not self.tool.since((4,)) or file.length < 8 or file.head(5) != b"REDIS":
+    def _preamble(self, file: File, shown: bytes) -> int:
+        if not self.tool.aof_preamble or file.length < 8 or file.head(5) != b"REDIS":
             return 0
         self.say(b"The AOF appears to start with an RDB preamble.\nChecking the RDB preamble to start:")
         return self.preamble(file, shown)
@@ -53,7 +53,7 @@ class OldChecker(CheckRun):
 
     def _analyzed(self, file: CheckedFile, good: int) -> None:
         size, lost = file.length, file.length - good
-        line = b"ok_up_to_line=%d, " % self.line if self.tool.since((6, 2)) else b""
+        line = b"ok_up_to_line=%d, " % self.line if self.tool.counts_lines else b""
         self.say(b"AOF analyzed: size=%d, ok_up_to=%d, %bdiff=%d" % (size, good, line, lost))
         if lost <= 0:
             self.say(b"AOF is valid")
@@ -62,5 +62,5 @@ class OldChecker(CheckRun):
             self.cut(file, good, b"")
             self.say(b"Successfully truncated AOF")
         else:
-            hint = b". Use the --fix option to try fixing it." if self.tool.since((4,)) else b""
+            hint = b". Use the --fix option to try fixing it." if self.tool.aof_preamble else b""
             self.end(b"AOF is not valid" + hint)

@@ -47,7 +47,7 @@ def main(
     `answers` is what it takes the answer to its question from. `guard`: nobody asked for this very tool, so good data
     is not destroyed the way it does that.
     """
-    checker = (Checker if tool.since((7,)) else OldChecker)(tool, out, answers, guard)
+    checker = (Checker if tool.aof_sets else OldChecker)(tool, out, answers, guard)
     try:
         checker.run([os.fsencode(argument) for argument in arguments])
     except Exit as end:
@@ -66,7 +66,7 @@ class Checker(CheckRun):
     def run(self, args: list[bytes]) -> None:
         """Do what the arguments say."""
         if len(args) == 1:
-            if self.tool.since((7, 4), (8,)) and args[0] in (b"-v", b"--version"):
+            if self.tool.aof_version_option and args[0] in (b"-v", b"--version"):
                 self.end(b"%b-check-aof v=%b" % (self.tool.product.encode(), self.tool.number.encode()), 0)
         elif len(args) == 2 and args[0] == b"--fix":
             self.fix = True
@@ -106,7 +106,7 @@ class Checker(CheckRun):
     def _is_manifest(self, path: bytes) -> bool:
         with self._open(path) as file:
             try:
-                if not self.tool.since((7, 2, 5), (7, 2, 6)):
+                if not self.tool.first_line_decides:
                     return file.length > 0 and mentions_file(file)
                 with os.fdopen(file.fd, "rb", closefd=False) as lines:
                     return file.length > 0 and manifest.is_manifest(lines)
@@ -148,7 +148,7 @@ class Checker(CheckRun):
 
     def _read_manifest(self, path: bytes) -> manifest.Manifest:
         with open(path, "rb") as file:
-            return manifest.read(file, joined=self.tool.since(None, (9,)))
+            return manifest.read(file, joined=self.tool.joined_names)
 
     def _manifest(self, path: bytes) -> manifest.Manifest:
         try:
@@ -197,7 +197,7 @@ class Checker(CheckRun):
         with file:
             if not file.length:
                 return _EMPTY
-            start = self.preamble(file, path if self.tool.since((7, 2)) else name) if is_rdb else 0
+            start = self.preamble(file, path if self.tool.preamble_by_path else name) if is_rdb else 0
             resp = self.reader(file, start)
             while (status := self.scan(resp, name, bool(self.until))) == ANNOTATION:
                 if self._is_newer(resp, path, last):

@@ -9,8 +9,10 @@
 Where the original crashes or hangs (a file that ends among a module's parts, a NaN score in 6.2), the line that belongs
 there is given, and status 1.
 
-Bytes of the file are written as they are, up to a NUL, lines cut at 1023 bytes as there. Source: BSD Valkey 7.2,
-valkey-check-rdb.c; recorded runs of the tools.
+Bytes of the file are written as they are, up to a NUL; lines are cut at 1023 bytes where the tool cuts them. What the
+loader logged before it failed stands before what is said of it.
+
+Source: BSD Valkey 7.2, valkey-check-rdb.c; recorded runs of the tools.
 """
 
 from __future__ import annotations
@@ -76,12 +78,14 @@ class Check:
         try:
             self.records.all()
         except Reported as error:
+            self._logged(error)
             middle = " offset 0," if self.tool.words64 else ""
             self._error(f"Internal error in RDB reading{middle} function at rdb.c:0 -> {error.text}")
             if self.tool.words64:
                 self._log("#", "Terminating server after rdb file reading failure.")
             return Outcome.EXITED
         except Failure as error:
+            self._logged(error)
             self._error(error.text)
             self.code(1)
             return Outcome.DAMAGED
@@ -94,11 +98,15 @@ class Check:
             self._info(b"Check RDB returned error code %d (0 means success)" % status)
 
     def _info(self, text: bytes) -> None:
-        self.write(b"[offset %d] %s\n" % (self.offset, text[:_LINE]))
+        self.write(b"[offset %d] %s\n" % (self.offset, text if self.tool.long_lines else text[:_LINE]))
 
     def _say(self, text: bytes) -> None:
         self.offset = self.records.reader.offset
         self._info(text)
+
+    def _logged(self, error: Failure) -> None:
+        for line in error.log:
+            self._log("#", line)
 
     def _log(self, level: str, text: str) -> None:
         self.write(log_line(self.tool, level, text))
@@ -106,7 +114,7 @@ class Check:
     def _error(self, text: str) -> None:
         records = self.records
         self.write(b"--- RDB ERROR DETECTED ---\n")
-        self._say(text.encode("latin-1", "replace"))
+        self._say(text.encode("latin-1", "replace")[:_LINE])
         self.write(f"[additional info] While doing: {records.doing}\n".encode())
         if records.key is not None:
             self.write(b"[additional info] Reading key '%s'\n" % shown(records.key))
@@ -119,10 +127,12 @@ class Check:
     def _counts(self) -> None:
         records = self.records
         lines = [(records.keys, "keys read"), (records.expires, "expires"), (records.expired, "already expired")]
-        if self.tool.since((7, 4), None):
+        if self.tool.counts_subexpires:
             lines.append((records.subexpires, "subexpires"))
         if self.tool.foreign:
             lines.append((records.functions, "functions"))
+        if records.scripts and self.tool.counts_scripts:
+            lines.append((records.scripts, "lua scripts read"))
         self.write("".join(f"[info] {count} {what}\n" for count, what in lines).encode())
 
     def _sound(self) -> None:
@@ -159,7 +169,7 @@ def check_preamble(tool: Tool, file: Descriptor, name: bytes, out: BinaryIO) -> 
 def main(arguments: Sequence[str], tool: Tool, out: Write, err: Write) -> int:
     """Do what the tool does with these arguments; return its exit status."""
     if len(arguments) != 1:
-        options = " [--format table|info|csv] [--stats] [--output <file>]" if tool.since(None, (9, 1)) else ""
+        options = " [--format table|info|csv] [--stats] [--output <file>]" if tool.statistics_options else ""
         err(f"Usage: {tool.product}-check-rdb <rdb-file-name>{options}\n".encode())
         return 1
     if tool.version_option and arguments[0] in ("-v", "--version"):

@@ -89,6 +89,18 @@ def _walk_listpack(data: bytes, new_widths: bool) -> tuple[Items, int]:
     return items, at
 
 
+def are_numbers(data: bytes, step: int, new_widths: bool) -> bool:
+    """Return whether every `step`-th entry of a listpack is stored as a number; a sound one."""
+    at, left = 6, step
+    while data[at] != 0xFF:
+        left = (left or step) - 1
+        if not left and (0x80 <= data[at] < 0xC0 or 0xE0 <= data[at] <= 0xF0):
+            return False
+        length = _length(data, at)
+        at += length + _width(length, new_widths)
+    return True
+
+
 def _head(first: int) -> int:
     """Return how many bytes say how long the entry is."""
     if first < 0xE0 or 0xF0 < first < 0xF5:
@@ -238,28 +250,33 @@ def _zipmap_length(data: bytes, at: int, hardened: bool) -> tuple[int, int]:
 # -- a stream's node -------------------------------------------------------------------------------------------------
 
 
-def stream_node(blob: bytes | Cursor, size: int, new_widths: bool) -> int:
+def stream_node(blob: bytes | Cursor, size: int, tool: Tool) -> int:
     """Check a stream's listpack; return how many live entries it claims.
 
-    Streams are validated item by item: neither the header's count nor anything behind the first end mark matters.
+    Streams are validated item by item: neither the header's count nor anything behind the first end mark matters,
+    unless the tool is exact.
     """
+    new_widths, exact = tool.new_widths, tool.exact_streams
     if isinstance(blob, bytes):
         try:
-            return _node(chain.from_iterable(_judged(listpack, Cursor(blob, blob=0), size, new_widths)))
+            return _node(chain.from_iterable(_judged(listpack, Cursor(blob, blob=0), size, new_widths)), exact)
         except Corrupt:
-            return _node(iter(_walk_listpack(blob, new_widths)[0]))
-    return _node(chain.from_iterable(_judged(listpack, blob, size, new_widths)))
+            items = listpack_items(blob, new_widths) if exact else _walk_listpack(blob, new_widths)[0]
+            return _node(iter(items), exact)
+    return _node(chain.from_iterable(_judged(listpack, blob, size, new_widths)), exact)
 
 
-def _node(items: Iterator[bytes]) -> int:
+def _node(items: Iterator[bytes], exact: bool) -> int:
     live, deleted, width = _number(items), _number(items), _number(items)
     _pass(items, width)
     if _number(items) != 0:
         _bad()
     left = live + deleted
+    marked = 0
     while left != 0:
         left -= 1
         flags = _number(items)
+        marked += flags & 1
         _number(items)
         _number(items)
         fields, others = width, 3
@@ -270,7 +287,7 @@ def _node(items: Iterator[bytes]) -> int:
         _pass(items, fields)
         if _number(items) != fields + others:
             _bad()
-    if next(items, None) is not None:
+    if next(items, None) is not None or (exact and marked != deleted):
         _bad()
     return live
 

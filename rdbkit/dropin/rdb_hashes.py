@@ -3,15 +3,17 @@
 A hash of few and short pairs is loaded into a compact form first, and a field that occurs twice is told in other words
 there than later, in the table.
 
-Source: BSD Valkey 7.2, rdb.c; hashes whose fields expire: recorded runs.
+Source: BSD Valkey 7.2, rdb.c; hashes whose fields expire: recorded runs of redis-check-rdb 8.2.3 and valkey-check-rdb
+9.0.0 to 9.1.2.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from rdbkit.dropin.packed import batches
-from rdbkit.dropin.reader import Reported, times
+from rdbkit.dropin.packed import are_numbers, batches
+from rdbkit.dropin.reader import Ended, Reported, times
 from rdbkit.errors import Corrupt
 from rdbkit.format import spec
 from rdbkit.rdb.values import MAX_FIELD_EXPIRY
@@ -23,21 +25,25 @@ if TYPE_CHECKING:
 
 #: Beyond this many pairs, or bytes of a field or value, a hash is a table.
 _COMPACT_PAIRS, _COMPACT_BYTES = 512, 64
+_NO_LISTPACK = "Hash listpack integrity check failed."
 
 
 def load(values: Values, kind: int) -> None:
-    """HASH, and Valkey's with expiries: duplicates have two names, by the form that the hash has by then."""
+    """HASH, and Valkey's with expiries, -1 for none: that one is a table from its beginning.
+
+    Duplicates have two names, by the form that the hash has by then.
+    """
     reader = values.reader
     count = values.nonzero(reader.length())
-    compact = count <= _COMPACT_PAIRS
+    compact = count <= _COMPACT_PAIRS and kind != spec.HASH_2
     if not compact:
         values.table(count)
     names = values.new_names()
     for _ in times(count):
         name = reader.string()
         value_size = reader.skip_string()
-        if kind == spec.HASH_2 and reader.signed(8) != -1:
-            values.expiring = True
+        if kind == spec.HASH_2 and reader.signed(8) < -1:
+            raise Ended
         if names.add(name):
             _twice(values, compact)
         if len(name) > _COMPACT_BYTES or value_size > _COMPACT_BYTES:
@@ -73,32 +79,73 @@ def load_ziplist(values: Values, kind: int) -> None:
 
 def load_listpack(values: Values, kind: int) -> None:
     """HASH_LISTPACK, and those with expiries: the smallest one in front is not looked at."""
-    expiring = kind != spec.HASH_LISTPACK
+    if kind == spec.HASH_LISTPACK:
+        values.nonzero(values.items(listpack, _NO_LISTPACK, 2))
+        return
     if kind == spec.HASH_LISTPACK_EX:
-        values.reader.take(8)
-    count = values.items(listpack, "Hash listpack integrity check failed.", 3 if expiring else 2)
-    values.expiring = expiring
-    values.nonzero(count)
+        try:
+            values.reader.take(8)
+        except Ended as error:
+            raise Reported("Short read of listpackex min expiration time.") from error
+    values.nonzero(values.judged(lambda inside, size: _triples(values, inside, size), _NO_LISTPACK))
+
+
+def _triples(values: Values, inside: bytes | Cursor, size: int) -> int:
+    """Check field, value, expiry: numbers that ascend, then 0 for none; return how many items there are."""
+    names = values.new_names()
+    total, last = 0, 0.0
+    for batch in batches(listpack, inside, size, values.tool):
+        if any(map(names.add, batch[::3])):
+            raise Corrupt("names twice", code="bad-blob")
+        for text in batch[2::3]:
+            due = int(text) if len(text) <= 20 and listpack.is_integer(text) else -1
+            if not 0 <= due <= MAX_FIELD_EXPIRY or (due or math.inf) < last:
+                raise Corrupt("no expiry, or a smaller one than before", code="bad-blob")
+            values.expiring |= due > 0
+            last = due or math.inf
+        total += len(batch)
+    if total % 3 or (isinstance(inside, bytes) and not are_numbers(inside, 3, values.tool.new_widths)):
+        raise Corrupt("an item that is missing, or no number", code="bad-blob")
+    return total
 
 
 def load_metadata(values: Values, kind: int) -> None:
-    """HASH_METADATA and its forerunner: expiry, field, value."""
+    """HASH_METADATA and its forerunner: expiry, field, value. No table is asked for, however many are claimed."""
     reader = values.reader
-    if kind == spec.HASH_METADATA and not 0 <= reader.signed(8) <= MAX_FIELD_EXPIRY + 1:
-        raise Reported("Hash read invalid minExpire value")
+    base = _smallest(values) - 1 if kind == spec.HASH_METADATA else 0
     count = values.nonzero(reader.length())
-    if count > _COMPACT_PAIRS:
-        values.table(count)
     compact = count <= _COMPACT_PAIRS
     names = values.new_names()
-    for _ in times(count):
-        values.expiring |= reader.length() != 0
-        name = reader.string()
-        value_size = reader.skip_string()
-        if names.add(name):
-            _twice(values, compact)
-        if len(name) > _COMPACT_BYTES or value_size > _COMPACT_BYTES:
-            compact = False
+    doing = ""
+    try:
+        for _ in times(count):
+            doing = "TTL"
+            due = reader.number()
+            due = due and (due + base) % (1 << 64)
+            if due > MAX_FIELD_EXPIRY:
+                raise Reported(f"invalid expireAt time: {due}")
+            doing = "field"
+            name = reader.string()
+            doing = "value"
+            value_size = reader.skip_string()
+            values.expiring |= due > 0
+            if names.add(name):
+                _twice(values, compact)
+            if len(name) > _COMPACT_BYTES or value_size > _COMPACT_BYTES:
+                compact = False
+    except Ended as error:
+        raise Ended(logged=f"failed reading hash {doing}") from error
+
+
+def _smallest(values: Values) -> int:
+    """Read the smallest expiry; one beyond the greatest stands for none."""
+    try:
+        smallest = int.from_bytes(values.reader.take(8), "little")
+    except Ended as error:
+        raise Reported("Hash failed loading minExpire") from error
+    if smallest > MAX_FIELD_EXPIRY + 1:
+        raise Reported("Hash read invalid minExpire value")
+    return smallest
 
 
 def load_template_listpack(values: Values, kind: int) -> None:

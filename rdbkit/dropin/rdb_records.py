@@ -19,9 +19,13 @@ from rdbkit.format import spec
 from rdbkit.rdb.modules import module_name
 from rdbkit.wire.spool import Item
 
-#: RDB versions that Valkey leaves to others, and the types and opcodes that mean something else there.
+#: RDB versions that Valkey leaves to others, and the first type that means something else there.
 _FOREIGN = range(12, 80)
-_FOREIGN_TYPES = range(22, 244)
+_FOREIGN_TYPE = 22
+#: The first opcode that it takes in any version.
+_ANYWHERE = 243
+#: Bytes in the name of a slot import.
+_JOB_NAME = 40
 
 
 def shown(text: Item) -> bytes:
@@ -52,13 +56,13 @@ class RdbRecords:
         self.type = -1 if tool.foreign else 0
         self.version = 0
         #: What the tool counts.
-        self.keys = self.expires = self.expired = self.subexpires = self.functions = 0
+        self.keys = self.expires = self.expired = self.subexpires = self.functions = self.scripts = 0
         #: When the next key expires, in ms; -1: never.
         self.due = -1
         # Asked for each record.
         self._opcodes = tool.opcodes
         self._types = frozenset(range(tool.last + 1)) - set(range(8 if tool.words64 else 5, 9))
-        self._early = not tool.since((5,))
+        self._early = tool.expiry_records
         self._now = int(time.time() * 1000)
         self._templates: dict[int, tuple[bytes, ...]] = {}
         self._values = Values(reader, SeenNames(), self._templates)
@@ -88,7 +92,7 @@ class RdbRecords:
             accepted = 1 <= self.version < _FOREIGN.stop
         elif magic[:6] == b"VALKEY":
             self.version = _atoi(magic[6:])
-            accepted = self.version >= _FOREIGN.stop
+            accepted = self.version >= _FOREIGN.start
         else:
             raise Refused("Wrong signature trying to load DB from file")
         if not accepted:
@@ -107,7 +111,7 @@ class RdbRecords:
                 return True
         if kind == spec.EOF:
             return False
-        if self.tool.foreign and self.stranger() and kind in _FOREIGN_TYPES:
+        if self.tool.foreign and self._is_strange(kind):
             version = f"{self.stranger()} version {self.version}"
             raise Refused(f"Unknown object type {kind} in RDB file with {version}")
         if kind in self._opcodes:
@@ -115,6 +119,12 @@ class RdbRecords:
         else:
             self._typed_entry(kind)
         return True
+
+    def _is_strange(self, kind: int) -> bool:
+        """Return whether a byte may mean something that the tool does not know, by the file's version."""
+        stranger = self.stranger()
+        first = _FOREIGN_TYPE if stranger == "foreign" else self.tool.last + 1
+        return bool(stranger) and first <= kind < _ANYWHERE
 
     def _expiring_entry(self, kind: int) -> None:
         """Up to 4.0 an expiry and its key are one record, -1 is an error, and the type is not looked at."""
@@ -139,7 +149,7 @@ class RdbRecords:
         self.doing = "read-object-value"
         if kind not in self._types:
             raise Reported(f"Unknown RDB encoding type {kind}")
-        self._value(spec.HASH_2 if kind == 22 and self.tool.product == "valkey" else kind)
+        self._value(spec.HASH_2 if kind == 22 and self.tool.hash_2 else kind)
         if self.due != -1:
             self.expires += 1
             self.expired += self.due < self._now
@@ -220,6 +230,7 @@ class RdbRecords:
         self.doing = "read-aux"
         name, value = self.reader.string(), self.reader.string()
         self.say(b"AUX FIELD %s = '%s'" % (shown(name), shown(value)))
+        self.scripts += shown(name).lower() == b"lua"
 
     def _module_aux(self) -> None:
         self.doing = "read-module-aux"
@@ -239,22 +250,22 @@ class RdbRecords:
     def _library_part(self, what: str) -> None:
         try:
             self.reader.skip_string()
-        except Ended:
-            raise Refused(f"Failed loading library, Failed loading library {what}") from None
+        except Ended as error:
+            raise Refused(f"Failed loading library, Failed loading library {what}") from error
 
     def _function_pre_ga(self) -> None:
-        if self.tool.since((7, 2)):
+        if self.tool.refuses_pre_release:
             raise Refused(f"Pre-release function format not supported {self.version}")
         self.doing = "read-functions"
         self._library_part("name")
         try:
             self.reader.skip_string()
-        except Ended:
-            raise Refused("Failed loading library, Failed loading engine name") from None
+        except Ended as error:
+            raise Refused("Failed loading library, Failed loading engine name") from error
         try:
             described = self.reader.length()
-        except Ended:
-            raise Refused("Failed loading library, Failed loading library description indicator") from None
+        except Ended as error:
+            raise Refused("Failed loading library, Failed loading library description indicator") from error
         if described:
             self._library_part("description")
         self._library_part("blob")
@@ -264,7 +275,8 @@ class RdbRecords:
             self.reader.length()
 
     def _slot_import(self) -> None:
-        self.reader.skip_string()
+        if self.reader.skip_string() != _JOB_NAME and self.tool.checks_slot_imports:
+            raise Refused("Invalid slot import job name length in RDB")
         left = self.reader.length()
         while left > 0:
             self.reader.length()
@@ -272,7 +284,7 @@ class RdbRecords:
             left -= 1
 
     def _x243(self) -> None:
-        if self.tool.product == "valkey":
+        if self.tool.slot_imports:
             self._slot_import()
             return
         left = self.reader.length()
@@ -284,8 +296,8 @@ class RdbRecords:
     def _hash_template(self) -> None:
         try:
             self._templates.update([self._template()])
-        except Ended:
-            raise Refused("Failed loading hash templates") from None
+        except Ended as error:
+            raise Refused("Failed loading hash templates") from error
 
     def _template(self) -> tuple[int, tuple[bytes, ...]]:
         number = self.reader.length()

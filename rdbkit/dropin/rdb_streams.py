@@ -31,8 +31,8 @@ def _or(text: str) -> Iterator[None]:
     """Say this where the loader returned nothing."""
     try:
         yield
-    except Ended:
-        raise Reported(text) from None
+    except Ended as error:
+        raise Reported(text) from error
 
 
 def load(values: Values, kind: int) -> None:
@@ -45,8 +45,11 @@ def load(values: Values, kind: int) -> None:
         length = reader.number()
         for _ in range(2 if kind == spec.STREAM_LISTPACKS else 7):
             reader.number()
-    if length != live if values.tool.counts_entries else length and not nodes and values.tool.strict:
+    tool = values.tool
+    if length != live if tool.counts_entries else length and not nodes and tool.strict:
         raise Reported("Stream length inconsistent with rax entries")
+    if length != live and tool.exact_streams:
+        raise Reported("Stream length inconsistent with the number of valid entries")
     with _or("Stream cgroup count loading failed."):
         groups = reader.length()
     names: set[Item] = set()
@@ -59,17 +62,18 @@ def load(values: Values, kind: int) -> None:
 
 def _nodes(values: Values, count: int) -> int:
     """Step over the nodes; return how many live entries they claim."""
-    reader, new_widths = values.reader, values.tool.new_widths
+    reader, tool = values.reader, values.tool
+    node = "primary" if tool.primary else "master"
     keys = values.new_names()
     live = 0
     while count > 0:
         count -= 1
-        with _or("Stream master ID loading failed: invalid encoding or I/O error."):
+        with _or(f"Stream {node} ID loading failed: invalid encoding or I/O error."):
             key = reader.string()
         if len(key) != 16:
             raise Reported("Stream node key entry is not the size of a stream ID")
         with _or("Stream listpacks loading failed."):
-            _, found = reader.blob(lambda inside, size: stream_node(inside, size, new_widths))
+            _, found = reader.blob(lambda inside, size: stream_node(inside, size, tool))
         if found is None:
             raise Reported("Stream listpack integrity check failed.")
         live += found
@@ -89,7 +93,8 @@ def _group(values: Values, kind: int, names: set[Item]) -> None:
         with _or("Stream cgroup offset loading failed."):
             reader.number()
     if name in names:
-        raise Reported("Duplicated consumer group name " + name[:HEAD].split(b"\0", 1)[0].decode("latin-1"))
+        named = " " + name[:HEAD].split(b"\0", 1)[0].decode("latin-1") if values.tool.names_groups else ""
+        raise Reported("Duplicated consumer group name" + named)
     names.add(name)
     pending = _pending(reader)
     with _or("Stream consumers num loading failed."):

@@ -69,10 +69,14 @@ class Values:
 
     def table(self, count: int) -> None:
         """Ask for a hash table of that many entries, as the original does before it reads the first."""
-        size = 1 << max(2, (count - 1).bit_length())
-        # Beyond 2^61 the size of the table overflows, and so nothing is asked for.
-        if self.tool.deep and ALLOCATABLE <= size * 8 < 1 << 64:
-            raise Reported(f"OOM in dictTryExpand {count}")
+        if self.tool.buckets:
+            # Of 64 bytes, for 6.4 entries each.
+            size, what = 64 << ((count * 5 - 1) // 32).bit_length(), "hashtableTryExpand"
+        else:
+            size, what = 8 << max(2, (count - 1).bit_length()), "dictTryExpand"
+        # From 2^64 on the size of the table overflows, and so nothing is asked for.
+        if self.tool.deep and ALLOCATABLE <= size < 1 << 64:
+            raise Reported(f"OOM in {what} {count}")
 
     def items(self, codec: ModuleType, complaint: str, step: int = 0) -> int:
         """Check a blob; return how many items it has. Every `step`-th is a name: none twice, none without the rest."""
@@ -226,8 +230,8 @@ class Values:
     def _module_id(self) -> str:
         try:
             return module_name(self.reader.number())[0]
-        except Ended:
-            raise Reported("Short read module id") from None
+        except Ended as error:
+            raise Reported("Short read module id") from error
 
     def parts(self, name: str) -> None:
         """Step over a module's parts. Up to Redis 8.6 a part of unknown kind is a part without contents."""
@@ -241,27 +245,27 @@ class Values:
                 self._part(lambda: reader.take(4), "float", name)
             elif part == spec.MODULE_DOUBLE:
                 self._part(lambda: reader.take(8), "double", name)
-            elif self.tool.since((8, 8), None):
+            elif self.tool.strict_modules:
                 raise Reported(f"Unknown module opcode {part} reading module {name} value")
 
     def _part_kind(self, name: str) -> int:
         try:
             return self.reader.number()
-        except Ended:
+        except Ended as error:
             # Up to 8.6 the end of the file is one more unknown kind, and the loop never ends.
-            if self.tool.since((8, 8), None):
-                raise Reported(f"Unknown module opcode {(1 << 64) - 1} reading module {name} value") from None
+            if self.tool.strict_modules:
+                raise Reported(f"Unknown module opcode {(1 << 64) - 1} reading module {name} value") from error
             raise
 
     def _part(self, read: Callable[[], object], what: str, name: str) -> None:
         try:
             read()
-        except Ended:
-            raise Reported(f"Error reading {what} from module {name} value") from None
+        except Ended as error:
+            raise Reported(f"Error reading {what} from module {name} value") from error
 
     def module_pre_ga(self, kind: int) -> None:
         """MODULE_PRE_GA: opaque."""
-        if self.tool.since((7, 2)):
+        if self.tool.refuses_pre_release:
             raise Reported("Pre-release module format not supported")
         name = self._module_id()
         raise Reported(f"The RDB file contains module data I can't load: no matching module type '{name}'")

@@ -36,11 +36,18 @@ Verdict = TypeVar("Verdict")
 
 
 class Failure(Exception):
-    """What ends a check; `text` is the tool's sentence."""
+    """What ends a check; `text` is the tool's sentence, `logged` a line that the loader logged before."""
 
-    def __init__(self, text: str = "Unexpected EOF reading RDB file") -> None:
+    def __init__(self, text: str = "Unexpected EOF reading RDB file", logged: str = "") -> None:
         super().__init__(text)
         self.text = text
+        self.logged = logged
+
+    @property
+    def log(self) -> list[str]:
+        """All that was logged: a failure that stands for another is raised from it."""
+        earlier = self.__cause__.log if isinstance(self.__cause__, Failure) else []
+        return [*earlier, self.logged] if self.logged else earlier
 
 
 class Ended(Failure):
@@ -178,7 +185,7 @@ class RdbReader:
         size, marked = self._coded()
         if marked and size < 3:
             return b"%d" % self.signed(1 << size)
-        packed, size = self._packed(size) if marked else (-1, _allowed(self._sane(size)))
+        packed, size = self._packed(size) if marked else (-1, self._allowed(self._sane(size)))
         if size == 0 and packed > 0 and self.tool.words64:
             self.skip(packed)
             return b""
@@ -206,7 +213,7 @@ class RdbReader:
         size, marked = self._coded()
         packed = -1
         if not marked:
-            _allowed(self._sane(size))
+            self._allowed(self._sane(size))
         elif size < 3:
             text = b"%d" % self.signed(1 << size)
             return len(text), _judge(judge, text, len(text))
@@ -260,7 +267,14 @@ class RdbReader:
         if form != 3:
             raise Reported(f"Unknown RDB string encoding type {form}")
         packed, size = self.length(), self.length()
-        return _allowed(packed), _allowed(size)
+        loader = "rdbLoadLzfStringObject"
+        return self._allowed(packed, loader), self._allowed(size, loader)
+
+    def _allowed(self, size: int, loader: str = "rdbGenericLoadStringObject") -> int:
+        """Return the size of a string; Ended where there is no memory for it."""
+        if size >= ALLOCATABLE:
+            raise Ended(logged=f"{loader} failed allocating {size} bytes" if self.tool.logs_allocations else "")
+        return size
 
     def _unpack(self, data: bytes, size: int) -> bytes:
         # Nothing unpacked is what both an empty string and any damage give there.
@@ -280,12 +294,6 @@ class RdbReader:
 def times(count: int) -> range:
     """Return a range for a claimed count: no file holds more items than fit its machine word."""
     return range(min(count, 1 << 62))
-
-
-def _allowed(size: int) -> int:
-    if size >= ALLOCATABLE:
-        raise Ended
-    return size
 
 
 def _summed(inside: bytes | Cursor, size: int) -> Any:

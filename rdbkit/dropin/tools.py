@@ -2,10 +2,12 @@
 
 A tool is named by product and version: "redis-7.0.15". A version that has no row of its own behaves as the newest row
 that is not newer than it. Rows marked recorded were compared with runs of that very program; the others stand between
-two recorded ones. What a row does not say follows from the version, in the properties below.
+two recorded ones. What a row does not say follows from the version, in the properties below. No other module asks for
+the product or the version.
 
 Source: recorded runs of the tools; names of types up to Redis 7.2 and Valkey 8.0 from their BSD sources, later ones
-from recorded runs.
+from recorded runs. Where a difference was seen between two recorded releases, the later one is taken as the first that
+has it, unless a property says otherwise.
 """
 
 from __future__ import annotations
@@ -53,66 +55,194 @@ class Tool:
         """The version as text."""
         return ".".join(map(str, self.version))
 
-    def since(self, redis: Version | None, valkey: Version | None = (0,)) -> bool:
+    def _since(self, redis: Version | None, valkey: Version | None = (0,)) -> bool:
         """Return whether the tool is at least this release of its product; None: no release of it."""
         first = valkey if self.product == "valkey" else redis
         return first is not None and self.version >= first
 
+    # -- of the RDB check: what it says ------------------------------------------------------------------------------
+
     @property
     def role(self) -> str:
         """The letter in its log lines."""
-        return "M" if self.since(None, (8, 1)) else "C"
+        return "M" if self._since(None, (8, 1)) else "C"
 
     @property
     def year(self) -> bool:
         """Log lines carry the year."""
-        return self.since((5,))
+        return self._since((5,))
 
     @property
     def version_option(self) -> bool:
         """Takes `-v` and `--version` for an RDB check."""
-        return self.since((7,)) and not self.foreign
+        return self._since((7,)) and not self.foreign
+
+    @property
+    def statistics_options(self) -> bool:
+        """Names options for statistics in its usage line (Valkey 9.0.0)."""
+        return self._since(None, (9,))
+
+    @property
+    def long_lines(self) -> bool:
+        """Prints what goes well in lines of any length, not of 1023 bytes (Valkey 9.0.0)."""
+        return self._since(None, (9,))
+
+    @property
+    def counts_subexpires(self) -> bool:
+        """Counts the hashes with fields that expire."""
+        return self._since((7, 4), None)
+
+    @property
+    def counts_scripts(self) -> bool:
+        """Counts AUX fields named `lua`, in any case, and says how many if there are any (Valkey 9.0.0)."""
+        return self._since(None, (9,))
+
+    @property
+    def logs_allocations(self) -> bool:
+        """Logs the size of a string for which there is no memory.
+
+        Seen in 6.2.14, 8.2.3 and Valkey 9.0.0, not in 7.0.15; of 7.2 and Valkey 7.2 to 8.0 from the BSD source.
+        """
+        return self._since((6, 2)) and not self._is_7_0
+
+    @property
+    def primary(self) -> bool:
+        """Calls the id of a stream's node a primary one (BSD source of Valkey 8.0)."""
+        return self._since(None, (8,))
+
+    @property
+    def names_groups(self) -> bool:
+        """Names the group that is there twice: up to Valkey 9.1.0."""
+        return not self.exact_streams
+
+    # -- of the RDB check: what it reads and refuses -------------------------------------------------------------------
 
     @property
     def foreign(self) -> bool:
         """Tells Redis' own RDB versions, 12 to 79, from Valkey's, and reads both magics."""
-        return self.since(None, (9,))
+        return self._since(None, (9,))
+
+    @property
+    def expiry_records(self) -> bool:
+        """Takes an expiry and its key for one record, up to 4.0."""
+        return not self._since((5,))
+
+    @property
+    def hash_2(self) -> bool:
+        """Type 22 is Valkey's hash with expiries."""
+        return self._since(None, (9,))
+
+    @property
+    def slot_imports(self) -> bool:
+        """Opcode 243 is a slot import; a key's metadata in Redis."""
+        return self._since(None, (0,))
+
+    @property
+    def checks_slot_imports(self) -> bool:
+        """Refuses a slot import whose name has not 40 bytes: seen in Valkey 9.1.2, not in 9.1.0."""
+        return self._since(None, (9, 1, 2))
 
     @property
     def deep(self) -> bool:
         """Looks into packed structures, and for names that occur twice."""
-        return self.since((6, 2))
+        return self._since((6, 2))
 
     @property
     def strict(self) -> bool:
         """Refuses what 6.2 only crashed on, or let pass: NaN scores, consumers twice, empty nodes."""
-        return self.since((7,))
+        return self._since((7,))
+
+    @property
+    def refuses_pre_release(self) -> bool:
+        """Refuses modules and functions in the form of release candidates."""
+        return self._since((7, 2))
+
+    @property
+    def strict_modules(self) -> bool:
+        """Refuses a module's part of unknown kind."""
+        return self._since((8, 8), None)
 
     @property
     def words64(self) -> bool:
         """Knows lengths of 64 bits, binary scores and modules."""
-        return self.since((4,))
+        return self._since((4,))
+
+    @property
+    def buckets(self) -> bool:
+        """Sets, sorted sets and hashes are tables of buckets, not of single entries: Valkey from 8.1 on."""
+        return self._since(None, (8, 1))
 
     @property
     def new_widths(self) -> bool:
         """Takes back-lengths of listpacks in the newer generation's widths, and only those."""
-        return self.since((8, 8), (9, 1))
+        return self._since((8, 8), (9, 1))
 
     @property
     def hardened(self) -> bool:
         """Has the fixes of 2025 and later, which Debian brought to 7.0: owners of pending entries, zipmap lengths."""
-        return self.since((8, 6), (9, 1)) or (self.product == "redis" and self.version[:2] == (7, 0))
+        return self._since((8, 6), (9, 1)) or self._is_7_0
+
+    @property
+    def _is_7_0(self) -> bool:
+        return self.product == "redis" and self.version[:2] == (7, 0)
 
     @property
     def counts_entries(self) -> bool:
         """Compares a stream's stated length with its entries."""
-        return self.since((8, 8), None)
+        return self._since((8, 8), None)
+
+    @property
+    def exact_streams(self) -> bool:
+        """Counts a stream's entries: those that each node claims, and all: seen in Valkey 9.1.2, not in 9.1.0."""
+        return self._since(None, (9, 1, 2))
 
     @property
     def opcodes(self) -> frozenset[int]:
         """The bytes that open a record other than a key."""
-        later = {opcode for opcode, redis, valkey in _OPCODES if self.since(redis, valkey)}
+        later = {opcode for opcode, redis, valkey in _OPCODES if self._since(redis, valkey)}
         return frozenset({*range(250, 256), *later})
+
+    # -- of the AOF check --------------------------------------------------------------------------------------------
+
+    @property
+    def aof_sets(self) -> bool:
+        """Knows sets of files, annotations, and the greatest length of a value."""
+        return self._since((7,))
+
+    @property
+    def aof_version_option(self) -> bool:
+        """Takes `-v` and `--version` for an AOF check."""
+        return self._since((7, 4), (8,))
+
+    @property
+    def first_line_decides(self) -> bool:
+        """Looks at a file's first line only to tell whether it is a manifest."""
+        return self._since((7, 2, 5), (7, 2, 6))
+
+    @property
+    def joined_names(self) -> bool:
+        """Takes text behind a closing quote of a manifest."""
+        return self._since(None, (9,))
+
+    @property
+    def preamble_by_path(self) -> bool:
+        """Calls the RDB of a set by its path, not by its name."""
+        return self._since((7, 2))
+
+    @property
+    def aof_preamble(self) -> bool:
+        """Knows an RDB in front of commands, and names `--fix` where the AOF is not valid."""
+        return self._since((4,))
+
+    @property
+    def swapped_prefixes(self) -> bool:
+        """Names the byte that is there, and the one that should be, the wrong way round: up to 3.2."""
+        return not self._since((4,))
+
+    @property
+    def counts_lines(self) -> bool:
+        """Says up to which line the AOF is sound."""
+        return self._since((6, 2))
 
 
 #: Opcode, and the first release of Redis and Valkey whose check knows it.
@@ -137,15 +267,16 @@ TOOLS = (
     Tool("redis", (7, 2, 6), 11, 21, _types(21), recorded=True),
     Tool("redis", (7, 4, 1), 12, 25, _types(25), recorded=True),
     Tool("redis", (8, 0, 6), 12, 25, _types(25)),
-    Tool("redis", (8, 2, 3), 12, 25, _types(25)),
+    Tool("redis", (8, 2, 3), 12, 25, _types(25), recorded=True),
     Tool("redis", (8, 6, 3), 13, 26, _types(26), recorded=True),
     Tool("redis", (8, 8, 0), 14, 28, _types(28)),
     Tool("redis", (8, 10, 2), 15, 32, _types(32), recorded=True),
     Tool("valkey", (7, 2, 7), 11, 21, _types(21)),
     Tool("valkey", (8, 0, 1), 11, 21, _types(21)),
     Tool("valkey", (8, 1, 1), 11, 21, _types(21), recorded=True),
-    Tool("valkey", (9, 0, 0), 80, 22, (*_types(21), "hash-hashtable-with-expiry")),
-    Tool("valkey", (9, 1, 2), 80, 22, (*_types(21), "hash-hashtable-with-expiry"), recorded=True),
+    Tool("valkey", (9, 0, 0), 80, 22, (*_types(21), "hash-volatile-items"), recorded=True),
+    Tool("valkey", (9, 1, 0), 80, 22, (*_types(21), "hash-volatile-items"), recorded=True),
+    Tool("valkey", (9, 1, 2), 80, 22, (*_types(21), "hash-volatile-items"), recorded=True),
 )
 DEFAULT = "redis-8.10.2"
 _NAME = re.compile(r"(redis|valkey)-(\d{1,4}(?:\.\d{1,4}){0,2})")

@@ -34,7 +34,7 @@ _FIRST, _PACE = 16, 1 << 16
 #: Blobs up to this size are decoded in one go.
 _WHOLE = 1 << 16
 #: Redis keeps a field's expiry in 48 bits.
-MAX_FIELD_EXPIRY = (1 << 48) - 2
+MAX_FIELD_EXPIRY = (1 << 48) - 1
 
 Templates = dict[int, tuple[bytes, ...]]
 Parts = Iterator[list[Any]]

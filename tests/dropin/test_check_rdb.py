@@ -172,7 +172,11 @@ def test_later_and_foreign_versions(build, tmp_path):
     end = NO_CHECKSUM
     assert said(b"VALKEY080" + end)[-5] == r"[offset 18] \o/ RDB looks OK! \o/"
     assert said(b"VALKEY081" + end)[0] == "[offset 9] Future RDB version 81 detected"
-    assert said(b"REDIS0013\xf3" + end)[2] == "[offset 10] Unknown object type 243 in RDB file with foreign version 13"
+    assert said(b"REDIS0013\xf2" + end)[2] == "[offset 10] Unknown object type 242 in RDB file with foreign version 13"
+    assert said(b"REDIS0013\xf3" + end)[2].endswith("-> Unknown RDB string encoding type 63")
+    assert said(b"VALKEY012\x16" + end)[2] == "[offset 10] Unknown object type 22 in RDB file with foreign version 12"
+    assert said(b"VALKEY081\x17" + end)[2] == "[offset 10] Unknown object type 23 in RDB file with future version 81"
+    assert said(b"VALKEY081\x16\x01k" + end)[1].startswith("--- RDB ERROR")
     assert said(b"VALKEY011" + end)[1] == "[offset 9] Can't handle RDB format version 11"
     assert said(b"REDIS   9" + end)[1] == "[offset 9] Wrong signature trying to load DB from file"
     assert check(build, tmp_path, b"REDIS   9" + end)[0] == 0
