@@ -25,7 +25,7 @@ from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
 
 WORD = (1 << 64) - 1
 #: The greatest field expiry that Redis takes, in ms.
-LAST_EXPIRY = (1 << 48) - 2
+LAST_EXPIRY = (1 << 48) - 1
 VERSIONS = [("redis", n) for n in range(1, versions.HEADERS["redis"].last + 1)]
 VERSIONS += [("valkey", n) for n in (11, 80, 81)]
 

@@ -44,7 +44,7 @@ LIST_NODE_BYTES = 8192
 #: Head and end mark of an empty listpack and ziplist.
 LISTPACK_AROUND, ZIPLIST_AROUND = 7, 11
 #: The last moment at which a field can expire in Redis, in ms.
-LAST_EXPIRY = (1 << 48) - 2
+LAST_EXPIRY = (1 << 48) - 1
 #: Longest element that an array keeps as a "small string" (64-bit builds; 32-bit builds refuse more than 3).
 SMALL_STRING = 7
 

@@ -307,7 +307,8 @@ def _unowned(decoder: Decoder, group: Group) -> bool:
 
 def _counters(stream: Stream, live: int) -> Iterator[Problem]:
     if stream.length != live:
-        yield "warning", "stream-length", f"length {stream.length}, but {live} entries: Redis 8.8 and newer refuse it"
+        told = f"length {stream.length}, but {live} entries: Redis 8.8, Valkey 9.1.2 and newer refuse it"
+        yield "warning", "stream-length", told
     if not live <= stream.entries_added < 1 << 63:
         yield "warning", "stream-entries-added", f"{stream.entries_added} entries ever added, {live} there"
 

@@ -249,11 +249,11 @@ BAD: list[tuple[str, bytes, str, int]] = [
     ("LIST_QUICKLIST_2", b"\x01\x00\x00", "bad-quicklist", 1),
     ("LIST_QUICKLIST_2", b"\x01\x02\x00", "bad-listpack", 2),
     ("HASH_2", b"\x01\x01f\x01v" + (-2).to_bytes(8, "little", signed=True), "bad-field-expiry", 5),
-    ("HASH_METADATA", (1 << 48).to_bytes(8, "little") + b"\x00", "bad-field-expiry", 0),
+    ("HASH_METADATA", ((1 << 48) + 1).to_bytes(8, "little") + b"\x00", "bad-field-expiry", 0),
+    ("HASH_METADATA", (1 << 48).to_bytes(8, "little") + b"\x01\x01\x01f\x01v", "bad-field-expiry", 9),
     ("HASH_METADATA", (-1).to_bytes(8, "little", signed=True) + b"\x00", "bad-field-expiry", 0),
     ("HASH_METADATA", ((1 << 48) - 3).to_bytes(8, "little") + b"\x01\x05\x01f\x01v", "bad-field-expiry", 9),
     ("HASH_METADATA_PRE_GA", b"\x01\x81" + (1 << 48).to_bytes(8, "big") + b"\x01f\x01v", "bad-field-expiry", 1),
-    ("HASH_LISTPACK_EX", (-1).to_bytes(8, "little", signed=True) + lp(b"f", b"v", b"1"), "bad-field-expiry", 0),
     ("HASH_LISTPACK_EX", AT + lp(b"f", b"v", b"soon"), "bad-field-expiry", 8),
     ("HASH_LISTPACK_EX", AT + lp(b"f", b"v", b"-1"), "bad-field-expiry", 8),
     ("HASH_LISTPACK_EX", AT + lp(b"f", b"v", b"%d" % (1 << 48)), "bad-field-expiry", 8),
@@ -299,6 +299,25 @@ BAD: list[tuple[str, bytes, str, int]] = [
     ("STREAM_LISTPACKS_5", HEAD + bytes(5) + b"\x01" + GROUP + b"\x00\x00\x00\x01" + RAW, "bad-stream", 18),
     ("STREAM_LISTPACKS_4", HEAD + bytes(6) + b"\x01\x01\x02\x01p\x00\x01p\x00\x00\x00", "bad-stream", 16),
 ]  # fmt: skip
+
+
+LAST = (1 << 48) - 1
+#: What redis-server 8.2.3 and valkey-server 9.1.2 load.
+LOADED = [
+    ("HASH_METADATA", LAST.to_bytes(8, "little") + b"\x01\x01\x01f\x01v", LAST),
+    ("HASH_METADATA", (LAST + 1).to_bytes(8, "little") + b"\x01\x00\x01f\x01v", None),
+    ("HASH_METADATA", bytes(8) + b"\x01\x01\x01f\x01v", None),
+    ("HASH_METADATA_PRE_GA", b"\x01\x81" + LAST.to_bytes(8, "big") + b"\x01f\x01v", LAST),
+    ("HASH_LISTPACK_EX", bytes(8) + lp(b"f", b"v", b"%d" % LAST), LAST),
+    ("HASH_LISTPACK_EX", b"\xff" * 8 + lp(b"f", b"v", b"0"), None),
+    ("HASH_2", b"\x01\x01f\x01v" + ((1 << 63) - 1).to_bytes(8, "little"), (1 << 63) - 1),
+]
+
+
+@pytest.mark.parametrize(("name", "data", "due"), LOADED)
+def test_field_expiries_that_servers_load(face, name, data, due):
+    found = face("rdb.values").value(decoder(face, getattr(spec, name), data))
+    assert found == ({b"f": b"v"}, {} if due is None else {b"f": due})
 
 
 @pytest.mark.parametrize(("name", "data", "code", "at"), BAD, ids=[f"{row[0]}-{n}" for n, row in enumerate(BAD)])
