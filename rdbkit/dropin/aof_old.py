@@ -35,7 +35,7 @@ class OldChecker(CheckRun):
             self._say_error(resp, self.scan(resp, path, annotations=True))
             self._analyzed(file, resp.good)
 
-    def _preamble(self, file: File, shown: bytes) -> int:
+    def _preamble(self, file: CheckedFile, shown: bytes) -> int:
         if not self.tool.aof_preamble or file.length < 8 or file.head(5) != b"REDIS":
             return 0
         self.say(b"The AOF appears to start with an RDB preamble.\nChecking the RDB preamble to start:")

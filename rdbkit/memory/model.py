@@ -5,12 +5,13 @@
 
 The figure is a formula over lengths and counts. Where the server itself is not random it is exact (deviation 0). Levels
 of a skiplist, and how full buckets happen to be, are drawn by lot: there it is an expectation, with its deviation. With
-glibc every allocation may take more, by what was freed before (allocator.py): there no figure that counts one is exact.
+glibc every allocation may take more, by what was freed before (releases/allocators.py): there no figure that counts one is exact.
 What nobody but a module knows, and what is not understood, is None: never a guess, never 0.
 
 The state is "just loaded": a server that has run for a while has slack in its strings and pre-allocated stream nodes.
 
-The tables behind it are generations.py, which tells the sources, allocator.py, hash_tables.py and prices.py.
+The tables that it uses are in releases/memory_layouts.py, which names the sources, releases/allocators.py,
+hash_tables.py and prices.py.
 """
 
 from __future__ import annotations
@@ -21,15 +22,6 @@ from typing import Any
 
 from rdbkit.format import spec
 from rdbkit.format.shape import (
-from rdbkit.memory import hash_tables
-from rdbkit.releases.allocators import chance
-from rdbkit.memory.prices import Prices
-from rdbkit.memory.prices import inner_sds
-from rdbkit.memory.prices import sds
-from rdbkit.releases.memory_layouts import generation
-from rdbkit.releases.memory_layouts import heap_generation
-from rdbkit.releases import encodings
-from rdbkit.releases.limits import count_limit
     BLOB,
     COST,
     DETAIL,
@@ -49,6 +41,7 @@ from rdbkit.memory import hash_tables
 from rdbkit.memory.price_tables import UNIT, PriceTables
 from rdbkit.memory.prices import Prices, inner_sds, sds
 from rdbkit.releases import encodings
+from rdbkit.releases.allocators import chance
 from rdbkit.releases.limits import count_limit
 from rdbkit.releases.memory_layouts import generation, heap_generation
 from rdbkit.releases.target import Target

@@ -19,22 +19,9 @@ from typing import Any
 
 from rdbkit.format import spec
 from rdbkit.format.shape import ELEMENTS, LENGTH, LISTPACK, LONGEST, NODES, PLAIN, TEXT, Shape
+from rdbkit.releases.allocators import ALLOCATORS, Sizes
 from rdbkit.releases.limits import ListLimits, count_limit, item_limit, list_limits
 from rdbkit.releases.target import Target
-from rdbkit.releases.allocators import ALLOCATORS
-from rdbkit.releases.allocators import Sizes
-from rdbkit.releases.limits import ListLimits
-from rdbkit.releases.limits import count_limit
-from rdbkit.releases.limits import item_limit
-from rdbkit.releases.limits import list_limits
-from rdbkit.format.shape import ELEMENTS
-from rdbkit.format.shape import LENGTH
-from rdbkit.format.shape import LISTPACK
-from rdbkit.format.shape import LONGEST
-from rdbkit.format.shape import NODES
-from rdbkit.format.shape import PLAIN
-from rdbkit.format.shape import TEXT
-from rdbkit.format.shape import Shape
 
 __all__ = ["Encoding", "count_limit", "item_limit", "loads", "rules"]
 

@@ -8,8 +8,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from conftest import Build
-from conftest import FIXTURES, Face
+from conftest import FIXTURES, Build
 
 from corpus.oracle import Case, cases, raw
 
@@ -69,14 +68,14 @@ LIMITS = ["redis-8.2.3", "valkey-9.0.0", "valkey-9.1.2"]
 
 
 @pytest.mark.parametrize("server", LIMITS)
-def test_keys_near_limits_are_as_the_server_said(face: Face, server: str) -> None:
+def test_keys_near_limits_are_as_the_server_said(build: Build, server: str) -> None:
     folder = FIXTURES / server / "rdb-limits"
     account = json.loads(gzip.decompress((folder / "oracle.json.gz").read_bytes()))
     said = {raw(key): (encoding, memory) for key, encoding, memory in account["keys"]}
     glibc = account["allocator"] == "glibc"
     off: list[int] = []
     zs: list[float] = []
-    with face("snapshot").open(str(folder / "limits.rdb"), allocator=account["allocator"]) as snapshot:
+    with build("snapshot").open(str(folder / "limits.rdb"), allocator=account["allocator"]) as snapshot:
         snapshot.model()
         for entry in snapshot:
             encoding, truth = said.pop(entry.key)

@@ -19,6 +19,8 @@ from conftest import FIXTURES
 from dropin.recorded import REFERENCE, Case, Outcome, cases, changed, files, lay, masked, wanted
 
 CASES = cases("rdb-cases")
+#: Small inputs, each for one difference between the tools whose runs it has.
+MADE = cases("rdb-made")
 TOOLS = (
     "redis-3.2.13", "redis-6.2.16", REFERENCE, "redis-7.2.6", "redis-7.4.1", "redis-8.6.3", "redis-8.10.2",
     "valkey-8.1.1", "valkey-9.1.2",
@@ -26,6 +28,7 @@ TOOLS = (
 #: The real tool crashes: we say what its successors do, and end with 1.
 CRASHES = {("zset1-nan", "redis-6.2.16"), ("zset2-nan", "redis-6.2.16")}
 NO_CHECKSUM = b"\xff" + bytes(8)
+EOF = "Unexpected EOF reading RDB file"
 
 
 def run(build: Any, tool: str, args: list[str]) -> tuple[int, bytes]:
@@ -67,6 +70,39 @@ def test_recorded_runs(build, tool, tmp_path):
         elif want != got:
             different.append(case["name"])
     assert different == []
+
+
+@pytest.mark.parametrize("tool", sorted({tool for case in MADE for tool in case["variants"]}))
+def test_made_inputs(build, tool, tmp_path):
+    mine = [case for case in MADE if tool in case["variants"]]
+    assert len(mine) > 50
+    assert [case["name"] for case in mine if wanted(case, tool) != outcome(build, case, tool, tmp_path / "case")] == []
+
+
+REFUSED = [
+    ("redis-8.2.3", 97, "-> invalid expireAt time: 281474976710656", "24 (hash-hashtable-md)"),
+    ("valkey-9.1.2", 101, EOF, "22 (hash-volatile-items)"),
+]
+
+
+@pytest.mark.parametrize(("tool", "offset", "text", "kind"), REFUSED)
+def test_a_field_expiry_that_the_servers_own_tool_refuses(build, tool, offset, text, kind):
+    status, said = run(build, tool, [str(FIXTURES / tool / "check-field-expiry/input.rdb")])
+    lines = masked(said).decode().split("\n")
+    at = lines.index("--- RDB ERROR DETECTED ---")
+    assert status == 1
+    assert lines[at + 1].startswith(f"[offset {offset}] ")
+    assert lines[at + 1].endswith(text)
+    assert lines[at + 2 : at + 7] == [
+        "[additional info] While doing: read-object-value", "[additional info] Reading key 'h'",
+        f"[additional info] Reading type {kind}", "[info] 1 keys read", "[info] 0 expires",
+    ]  # fmt: skip
+
+
+def test_a_hash_whose_fields_no_longer_expire_does_not_count(build):
+    status, said = run(build, "redis-8.2.3", [str(FIXTURES / "redis-8.2.3/check-subexpires/input.rdb")])
+    assert status == 0
+    assert said.endswith(b"[info] 2 keys read\n[info] 0 expires\n[info] 0 already expired\n[info] 1 subexpires\n")
 
 
 def test_long_strings_are_judged_as_short_ones(build, tmp_path, monkeypatch):
@@ -115,7 +151,6 @@ def stream(*consumers: list[int]) -> bytes:
     return body
 
 
-EOF = "Unexpected EOF reading RDB file"
 LOOKS_OK = r"\o/ RDB looks OK! \o/"
 LONG = b"b" * 300
 ROWS = [

@@ -12,13 +12,9 @@ from conftest import Build
 from rdbkit.memory import hash_tables, heap
 from rdbkit.memory.model import Model
 from rdbkit.memory.prices import _long_score, _short_score
-from rdbkit.releases.target import Target
-from rdbkit.memory import heap
-from rdbkit.memory import hash_tables
 from rdbkit.releases.allocators import jemalloc
-from rdbkit.memory.prices import _long_score
-from rdbkit.memory.prices import _short_score
 from rdbkit.releases.memory_layouts import heap_generation
+from rdbkit.releases.target import Target
 
 SERVERS = ["redis:4.0.14", "redis:5.0.14", "redis:6.2.16", "redis:7.0.15", "redis:7.2.6", "redis:7.4.1", "redis:8.0.6"]
 SERVERS += ["redis:8.2.3", "redis:8.6.3", "redis:8.10.2", "valkey:8.0.1", "valkey:8.1.1", "valkey:9.1.2"]
@@ -64,7 +60,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("target", "kind", "body", "memory"), CASES)
+@pytest.mark.parametrize(("releases.target", "kind", "body", "memory"), CASES)
 def test_known_sums(build: Build, target: str, kind: int, body: bytes, memory: int) -> None:
     assert row(build, target, kind, body) == (memory, 0)
 
@@ -73,7 +69,7 @@ def test_known_sums(build: Build, target: str, kind: int, body: bytes, memory: i
 OBJECTS = [(127, 17 + 131, 17 + 131 + 8), (128, 17 + 132 + 8, 17 + 132 + 8), (300, 17 + 306 + 8, 17 + 306 + 8)]
 
 
-@pytest.mark.parametrize("target", ["redis:8.2.3", "valkey:9.0.0", "valkey:9.1.2"])
+@pytest.mark.parametrize("releases.target", ["redis:8.2.3", "valkey:9.0.0", "valkey:9.1.2"])
 @pytest.mark.parametrize(("key", "plain", "expiring"), OBJECTS)
 def test_keys_of_128_bytes_have_room_for_an_expiry(target: str, key: int, plain: int, expiring: int) -> None:
     goal = Target.parse(target)
@@ -92,7 +88,7 @@ BESIDE = [
 ]
 
 
-@pytest.mark.parametrize(("target", "allocator", "around"), BESIDE)
+@pytest.mark.parametrize(("releases.target", "allocator", "around"), BESIDE)
 def test_a_listpack_with_expiries_has_a_struct(target: str, allocator: str, around: int) -> None:
     model = Model(Target.parse(target, allocator=allocator))
     shape = (1, 0, 0, -1, -1, 0, 0, 64, 64, 1, 0, 64, None, 0, 0, 0)
@@ -100,11 +96,11 @@ def test_a_listpack_with_expiries_has_a_struct(target: str, allocator: str, arou
 
 
 @pytest.mark.parametrize(("field", "header"), [(31, 3), (255, 3), (256, 5)])
-def test_a_long_field_has_a_longer_header(face: Face, field: int, header: int) -> None:
+def test_a_long_field_has_a_longer_header(build: Build, field: int, header: int) -> None:
     body = b"\x02" + string(b"f" * field) + string(b"v" * 200) + string(b"g") + string(b"w")
     table = 16 + 64 + (80 + 8)
     apart = jemalloc(8 + header + field + 1) + jemalloc(204) + 8
-    assert row(face, "valkey:9.1.2", 4, body)[0] == jemalloc(17 + 5) - 16 + table + apart
+    assert row(build, "valkey:9.1.2", 4, body)[0] == jemalloc(17 + 5) - 16 + table + apart
 
 
 def test_with_glibc_nothing_is_exact_but_what_counts_no_allocation() -> None:
@@ -149,7 +145,7 @@ def test_modules_are_unknown() -> None:
 LENGTHS = [0, 1, 5, 20, 31, 32, 63, 64, 300]
 
 
-@pytest.mark.parametrize("target", SERVERS)
+@pytest.mark.parametrize("releases.target", SERVERS)
 def test_builds_agree_on_what_items_cost(build: Build, target: str) -> None:
     """One set, one sorted set, one hash of many lengths: the same sums, compiled or not."""
     noise = random.Random(target)
@@ -243,8 +239,8 @@ EARLY += [(64, 400, 768, 512), (128, 400, 768, 512), (5, 22, 48, 48), (128, 140,
 
 @pytest.mark.parametrize(("compact", "count", "plain", "expiring"), EARLY)
 def test_hashes_with_expiries_get_room_for_the_rest_early(compact: int, count: int, plain: int, expiring: int) -> None:
-    assert tables.converted(compact, count, presize=True, expand=True) == (plain, 0)
-    assert tables.converted(compact, count, presize=True, expand=True, early=True) == (expiring, 0)
+    assert hash_tables.converted(compact, count, presize=True, expand=True) == (plain, 0)
+    assert hash_tables.converted(compact, count, presize=True, expand=True, early=True) == (expiring, 0)
 
 
 @pytest.mark.parametrize("count", [8, 129, 700, 5000])
@@ -262,7 +258,7 @@ def test_buckets_are_what_a_simulation_finds(count: int) -> None:
 
 
 class Grown:
-    """A hashtable of Valkey, with its keys, into which a hash is loaded: what tables.refilled reckons."""
+    """A hashtable of Valkey, with its keys, into which a hash is loaded: what hash_tables.refilled reckons."""
 
     def __init__(self, noise: random.Random, size: int) -> None:
         self.noise = noise
@@ -283,7 +279,7 @@ class Grown:
             if self.at == len(self.old):
                 self.old = []
         if not self.old and self.used + 1 > 7 * len(self.new):
-            self.grow(tables.buckets(self.used + 1))
+            self.grow(hash_tables.buckets(self.used + 1))
         number = self.noise.getrandbits(40)
         self.new[number % len(self.new)].append(number)
         self.used += 1
@@ -313,16 +309,16 @@ def test_tables_of_refilled_hashes_are_what_a_simulation_finds(compact: int, cou
     noise = random.Random(count)
     runs = []
     for _ in range(300):
-        table = Grown(noise, tables.buckets(compact))
+        table = Grown(noise, hash_tables.buckets(compact))
         for _ in range(compact + 1):
             table.add()
         rest = count - compact - 1
-        if rest >= table.used and tables.buckets(rest) != len(table.new):
-            table.grow(tables.buckets(rest))
+        if rest >= table.used and hash_tables.buckets(rest) != len(table.new):
+            table.grow(hash_tables.buckets(rest))
         for _ in range(rest):
             table.add()
         runs.append(table.size())
-    mean, variance = tables.refilled(compact, count)
+    mean, variance = hash_tables.refilled(compact, count)
     assert abs(sum(runs) / 300 - mean) <= 5 * sqrt(variance / 300) + 1
     found = sqrt(sum((run - sum(runs) / 300) ** 2 for run in runs) / 299)
     assert 0.7 * sqrt(variance) - 6 <= found <= 1.4 * sqrt(variance) + 6
@@ -372,7 +368,7 @@ def test_overhead_grows_with_the_tables() -> None:
     assert heap.overhead(target, []) == heap.base(target)
 
 
-@pytest.mark.parametrize("target", ["redis:7.4.1", "redis:8.2.3"])
+@pytest.mark.parametrize("releases.target", ["redis:7.4.1", "redis:8.2.3"])
 def test_an_entry_of_a_sorted_set_takes_what_a_dict_needs(target: str) -> None:
     # Key, value, and the next one; measured by used_memory of 8.2.3, whose MEMORY USAGE counts sixteen bytes.
     found = heap_generation(Target.parse(target))
@@ -407,15 +403,17 @@ def test_pending_ids_of_all_groups_are_one_tree(build: Build, seed: int) -> None
 
 
 @pytest.mark.parametrize("groups", [[[1]], [[3, 4, 9]], [list(range(200))], [list(range(200))] * 3])
-def test_redis_8_2_allocates_more_for_what_is_pending(face: Face, groups: list[list[int]]) -> None:
+def test_redis_8_2_allocates_more_for_what_is_pending(build: Build, groups: list[list[int]]) -> None:
     """By used_memory of 8.2.3: one more tree, with a list of 48 bytes for each id and 24 for each group that has it."""
-    spec, shapes = face("rdb.spec"), face("rdb.shape")
+    spec, shapes = build("format.spec"), build("format.shape")
     body = b"\x00" + b"\x00" * 8 + length(len(groups))
     body += b"".join(group(b"g%d" % at, pending) for at, pending in enumerate(groups))
     sizes = []
     for target in ("redis:8.0.6", "redis:8.2.3"):
-        model = face("analysis.memory").Model(face("target").Target.parse(target), heap=True)
-        shape = face("rdb.weigh").Weigher(face("wire.cursor").Cursor(body), model.terms).shape(spec.STREAM_LISTPACKS_3)
+        model = build("memory.model").Model(build("releases.target").Target.parse(target), heap=True)
+        shape = (
+            build("rdb.weigh").Weigher(build("wire.cursor").Cursor(body), model.terms).shape(spec.STREAM_LISTPACKS_3)
+        )
         sizes.append(model.of(spec.STREAM_LISTPACKS_3, shape, 3, False, "stream")[0])
     detail = shape[shapes.DETAIL]
     pending = sum(map(len, groups))

@@ -315,8 +315,8 @@ LOADED = [
 
 
 @pytest.mark.parametrize(("name", "data", "due"), LOADED)
-def test_field_expiries_that_servers_load(face, name, data, due):
-    found = face("rdb.values").value(decoder(face, getattr(spec, name), data))
+def test_field_expiries_that_servers_load(build, name, data, due):
+    found = build("rdb.values").value(decoder(build, getattr(spec, name), data))
     assert found == ({b"f": b"v"}, {} if due is None else {b"f": due})
 
 

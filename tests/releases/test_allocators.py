@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rdbkit.releases.allocators import ALLOCATORS, request, table
-from rdbkit.releases.allocators import ALLOCATORS
-from rdbkit.releases.allocators import chance
-from rdbkit.releases.allocators import request
-from rdbkit.releases.allocators import table
+from rdbkit.releases.allocators import ALLOCATORS, chance, request, table
 
 CLASSES = [
     ("jemalloc", [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 16384, 20480, 24576]),
