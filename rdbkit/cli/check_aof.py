@@ -12,8 +12,8 @@ from typing import Any, BinaryIO, TextIO, cast
 import click
 
 from rdbkit.dropin import check_aof
-from rdbkit.dropin.tools import DEFAULT, find
 from rdbkit.output.text import printable, terminal
+from rdbkit.releases.check_tools import DEFAULT, find
 
 
 class Handed(click.Command):

@@ -10,8 +10,8 @@ import click
 
 from rdbkit.cli.check_aof import Handed, take_tool
 from rdbkit.dropin import check_rdb
-from rdbkit.dropin.tools import DEFAULT, find
 from rdbkit.output.text import printable, terminal
+from rdbkit.releases.check_tools import DEFAULT, find
 
 
 @click.command(

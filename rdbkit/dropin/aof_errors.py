@@ -10,7 +10,7 @@ a NUL. Where the tool shows memory that it did not write, a 0 stands; where it c
 from __future__ import annotations
 
 from rdbkit.aof.resp import Resp, RespProblem, strtol
-from rdbkit.dropin.tools import Tool
+from rdbkit.releases.check_tools import Tool
 
 #: What the tools' buffers hold of an error, and of a line of their log.
 TEXT = 1023

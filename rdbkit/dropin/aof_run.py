@@ -9,7 +9,7 @@ from rdbkit.aof.resp import CHECKER, ERROR, Resp
 from rdbkit.dropin import check_rdb
 from rdbkit.dropin.aof_errors import TEXT, OutOfMemory, described
 from rdbkit.dropin.aof_files import CheckedFile
-from rdbkit.dropin.tools import Tool
+from rdbkit.releases.check_tools import Tool
 from rdbkit.wire.cursor import Cursor
 
 #: How this program names itself in the usage line.

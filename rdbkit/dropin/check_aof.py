@@ -27,8 +27,8 @@ from rdbkit.dropin.aof_errors import error_line, to_long
 from rdbkit.dropin.aof_files import CheckedFile, beside, is_valkey_rdb, mentions_file
 from rdbkit.dropin.aof_old import OldChecker
 from rdbkit.dropin.aof_run import PROGRAM, CheckRun, Exit
-from rdbkit.dropin.tools import Tool
 from rdbkit.errors import RdbkitError
+from rdbkit.releases.check_tools import Tool
 
 #: A path may have as many bytes (PATH_MAX).
 _PATH_MAX = 4096

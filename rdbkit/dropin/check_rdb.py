@@ -25,7 +25,7 @@ from typing import BinaryIO, Protocol
 
 from rdbkit.dropin.rdb_records import RdbRecords, shown
 from rdbkit.dropin.reader import Failure, Input, RdbReader, Reported
-from rdbkit.dropin.tools import Tool
+from rdbkit.releases.check_tools import Tool
 
 Write = Callable[[bytes], object]
 

@@ -18,8 +18,8 @@ from itertools import chain
 from types import ModuleType
 from typing import NoReturn
 
-from rdbkit.dropin.tools import Tool
 from rdbkit.errors import Corrupt
+from rdbkit.releases.check_tools import Tool
 from rdbkit.wire import listpack, ziplist
 from rdbkit.wire.cursor import Cursor
 

@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable
 
 from rdbkit.dropin.names import KEPT, SeenNames
+from rdbkit.dropin.rdb_loaders import LOADERS
 from rdbkit.dropin.rdb_values import Values
 from rdbkit.dropin.reader import Ended, Failure, RdbReader, Refused, Reported
-from rdbkit.dropin.tools import Tool
 from rdbkit.format import spec
+from rdbkit.format.versions import CHECKSUM_SINCE
 from rdbkit.rdb.modules import module_name
+from rdbkit.releases.check_tools import Tool
 from rdbkit.wire.spool import Item
 
 #: RDB versions that Valkey leaves to others, and the first type that means something else there.
@@ -65,7 +67,7 @@ class RdbRecords:
         self._early = tool.expiry_records
         self._now = int(time.time() * 1000)
         self._templates: dict[int, tuple[bytes, ...]] = {}
-        self._values = Values(reader, SeenNames(), self._templates)
+        self._values = Values(reader, SeenNames(), self._templates, LOADERS)
 
     def all(self) -> None:
         """Read the file to its end, or raise a Failure."""
@@ -86,10 +88,10 @@ class RdbRecords:
             if magic[:5] != b"REDIS":
                 raise Refused("Wrong signature trying to load DB from file")
             self.version = _atoi(magic[5:])
-            accepted = 1 <= self.version <= self.tool.rdb
+            accepted = self.version in range(1, self.tool.rdb + 1)
         elif magic[:6] == b"REDIS0":
             self.version = _atoi(magic[6:])
-            accepted = 1 <= self.version < _FOREIGN.stop
+            accepted = self.version in range(1, _FOREIGN.stop)
         elif magic[:6] == b"VALKEY":
             self.version = _atoi(magic[6:])
             accepted = self.version >= _FOREIGN.start
@@ -177,7 +179,7 @@ class RdbRecords:
             return
         second = self.reader.again(start)
         try:
-            Values(second, SeenNames(suspects), self._templates).load(kind)
+            Values(second, SeenNames(suspects), self._templates, LOADERS).load(kind)
         except Failure:
             # What is found now lies before what the first reading found, or is the same.
             self.reader = second
@@ -186,7 +188,7 @@ class RdbRecords:
             second.source.close()
 
     def _checksum(self) -> None:
-        if self.version < 5:
+        if self.version < CHECKSUM_SINCE:
             return
         self.doing = "check-sum"
         expected = self.reader.cursor.checksum()

@@ -14,10 +14,9 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 
-from rdbkit.dropin import rdb_hashes, rdb_streams
 from rdbkit.dropin.names import SeenNames
 from rdbkit.dropin.packed import batches
 from rdbkit.dropin.reader import ALLOCATABLE, Ended, RdbReader, Reported, times
@@ -38,11 +37,18 @@ _NUMBER = re.compile(
 )
 
 
+#: Steps over a value, by the id of its type (rdb_loaders.LOADERS).
+Loaders = Mapping[int, Callable[["Values", int], None]]
+
+
 class Values:
     """Checks values of one file. `names` is replaced for a second reading, which looks for suspects only."""
 
-    def __init__(self, reader: RdbReader, names: SeenNames, templates: dict[int, tuple[bytes, ...]]) -> None:
+    def __init__(
+        self, reader: RdbReader, names: SeenNames, templates: dict[int, tuple[bytes, ...]], loaders: Loaders
+    ) -> None:
         self.reader = reader
+        self._loaders = loaders
         self.tool = reader.tool
         self.names = names
         self.templates = templates
@@ -52,7 +58,7 @@ class Values:
     def load(self, kind: int) -> None:
         """Step over a value of this type (rdb.spec's id), or raise a Failure."""
         self.expiring = False
-        _LOADERS[kind](self, kind)
+        self._loaders[kind](self, kind)
 
     # -- helpers -----------------------------------------------------------------------------------------------------
 
@@ -280,40 +286,3 @@ class Values:
             raise Ended from None
         except Corrupt:
             raise Reported(f"{decoder.type.capitalize()} integrity check failed.") from None
-
-
-_LOADERS: dict[int, Callable[[Values, int], None]] = {
-    spec.STRING: Values.string,
-    spec.LIST: Values.list_,
-    spec.SET: Values.set_,
-    spec.ZSET: Values.zset,
-    spec.HASH: rdb_hashes.load,
-    spec.ZSET_2: Values.zset,
-    spec.MODULE_PRE_GA: Values.module_pre_ga,
-    spec.MODULE_2: Values.module,
-    spec.HASH_ZIPMAP: rdb_hashes.load_zipmap,
-    spec.LIST_ZIPLIST: Values.list_ziplist,
-    spec.SET_INTSET: Values.set_intset,
-    spec.ZSET_ZIPLIST: Values.zset_ziplist,
-    spec.HASH_ZIPLIST: rdb_hashes.load_ziplist,
-    spec.LIST_QUICKLIST: Values.quicklist,
-    spec.STREAM_LISTPACKS: rdb_streams.load,
-    spec.HASH_LISTPACK: rdb_hashes.load_listpack,
-    spec.ZSET_LISTPACK: Values.zset_listpack,
-    spec.LIST_QUICKLIST_2: Values.quicklist,
-    spec.STREAM_LISTPACKS_2: rdb_streams.load,
-    spec.SET_LISTPACK: Values.set_listpack,
-    spec.STREAM_LISTPACKS_3: rdb_streams.load,
-    spec.HASH_METADATA_PRE_GA: rdb_hashes.load_metadata,
-    spec.HASH_LISTPACK_EX_PRE_GA: rdb_hashes.load_listpack,
-    spec.HASH_METADATA: rdb_hashes.load_metadata,
-    spec.HASH_LISTPACK_EX: rdb_hashes.load_listpack,
-    spec.STREAM_LISTPACKS_4: rdb_streams.load,
-    spec.STREAM_LISTPACKS_5: rdb_streams.load,
-    spec.ARRAY: Values.decoded,
-    spec.HASH_TMPL_LP: Values.decoded,
-    spec.HASH_TMPL_LP_REF: rdb_hashes.load_template_listpack,
-    spec.HASH_TMPL_ARRAY: Values.decoded,
-    spec.HASH_TMPL_ARRAY_REF: Values.decoded,
-    spec.HASH_2: rdb_hashes.load,
-}

@@ -21,8 +21,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from rdbkit.dropin.packed import WHOLE
-from rdbkit.dropin.tools import Tool
 from rdbkit.errors import Corrupt, Truncated
+from rdbkit.releases.check_tools import Tool
 from rdbkit.wire import lzf
 from rdbkit.wire.crc64 import update
 from rdbkit.wire.cursor import WINDOW, Cursor

@@ -4,9 +4,9 @@
          └ shape, walked with the target's prices ┘
 
 The figure is a formula over lengths and counts. Where the server itself is not random it is exact (deviation 0). Levels
-of a skiplist, and how full buckets happen to be, are drawn by lot: there it is an expectation, with its deviation. With
-glibc every allocation may take more, by what was freed before (releases/allocators.py): there no figure that counts one is exact.
-What nobody but a module knows, and what is not understood, is None: never a guess, never 0.
+of a skiplist, and how full buckets happen to be, are random: there it is an expectation, with its deviation. With glibc
+every allocation may take more, by what was freed before (releases/allocators.py): there no figure that counts one is
+exact. What only a module knows, and what is not understood, is None: never a guess, never 0.
 
 The state is "just loaded": a server that has run for a while has slack in its strings and pre-allocated stream nodes.
 
@@ -429,7 +429,7 @@ class _Values:
         size = gen.stream + (detail.main + detail.group_pending + detail.own_pending) // UNIT + packs
         size += detail.groups * gen.group + detail.pending * gen.nack + detail.consumers * gen.consumer
         if not gen.group_trees:
-            tree = self.costs.z(gen.tree) if gen.tree_by == "class" else gen.tree
+            tree = self.prices.z(gen.tree) if gen.tree_by == "class" else gen.tree
             return size + tree * (1 + detail.groups + detail.consumers) + detail.name_bytes, 0
         # Memory against double delivery is not understood.
         if detail.union < 0 or (detail.idempotency is not None and detail.idempotency.producers):

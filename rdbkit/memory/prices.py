@@ -91,8 +91,7 @@ class Prices:
         if apart:
             sizes = [self.z(24 + 16 * level) for level in range(1, _LEVELS + 1)]
         else:
-            base = 16 if self.target.product == "redis" else 17
-            sizes = [self.z(base + 16 * level + inner_sds(length)) for level in range(1, _LEVELS + 1)]
+            sizes = [self.z(self.gen.rank_head + 16 * level + inner_sds(length)) for level in range(1, _LEVELS + 1)]
         mean = sum(map(float.__mul__, _CHANCES, map(float, sizes)))
         variance = sum(chance * (size - mean) ** 2 for chance, size in zip(_CHANCES, sizes))
         return mean + (self.text(length) if apart else 0), variance
@@ -171,7 +170,7 @@ class Prices:
             depth=target.settings.list_compress_depth or -1,
             lzf_head=gen.lzf_head,
             inline=gen.inline,
-            union=gen.stream_trees == "real" and target.product == "redis",
+            union=gen.stream_trees == "real" and gen.pending_union,
         )
 
 

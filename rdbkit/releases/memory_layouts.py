@@ -54,6 +54,10 @@ class Generation:
     #: Whether skiplist and header are one struct, counted by its size (in `zset`).
     header_in: bool = False
     ranks: str = "apart"
+    #: Of a node that holds its member: what it has besides levels and text.
+    rank_head: int = 16
+    #: Whether pending entries are also in one tree over all groups.
+    pending_union: bool = False
     rank: int = 24
     quicklist: int = 40
     node: int = 32
@@ -104,7 +108,7 @@ class Generation:
 
 
 _ROWS: tuple[tuple[str, Version, dict[str, Any]], ...] = (
-    ("redis", (4, 0, 0), {}),
+    ("redis", (4, 0, 0), {"pending_union": True}),
     ("redis", (4, 0, 3), {"key": "argument"}),
     ("redis", (4, 0, 7), {"average": "nodes"}),
     ("redis", (5, 0, 0), {"presize_loose": True}),
@@ -254,7 +258,15 @@ _ROWS: tuple[tuple[str, Version, dict[str, Any]], ...] = (
     (
         "valkey",
         (9, 1, 0),
-        {"embedded": "compact", "dict": 80, "ranks": "node", "zset": 16 + 528, "header": 0, "header_in": True},
+        {
+            "embedded": "compact",
+            "dict": 80,
+            "ranks": "node",
+            "rank_head": 17,
+            "zset": 16 + 528,
+            "header": 0,
+            "header_in": True,
+        },
     ),
 )
 

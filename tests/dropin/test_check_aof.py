@@ -35,7 +35,9 @@ MANIFEST = b"seq 1 file a.aof type b\n"
 
 def run(build: Any, tool: str, args: list[str], stdin: bytes = b"", *, guard: bool = False) -> tuple[int, bytes]:
     out = io.BytesIO()
-    status = build("dropin.check_aof").main(args, build("dropin.tools").find(tool), out, io.BytesIO(stdin), guard=guard)
+    status = build("dropin.check_aof").main(
+        args, build("releases.check_tools").find(tool), out, io.BytesIO(stdin), guard=guard
+    )
     return status, out.getvalue()
 
 

@@ -33,7 +33,7 @@ EOF = "Unexpected EOF reading RDB file"
 
 def run(build: Any, tool: str, args: list[str]) -> tuple[int, bytes]:
     out: list[bytes] = []
-    status = build("dropin.check_rdb").main(args, build("dropin.tools").find(tool), out.append, out.append)
+    status = build("dropin.check_rdb").main(args, build("releases.check_tools").find(tool), out.append, out.append)
     return status, b"".join(out)
 
 
@@ -295,7 +295,7 @@ def test_a_pipe(build, size):
 
 def test_the_rdb_at_the_start_of_another_file(build, tmp_path):
     data = (FIXTURES / "redis-7.0.15/rdb-canonical/dump.rdb").read_bytes()
-    tools, checks = build("dropin.tools"), build("dropin.check_rdb")
+    tools, checks = build("releases.check_tools"), build("dropin.check_rdb")
 
     def preamble(content: bytes) -> int | None:
         (tmp_path / "a.aof").write_bytes(content)
@@ -344,7 +344,7 @@ def test_any_damage_ends_in_words(build, tool, tmp_path):
     ],
 )  # fmt: skip
 def test_a_tool_behaves_as_the_nearest_row(build, name, is_as):
-    tools = build("dropin.tools")
+    tools = build("releases.check_tools")
     found, row = tools.find(name), tools.find(is_as)
     assert (found.rdb, found.last, found.types) == (row.rdb, row.last, row.types)
 
@@ -352,11 +352,11 @@ def test_a_tool_behaves_as_the_nearest_row(build, name, is_as):
 @pytest.mark.parametrize("name", ["redis", "redis-x", "redis-2.8.24", "keydb-6.3.4", "valkey-1.0.0", "redis-7.0.15-1"])
 def test_other_names_are_refused(build, name):
     with pytest.raises(ValueError, match=r"redis-7\.0\.15, .*valkey-9\.1\.2"):
-        build("dropin.tools").find(name)
+        build("releases.check_tools").find(name)
 
 
 def test_a_log_line_is_a_servers(build):
-    tools, checks = build("dropin.tools"), build("dropin.check_rdb")
+    tools, checks = build("releases.check_tools"), build("dropin.check_rdb")
     line = checks.log_line(tools.find("valkey-9.1.2"), "*", "text", 1_700_000_000.25)
     assert line.startswith(b"%d:M 1" % os.getpid())
     assert line.endswith(b".250 * text\n")

@@ -17,7 +17,7 @@ from dropin.recorded import masked
 from live.server import executable, version_of
 from rdbkit.aof.writer import command
 from rdbkit.dropin import check_aof as ours
-from rdbkit.dropin.tools import Tool, find
+from rdbkit.releases.check_tools import Tool, find
 
 SEED = 20240711
 RUNS = 200

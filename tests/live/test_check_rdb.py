@@ -12,7 +12,7 @@ from dropin.recorded import masked
 
 from live.server import executable, version_of
 from rdbkit.dropin import check_rdb as ours
-from rdbkit.dropin.tools import Tool, find
+from rdbkit.releases.check_tools import Tool, find
 
 SEED = 20240711
 RUNS = 150

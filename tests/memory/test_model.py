@@ -60,7 +60,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("releases.target", "kind", "body", "memory"), CASES)
+@pytest.mark.parametrize(("target", "kind", "body", "memory"), CASES)
 def test_known_sums(build: Build, target: str, kind: int, body: bytes, memory: int) -> None:
     assert row(build, target, kind, body) == (memory, 0)
 
@@ -69,7 +69,7 @@ def test_known_sums(build: Build, target: str, kind: int, body: bytes, memory: i
 OBJECTS = [(127, 17 + 131, 17 + 131 + 8), (128, 17 + 132 + 8, 17 + 132 + 8), (300, 17 + 306 + 8, 17 + 306 + 8)]
 
 
-@pytest.mark.parametrize("releases.target", ["redis:8.2.3", "valkey:9.0.0", "valkey:9.1.2"])
+@pytest.mark.parametrize("target", ["redis:8.2.3", "valkey:9.0.0", "valkey:9.1.2"])
 @pytest.mark.parametrize(("key", "plain", "expiring"), OBJECTS)
 def test_keys_of_128_bytes_have_room_for_an_expiry(target: str, key: int, plain: int, expiring: int) -> None:
     goal = Target.parse(target)
@@ -88,7 +88,7 @@ BESIDE = [
 ]
 
 
-@pytest.mark.parametrize(("releases.target", "allocator", "around"), BESIDE)
+@pytest.mark.parametrize(("target", "allocator", "around"), BESIDE)
 def test_a_listpack_with_expiries_has_a_struct(target: str, allocator: str, around: int) -> None:
     model = Model(Target.parse(target, allocator=allocator))
     shape = (1, 0, 0, -1, -1, 0, 0, 64, 64, 1, 0, 64, None, 0, 0, 0)
@@ -145,7 +145,7 @@ def test_modules_are_unknown() -> None:
 LENGTHS = [0, 1, 5, 20, 31, 32, 63, 64, 300]
 
 
-@pytest.mark.parametrize("releases.target", SERVERS)
+@pytest.mark.parametrize("target", SERVERS)
 def test_builds_agree_on_what_items_cost(build: Build, target: str) -> None:
     """One set, one sorted set, one hash of many lengths: the same sums, compiled or not."""
     noise = random.Random(target)
@@ -368,7 +368,7 @@ def test_overhead_grows_with_the_tables() -> None:
     assert heap.overhead(target, []) == heap.base(target)
 
 
-@pytest.mark.parametrize("releases.target", ["redis:7.4.1", "redis:8.2.3"])
+@pytest.mark.parametrize("target", ["redis:7.4.1", "redis:8.2.3"])
 def test_an_entry_of_a_sorted_set_takes_what_a_dict_needs(target: str) -> None:
     # Key, value, and the next one; measured by used_memory of 8.2.3, whose MEMORY USAGE counts sixteen bytes.
     found = heap_generation(Target.parse(target))
@@ -412,7 +412,9 @@ def test_redis_8_2_allocates_more_for_what_is_pending(build: Build, groups: list
     for target in ("redis:8.0.6", "redis:8.2.3"):
         model = build("memory.model").Model(build("releases.target").Target.parse(target), heap=True)
         shape = (
-            build("rdb.weigh").Weigher(build("wire.cursor").Cursor(body), model.terms).shape(spec.STREAM_LISTPACKS_3)
+            build("rdb.memory_walk")
+            .MemoryWalker(build("wire.cursor").Cursor(body), model.prices)
+            .shape(spec.STREAM_LISTPACKS_3)
         )
         sizes.append(model.of(spec.STREAM_LISTPACKS_3, shape, 3, False, "stream")[0])
     detail = shape[shapes.DETAIL]
