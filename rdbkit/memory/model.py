@@ -49,8 +49,9 @@ from rdbkit.wire import listpack
 
 #: Bytes and their standard deviation (0: exact); None, None: unknown.
 Figure = tuple[int | None, int | None]
-#: What a value takes beside its object: bytes, variance; None: unknown.
-Part = tuple[float, float] | None
+#: What a value takes beside its object: bytes, variance, and perhaps, apart, what is an average times a number (the
+#: server adds it last, in doubles, and cuts the sum to a whole number); None: unknown.
+Part = tuple[float, float] | tuple[float, float, float] | None
 #: (type id, shape) -> part.
 Rule = Callable[[int, Any], Part]
 
@@ -113,9 +114,14 @@ class Model:
         part = rule(kind, shape) if rule else None
         if part is None:
             return UNKNOWN
-        value, variance = part
-        value += self._strings.head(key, expires, more)
-        memory = round(value) if variance else int(value)
+        variance = part[1]
+        head = self._strings.head(key, expires, more)
+        if len(part) > 2:
+            # The object is in the sum that is cut, a key beside it is not.
+            inside = self._strings.inside or head
+            memory = int(part[0] + inside + part[2]) + head - inside
+        else:
+            memory = round(part[0] + head) if variance else int(part[0] + head)
         if not self.settled:
             pieces, size, nodes = self._values.pieces(encoding, kind, shape)
             variance += chance(self.target.allocator, pieces + self._strings.pieces("int"), size + key, nodes)
@@ -136,6 +142,8 @@ class _Strings:
         self.prices = prices
         gen = self.gen = prices.gen
         self.entry = prices.z(24)
+        self.inside = 0 if gen.key == "object" else _OBJECT
+        """The bytes of a key and its object that a value's are added to; 0: all."""
         entry = self.entry if gen.heap else 24
         settings = prices.target.settings
         evicts = settings.maxmemory and settings.maxmemory_policy.endswith(("-lru", "-lfu", "-lrm"))
@@ -272,13 +280,13 @@ class _Values:
         return None if part is None else (part[0] + size, part[1])
 
     def _average(self, base: float, cost: int, count: int, variance: float) -> Part:
-        """Add what the elements take, as the server does: average times number, in doubles, cut to a whole number.
+        """Add what the elements take, as the server does: average times number, in doubles.
 
         `cost` and `variance` are in units.
         """
         if variance or cost % UNIT:
             return base + cost / UNIT, max(variance / UNIT, 1.0)
-        return float(int(base + cost / UNIT / count * count if count else base)), 0.0
+        return base, 0.0, cost / UNIT / count * count if count else 0.0
 
     # -- lists, blobs --
 
@@ -291,8 +299,7 @@ class _Values:
         if gen.average == "elements":
             count = shape[ELEMENTS]
         elif gen.average == "times elements":
-            return float(int(base + cost / nodes * shape[ELEMENTS])) if nodes else base, 0.0
-        # The object's sixteen bytes and the key are whole numbers: where they are added does not matter.
+            return base, 0.0, cost / nodes * shape[ELEMENTS] if nodes else 0.0
         return self._average(base, cost * UNIT, count, 0)
 
     def _compact(self, kind: int, shape: Any) -> Part:

@@ -103,6 +103,18 @@ def test_a_long_field_has_a_longer_header(build: Build, field: int, header: int)
     assert row(build, "valkey:9.1.2", 4, body)[0] == jemalloc(17 + 5) - 16 + table + apart
 
 
+#: Members of a set, what they take with their entries, key length, and what 8.2.3 said: the average of these times 23,
+#: or 282, is a little less than their sum, and what is left of that depends on the sum that it is added to.
+CUT = [(23, 1624, 130, 312 + 160 + 1624), (282, 22696, 5, 4152 + 24 + 22696 - 1), (25, 1856, 5, 312 + 24 + 1856)]
+
+
+@pytest.mark.parametrize(("count", "cost", "key", "said"), CUT)
+def test_an_average_is_cut_with_all_that_it_is_added_to(count: int, cost: int, key: int, said: int) -> None:
+    model = Model(Target.parse("redis:8.2.3"))
+    shape = (count, 0, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0, None, (cost - 24 * count) << 16, 0, 0)
+    assert model.of(2, shape, key, False, "hashtable") == (said, 0)
+
+
 def test_with_glibc_nothing_is_exact_but_what_counts_no_allocation() -> None:
     text = (1, 50, 0, -1, 0, 0, 0, 0, 50, 0, 0, 0, None)
     packed = (3, 0, 0, -1, -1, 0, 0, 64, 64, 1, 0, 64, None, 0, 0, 0)
