@@ -9,6 +9,9 @@ The new kind (hashtable, Valkey from 8.1) has buckets of one cache line with roo
 eighth gives up one place for a pointer to a further one. How many of these there are is chance, too.
 
 Sizes are slots or bytes; chance is given as expectation and variance.
+
+Source: `dict.c` of the BSD-licensed versions and Valkey's `hashtable.c` and `rdbLoadObject`; for fields with expiries
+measured on Redis 8.2.3.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ Only strings look at more than their value: from Redis 8.2 and Valkey 8.1 on key
 key's length, and the eight bytes of an expiry, count too; for Valkey also what its allocator hands out.
 
 Source: measured on 26 servers, 2.4 to 8.10 and Valkey 7.2 to 9.1, with default limits; with other limits, the loaders
-of the BSD-licensed versions (`rdbLoadObject`, `listTypeTryConversion`, `quicklistNodeLimit`).
+of the BSD-licensed versions (`rdbLoadObject`, `listTypeTryConversion`, `quicklistNodeLimit`). Strings of Valkey
+from 8.1 on: its `shouldEmbedStringObject` and `objectSetExpire`, and every length near the limits on 9.0.0 to 9.1.2.
 """
 
 from __future__ import annotations
