@@ -77,11 +77,11 @@ class Model:
         target: Target,
         encode: encodings.Encoding | None = None,
         heap: bool = False,
-        templates: Mapping[int, tuple[bytes, ...]] | None = None,
+        templates: TemplateUse | None = None,
     ) -> None:
         self.target = target
         self.encode = encode or encodings.rules(target)
-        self.templates = TemplateUse({} if templates is None else templates)
+        self.templates = templates or TemplateUse({})
         self.prices: PriceTables | None = None
         self.known: dict[int, tuple[str | None, int | None, int | None]] = {}
         """Encoding, bytes and deviation of strings that were met (rows.key_rows)."""

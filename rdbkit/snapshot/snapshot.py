@@ -213,9 +213,9 @@ class Snapshot:
         """
         if self._model is None:
             # Here, as most commands do not ask for memory.
-            from rdbkit.memory.model import Model
+            from rdbkit.memory.model import Model, TemplateUse
 
-            self._model = Model(self.target, self.encode, heap, self.templates)
+            self._model = Model(self.target, self.encode, heap, TemplateUse(self.templates))
             self._prices = self._model.prices
             self._look_ahead()
             self.walker.body = self.measure(self.cursor)
@@ -230,8 +230,7 @@ class Snapshot:
         from rdbkit.memory.model import Model
 
         first = self.model()
-        found = Model(self.target, self.encode, True, self.templates)
-        found.templates = first.templates
+        found = Model(self.target, self.encode, True, first.templates)
         if first.prices is not None and found.prices is not None and not first.prices.agrees(found.prices):
             self._prices_beside = found.prices
             beside = self._memory_walker(self.cursor, found.prices)

@@ -440,7 +440,7 @@ def test_redis_8_2_allocates_more_for_what_is_pending(build: Build, groups: list
 def test_numbers_of_templates_that_no_server_gives(build: Build, number: int) -> None:
     spec, memory = build("format.spec"), build("memory.model")
     goal = build("releases.target").Target.parse("redis:8.10.2")
-    model = memory.Model(goal, templates={number: (b"f",)})
+    model = memory.Model(goal, templates=memory.TemplateUse({number: (b"f",)}))
     model.templates.users = {number: 2}
     shape = (1, 1, 1, -1, -1, 0, 0, 0, 0, 0, 0, 0, number, 0, 0, 3)
     found = model.of(spec.HASH_TMPL_ARRAY_REF, shape, 3, False, "template-listpack")[0]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdbkit.output import rows, text
+from rdbkit.output import row_formats, text
 from rdbkit.output.rows import KEY_COLUMNS, Column
 
 from .data import DATA
@@ -39,7 +39,7 @@ EXAMPLE = (0, b"user:1", "hash", "listpack", 3, 120, 0, 57, None, None, None)
 
 def render(output_format: str, columns: Any, batches: Any, **options: Any) -> str:
     out: list[str] = []
-    writer = rows.row_writer(output_format, columns, out.append, **options)
+    writer = row_formats.row_writer(output_format, columns, out.append, **options)
     for batch in batches:
         writer.write(batch)
     writer.finish()
@@ -127,7 +127,7 @@ def test_no_rows(output_format: str, written: str) -> None:
 
 def test_a_large_batch_is_written_in_parts() -> None:
     out: list[str] = []
-    writer = rows.row_writer("jsonl", [Column("n")], out.append)
+    writer = row_formats.row_writer("jsonl", [Column("n")], out.append)
     writer.write([(n,) for n in range(10_000)])
     assert len(out) > 1
     assert [json.loads(line)["n"] for line in "".join(out).split()] == list(range(10_000))
