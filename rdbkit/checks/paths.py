@@ -113,7 +113,7 @@ class Part(Check):
 
     def _open(self) -> Snapshot:
         assert self.source is not None
-        return open_preamble(self.source, in_set=self.in_set, plan=self.plan, **self.options)
+        return open_preamble(self.source, in_set=self.must_be_commands, plan=self.plan, **self.options)
 
     def _plain(self, source: Source) -> Iterator[Finding]:
         """Check a file of commands alone."""
