@@ -240,7 +240,7 @@ class Startup:
         name = b" ".join(args[:2]) if args[0].lower() in CONTAINERS else args[0]
         first = first_releases(row) if row is not None else {}
         if first and self.target.origin != "given":
-            self._assume(first, f"assumed: {name[:_SHOWN].decode('utf-8', 'backslashreplace').upper()} needs it")
+            self._assume(first, f"the command {shown(name).upper()} needs")
             return
         stops = self.rules.subcommands or args[0].lower() not in CONTAINERS
         what = f"{self.target} does not start with it" if stops else f"{self.target} logs an error and goes on"
@@ -274,14 +274,16 @@ class Startup:
         """Deal with a line that the target does not know."""
         if self.target.origin != "given":
             # 7.0.15 writes and loads all that a release with annotations must.
-            self._assume({"redis": (7, 0, 15)}, "assumed: timestamp lines need it")
+            self._assume({"redis": (7, 0, 15)}, "timestamp lines need")
         elif self.refusal is None:
             self._refuse(f"it does not know the annotation at offset {offset}", offset)
             yield Remark("error", "annotation-refused", f"{self.target} refuses lines that begin with #", offset)
 
-    def _assume(self, first: dict[str, Version], origin: str) -> None:
+    def _assume(self, first: dict[str, Version], what: str) -> None:
         """Take the first release that knows what was met, of the same product where that has it."""
         product = self.target.product if self.target.product in first else next(iter(first))
+        line = ".".join(map(str, first[product][:2]))
+        origin = f"assumed: {what} {product.capitalize()} {line} or newer"
         found = Target.of(product, first[product], allocator=self.target.allocator, now=self.target.now, origin=origin)
         self.target = replace(found, settings=self.target.settings)
         self.rules = StartRules.of(self.target)

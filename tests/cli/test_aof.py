@@ -179,7 +179,7 @@ def test_long_arguments(tmp_path: Path) -> None:
 def test_check_of_a_sound_log(log: Path) -> None:
     ran = rdbkit("check", log)
     assert (ran.status, ran.out) == (0, "")
-    target = "redis:7.0.15 (assumed for an AOF with timestamps, which Redis 7.0 and newer write)"
+    target = "redis:7.0.15 (assumed: timestamp lines need Redis 7.0 or newer)"
     assert ran.lines == [f"rdbkit: {log}: sound: AOF, for {target}: 6 commands in {len(LOG)} B"]
 
 
