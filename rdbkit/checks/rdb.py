@@ -6,13 +6,12 @@ framing hides everything after it: the walk stops there, and says how much was r
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from rdbkit.checks.duplicates import KeyNames
-from rdbkit.checks.findings import Finding, limited
+from rdbkit.checks.findings import Finding
 from rdbkit.checks.slots import SlotCheck
 from rdbkit.entry import Entry
 from rdbkit.errors import LimitExceeded, RdbkitError, Truncated
@@ -22,9 +21,7 @@ from rdbkit.rdb import walker
 from rdbkit.rdb.records import RecordChecks, announced_slot
 from rdbkit.rdb.value_checks import level_of, problems
 from rdbkit.rdb.values import Decoder
-from rdbkit.rdb.walker import Plan
-from rdbkit.snapshot.opening import open as open_snapshot
-from rdbkit.snapshot.snapshot import Openable, Snapshot
+from rdbkit.snapshot.snapshot import Snapshot
 from rdbkit.wire.spool import Spool, SpoolError
 
 #: The first byte of a string that is packed (LZF).
@@ -33,58 +30,36 @@ _PACKED = 0xC3
 _BUILT_IN = ("vectorset", "CRON")
 
 
-class Check:
+class RdbCheck:
     """One RDB being checked: go through `findings()`, then read the sums.
 
-    `keys`, `expires`, `elements`, `unreadable` as in Checked, of what was read so far; `offset`: how far the file was
-    read; `complete`: nothing hides behind damage.
+    `snapshot` is at its beginning, and retains bodies. `keys`, `expires`, `elements`, `unreadable` as in Checked, of
+    what was read so far; `complete`: damage does not hide anything.
     """
 
     def __init__(
         self,
-        what: Openable,
+        snapshot: Snapshot,
         *,
         settings: dict[str, str] | None = None,
         require_checksum: bool = False,
-        verify: bool = True,
         progress: Callable[[Snapshot], Any] | None = None,
-        max_item: int = walker.MAX_ITEM,
-        **options: Any,
     ) -> None:
-        self.what = what
-        self.plan = Plan(retain=True, max_item=max_item)
-        self.options = {"settings": settings, "verify": verify, **options}
-        self.settings = settings or {}
+        self.snapshot = snapshot
         self.require_checksum = require_checksum
         self.progress = progress
-        self.snapshot: Snapshot | None = None
         self.keys = 0
         self.expires = 0
         self.elements = 0
         self.unreadable = 0
-        self.offset = 0
         self.complete = False
-        self.counts: Counter[str] = Counter()
         self._records = RecordChecks(settings)
         self._modules: set[str] = set()
         self._slots_seen = SlotCheck()
 
-    @property
-    def checksum(self) -> str:
-        """As Snapshot.checksum."""
-        return "not reached" if self.snapshot is None else self.snapshot.checksum
-
     def findings(self) -> Iterator[Finding]:
-        """Yield findings as they are met; of one code that repeats, the first hundred and then a count."""
-        yield from limited(self._all(), self.counts)
-
-    def _all(self) -> Iterator[Finding]:
-        try:
-            self.snapshot = self._open()
-        except RdbkitError as error:
-            yield Finding.of(error)
-            return
-        with self.snapshot, KeyNames() as names:
+        """Yield findings as they are met."""
+        with KeyNames() as names:
             try:
                 yield from self._walk(self.snapshot, names)
                 self.complete = True
@@ -95,18 +70,8 @@ class Check:
                 yield from self._pending_records()
                 if error.code == "checksum-mismatch":
                     self.complete = True
-            self.offset = self.snapshot.cursor.tell()
             yield from names.findings(self.snapshot)
             yield from self._sums()
-            yield from self._behind(self.snapshot)
-            yield from self._changes(self.snapshot)
-
-    def _open(self) -> Snapshot:
-        return open_snapshot(self.what, plan=self.plan, **self.options)
-
-    def _behind(self, snapshot: Snapshot) -> Iterator[Finding]:
-        """Yield what is wrong behind the RDB: nothing of it is looked at here."""
-        return iter(())
 
     # -- the walk --------------------------------------------------------------------------------------------------
 
@@ -194,7 +159,6 @@ class Check:
     # -- records ---------------------------------------------------------------------------------------------------
 
     def _pending_records(self) -> Iterator[Finding]:
-        assert self.snapshot is not None
         for record in self.snapshot.take_records():
             offset, kind, payload = record
             if kind == spec.SLOT_INFO or (kind == spec.AUX and payload[0] == b"slot-info"):
@@ -211,7 +175,6 @@ class Check:
     # -- the sums --------------------------------------------------------------------------------------------------
 
     def _sums(self) -> Iterator[Finding]:
-        assert self.snapshot is not None
         state = self.snapshot.checksum
         if state in ("disabled", "absent", "not verified"):
             why = {
@@ -222,8 +185,8 @@ class Check:
             severity = "error" if self.require_checksum else "note"
             yield Finding(severity, f"checksum-{state.replace(' ', '-')}", f"not verified: {why[state]}")
         if not self.complete:
-            where = f"{self.keys} keys read, up to offset {self.offset}; what follows is unknown"
-            yield Finding("note", "stopped", where, self.offset)
+            where = f"{self.keys} keys read, up to offset {self.snapshot.cursor.tell()}; what follows is unknown"
+            yield Finding("note", "stopped", where, self.snapshot.cursor.tell())
             return
         for db, claim in self.snapshot.databases.items():
             if claim.claimed_keys is not None and (claim.claimed_keys, claim.claimed_expires) != (
@@ -255,8 +218,3 @@ class Check:
             if size != source.framed_length:
                 message = f"the transfer announced {source.framed_length} bytes, there are {size}"
                 yield Finding("warning", "torn-transfer", message, snapshot.end)
-
-    def _changes(self, snapshot: Snapshot) -> Iterator[Finding]:
-        if snapshot.source.changed():
-            message = "the file changed while it was read: it is being written, and a torn end is to be expected"
-            yield Finding("warning", "being-written", message)

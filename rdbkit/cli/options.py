@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import time_ns
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -32,9 +32,6 @@ from rdbkit.releases.target import ALLOCATORS, Target
 from rdbkit.snapshot.opening import open as open_snapshot
 from rdbkit.snapshot.snapshot import OnDamage, Snapshot
 from rdbkit.source import Source
-
-if TYPE_CHECKING:
-    from rdbkit.snapshot.preamble import Preamble
 
 # What knows AOFs is imported where there is one: most inputs are not, and a small file is read in less time than that.
 
@@ -425,7 +422,7 @@ class Reading:
         say(f"{path_text(path)}: reading {names}, the only file of data in it", quiet=self.quiet)
         return found.rdbs[0].path
 
-    def preamble(self, source: Source, in_set: bool) -> Preamble:
+    def preamble(self, source: Source, in_set: bool) -> Snapshot:
         """Return the RDB that a source holds or begins with."""
         from rdbkit.snapshot.preamble import open_preamble
 

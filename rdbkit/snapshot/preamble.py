@@ -24,37 +24,7 @@ def target_of(found: Found, given: Target | None = None, settings: dict[str, str
     return target.with_settings(settings) if settings else target
 
 
-class Preamble(Snapshot):
-    """An RDB that commands may follow: then `commands` is set, and the cursor stands at the first of them.
-
-    `in_set`: whatever follows is for a server to execute.
-    """
-
-    in_set = False
-    commands = False
-
-    @property
-    def is_head(self) -> bool:
-        """Return whether this is the head of an AOF, by its place or by what it says of itself."""
-        return self.in_set or b"1" in (self.aux.get("aof-base"), self.aux.get("aof-preamble"))
-
-    def _finish(self) -> None:
-        if self.end is not None:
-            return
-        end = self.cursor.tell()
-        at_end = self.cursor.at_end()
-        first = b"" if at_end else self.cursor.data[self.cursor.pos : self.cursor.pos + 1]
-        self.commands = self.is_head or first in (b"*", b"#")
-        if not self.commands:
-            super()._finish()
-            return
-        self.end = end
-        self.cursor.update = None
-
-
-def open_preamble(source: Source, *, in_set: bool = False, **options: Any) -> Preamble:
+def open_preamble(source: Source, *, in_set: bool = False, **options: Any) -> Snapshot:
     """Return the RDB with which a source begins; `in_set`: a server would execute whatever follows it."""
     refuse_others(source)
-    snapshot = Preamble(source, **options)
-    snapshot.in_set = in_set
-    return snapshot
+    return Snapshot(source, in_aof=in_set, **options)

@@ -106,6 +106,10 @@ class Snapshot:
     too much to be remembered: "function" (libraries over 16 MiB, or 64 MiB of them in all), "aux field", "member
     expiry" (KeyDB: of sets over 1 MiB), and "key" (entries whose keys are longer than the plan's `max_item`: they are
     counted in `databases` and nowhere else; `long_keys` has an error for each of the first twenty).
+
+    `in_aof` is for an RDB with which an AOF begins: True: whatever follows is for a server to execute; False: commands
+    may follow, and are recognised by how they begin; None: they are refused (code "needs-replay"). Where they follow,
+    `commands` is set at the end, and the cursor is at the first of them.
     """
 
     def __init__(
@@ -119,10 +123,13 @@ class Snapshot:
         plan: Plan | None = None,
         verify: bool = True,
         on_damage: OnDamage = "skip",
+        in_aof: bool | None = None,
     ) -> None:
         self.source = source
         self.name = source.name
         self.kind = "rdb"
+        self.in_aof = in_aof
+        self.commands = False
         self.aux: dict[str, bytes] = {}
         self.functions: list[bytes] = []
         self.unkept: Counter[str] = Counter()
@@ -502,6 +509,11 @@ class Snapshot:
             return
         cursor = self.cursor
         self.end = cursor.tell()
+        if self.in_aof is not None and self._commands_follow():
+            # They are read from the cursor, and the checksum is not theirs.
+            self.commands = True
+            cursor.update = None
+            return
         while cursor.end - cursor.pos < _TAIL_SEEN and cursor.more(_TAIL_SEEN):
             pass
         first = cursor.take(min(_TAIL_SEEN, cursor.end - cursor.pos))
@@ -523,6 +535,16 @@ class Snapshot:
                 kind = "zeros, then other bytes"
             self.tail = Tail(kind, size, self.end, cut)
             self._judge(self.tail)
+
+    @property
+    def is_head(self) -> bool:
+        """Whether this is the head of an AOF, by its place or by what it says itself."""
+        return bool(self.in_aof) or b"1" in (self.aux.get("aof-base"), self.aux.get("aof-preamble"))
+
+    def _commands_follow(self) -> bool:
+        at_end = self.cursor.at_end()
+        first = b"" if at_end else self.cursor.data[self.cursor.pos : self.cursor.pos + 1]
+        return self.is_head or first in (b"*", b"#")
 
     def _judge(self, tail: Tail) -> None:
         if tail.kind == "AOF commands":

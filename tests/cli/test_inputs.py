@@ -236,4 +236,4 @@ def test_a_torn_aof_is_for_repair_first(tmp_path: Path) -> None:
     path = tmp_path / "a.aof"
     path.write_bytes(SET + SET[:-3])
     assert rdbkit("check", path, "-f", "jsonl").rows[0]["hint"].startswith("`rdbkit repair`")
-    assert "`rdbkit repair` takes the torn command off" in rdbkit("commands", path).err.replace("\n", " ")
+    assert "`rdbkit repair` removes the torn command" in rdbkit("commands", path).err.replace("\n", " ")

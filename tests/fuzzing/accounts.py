@@ -196,9 +196,9 @@ def read_rows(delivery: Delivery, level: int) -> list[Line]:
 
 def check_file(delivery: Delivery) -> list[Line]:
     """Check the file."""
-    from rdbkit.checks.rdb import Check
+    from rdbkit.checks.paths import Part
 
-    check = Check(delivery.open())
+    check = Part(delivery.open())
     lines: list[Line] = []
     for finding in check.findings():
         assert len(finding.message) < 1000, "a finding of more than 1000 characters"
@@ -323,7 +323,8 @@ def list_file(delivery: Delivery, form: str) -> list[Line]:
     import rdbkit
     from rdbkit.analysis.rows import key_rows
     from rdbkit.errors import RdbkitError
-    from rdbkit.output.rows import KEY_COLUMNS, row_writer
+    from rdbkit.output.row_formats import row_writer
+    from rdbkit.output.rows import KEY_COLUMNS
     from rdbkit.rdb.walker import Plan
 
     said: list[str] = []
