@@ -389,7 +389,7 @@ def test_damage_to_a_packing_is_not_an_empty_file(recognised, build, data):
     with pytest.raises(build.errors.RdbkitError) as caught:
         recognised(data)
     assert "gzip" in caught.value.message
-    for call in (build.rdbkit.open, build("checks.paths").open_preamble):
+    for call in (build.rdbkit.open, build("snapshot.preamble").open_preamble):
         what = data if call is build.rdbkit.open else build("source").open_source(data)
         with pytest.raises(build.errors.RdbkitError) as caught:
             call(what)

@@ -7,8 +7,9 @@ from itertools import islice
 
 import click
 
+from rdbkit.checks.file import Part
 from rdbkit.checks.findings import Finding
-from rdbkit.checks.paths import Checking, Listing, Part
+from rdbkit.checks.paths import Checking, Listing
 from rdbkit.cli.options import (
     PRODUCTS,
     UNTRUSTED,

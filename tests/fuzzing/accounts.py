@@ -196,7 +196,7 @@ def read_rows(delivery: Delivery, level: int) -> list[Line]:
 
 def check_file(delivery: Delivery) -> list[Line]:
     """Check the file."""
-    from rdbkit.checks.paths import Part
+    from rdbkit.checks.file import Part
 
     check = Part(delivery.open())
     lines: list[Line] = []

@@ -21,7 +21,7 @@ import pytest
 from live import servers
 from live.servers import Build
 from rdbkit.aof.writer import command
-from rdbkit.checks.paths import Part
+from rdbkit.checks.file import Part
 from rdbkit.releases.target import Target
 
 #: Files for each server.

@@ -81,7 +81,7 @@ def attempted(path: Path, target: Target) -> int | str:
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=logs(), target=st.sampled_from(TARGETS))
 def test_check_and_repair_agree(tmp_path: Path, data: bytes, target: str) -> None:
-    from rdbkit.checks.paths import Part
+    from rdbkit.checks.file import Part
 
     path = tmp_path / "a.aof"
     path.write_bytes(data)
@@ -103,7 +103,7 @@ def test_check_and_repair_agree(tmp_path: Path, data: bytes, target: str) -> Non
 @given(data=logs(), target=st.sampled_from(TARGETS))
 def test_what_a_server_leaves_it_starts_with(tmp_path: Path, data: bytes, target: str) -> None:
     """After the cut the verdict is a start without a cut, but for a transaction that was left open."""
-    from rdbkit.checks.paths import Part
+    from rdbkit.checks.file import Part
 
     path = tmp_path / "a.aof"
     path.write_bytes(data)
