@@ -50,16 +50,28 @@ class KeyNames:
             return
         if not suspects:
             return
+        now = snapshot.target.now
         seen: dict[tuple[int, bytes], int] = {}
+        living: set[tuple[int, bytes]] = set()
         try:
             for row in _again(snapshot):
-                db, key = row[walker.DB], row[walker.KEY]
+                db, key, due = row[walker.DB], row[walker.KEY], row[walker.EXPIRES_AT]
                 if fingerprint(key, db) not in suspects:
                     continue
+                lives = due is None or now is None or due >= now or snapshot.is_head
                 if (db, key) in seen:
-                    message = f"the key is there already at offset {seen[db, key]}: every server refuses the file"
-                    yield Finding("error", "duplicate-key", message, row[walker.OFFSET], db, key)
+                    message = f"the key is also at offset {seen[db, key]}"
+                    if lives and (db, key) in living:
+                        found = Finding("error", "duplicate-key", f"{message}: servers refuse the file")
+                    else:
+                        message += (
+                            ", and one of the two has expired: a master drops that one, a replica refuses the file"
+                        )
+                        found = Finding("warning", "duplicate-key", message)
+                    yield replace(found, offset=row[walker.OFFSET], db=db, key=key)
                 seen[db, key] = row[walker.OFFSET]
+                if lives:
+                    living.add((db, key))
         except Passed:
             message = (
                 f"{len(suspects)} keys are there twice, going by 64-bit fingerprints (a pipe cannot be read again)"

@@ -12,6 +12,7 @@ from rdbkit.aof.startup import starts_empty
 from rdbkit.checks.aof import AofCheck
 from rdbkit.checks.findings import Finding, limited
 from rdbkit.checks.rdb import RdbCheck
+from rdbkit.checks.target import refusals
 from rdbkit.errors import RdbkitError
 from rdbkit.rdb.walker import MAX_ITEM, Plan
 from rdbkit.releases.target import Target
@@ -147,6 +148,8 @@ class Part:
         self.rdb = RdbCheck(snapshot, settings=settings, require_checksum=strict, progress=self.progress)
         with snapshot:
             yield from self.rdb.findings()
+            if snapshot.target.origin == "given":
+                yield from refusals(snapshot.target, snapshot.magic, snapshot.version, self.rdb.kinds, source.start)
             self.complete = self.rdb.complete
             self.offset = snapshot.cursor.tell()
             if snapshot.commands:

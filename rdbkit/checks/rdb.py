@@ -13,6 +13,7 @@ from typing import Any
 from rdbkit.checks.duplicates import KeyNames
 from rdbkit.checks.findings import Finding
 from rdbkit.checks.slots import SlotCheck
+from rdbkit.checks.target import Place
 from rdbkit.entry import Entry
 from rdbkit.errors import LimitExceeded, RdbkitError, Truncated
 from rdbkit.format import spec
@@ -53,6 +54,8 @@ class RdbCheck:
         self.elements = 0
         self.unreadable = 0
         self.complete = False
+        self.kinds: dict[int, Place] = {}
+        """The first place of each type and opcode."""
         self._records = RecordChecks(settings)
         self._modules: set[str] = set()
         self._slots_seen = SlotCheck()
@@ -84,6 +87,8 @@ class RdbCheck:
                 yield from self._slots_seen.feed(batch)
             for row in batch:
                 self.keys += 1
+                if row[walker.TYPE] not in self.kinds:
+                    self.kinds[row[walker.TYPE]] = row[walker.OFFSET], row[walker.DB], row[walker.KEY]
                 due = row[walker.EXPIRES_AT]
                 self.expires += due is not None
                 body = row[walker.BODY]
@@ -161,6 +166,8 @@ class RdbCheck:
     def _pending_records(self) -> Iterator[Finding]:
         for record in self.snapshot.take_records():
             offset, kind, payload = record
+            if kind >= 0:
+                self.kinds.setdefault(kind, (offset, None, None))
             if kind == spec.SLOT_INFO or (kind == spec.AUX and payload[0] == b"slot-info"):
                 self._slots_seen.announce(offset, announced_slot(kind, payload))
             elif kind == walker.LONG_KEY:

@@ -38,6 +38,9 @@ rewrite-xnack              8.8          -
 rewrite-armset             8.8          -
 rewrite-templates          8.10         -
 
+# what a server loads
+loads-pre-ga-functions     7.0-7.0      -      opcode 246, of the release candidates of 7.0
+
 # what a server does with an AOF at start
 aof-cuts-torn-tail         2.8.15       *      aof-load-truncated
 aof-runs-at-exec           4.0.12       *      commands in MULTI wait for EXEC; before they run at once

@@ -5,7 +5,8 @@ allocator. Encoding, memory, compat, writer and replay all read the same `Target
 
 Releases come in lines (7.2, 8.0); a line has rules of its own, and a few patch releases changed what memory is
 counted, so a target is always x.y.z. Versions between the lines are candidates of the next one: 6.9.240
-is 7.0-rc1, 7.9.224 is 8.0-m01. 255.255.255 is a build of a development branch and tells nothing.
+is 7.0-rc1, 7.9.224 is 8.0-m01. 255.255.255 and 999.999.999 are builds of a development branch, of which only
+the RDB version says which release they became.
 
 Sources: the version fields of files that these servers wrote, and what 26 of them said of loaded files.
 """
@@ -32,6 +33,8 @@ ALLOCATORS = ("jemalloc", "jemalloc-debian", "jemalloc-5.3.1", "glibc")
 _ASSUMED = {("redis", 3): (2, 4), ("redis", 4): (2, 4), ("redis", 5): (2, 4), ("redis", 6): (2, 8)}
 #: What two development builds (255.255.255) were measured to behave as.
 _DEVELOPMENT = {("redis", 12): (8, 0), ("valkey", 11): (8, 0)}
+#: Development builds call themselves 255.255.255 or 999.999.999; no release comes near.
+_DEVELOPMENT_MAJOR = 99
 #: The last Redis release that KeyDB took in; its own numbers went on (6.3).
 _KEYDB_BASE = (6, 2, 6)
 #: The oldest Redis that reads all that Dragonfly's plain snapshots hold, whatever version they claim.
@@ -114,7 +117,7 @@ class Target:
         family = "valkey" if product == "valkey" else "redis"
         version = _BY_PRODUCT.get(product, _own)(family, number, rdb_version)
         if version is None:
-            version = _assumed(family, rdb_version, development=number is not None and number[0] == 255)
+            version = _assumed(family, rdb_version, development=_is_development(number))
             origin = f"assumed for RDB {rdb_version}"
         elif number is None:
             origin = f"assumed for {product}"
@@ -148,9 +151,13 @@ def _number(text: str) -> Version | None:
     return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
 
 
+def _is_development(number: Version | None) -> bool:
+    return number is not None and number[0] >= _DEVELOPMENT_MAJOR
+
+
 def _own(product: str, number: Version | None, rdb_version: int) -> Version | None:
     """Return the release of that number, if it can have written this RDB version."""
-    version = released(product, number) if number and number[0] != 255 else None
+    version = released(product, number) if number and not _is_development(number) else None
     if version is None:
         return None
     row = row_of(product, version)
@@ -167,7 +174,7 @@ def _keydb(_product: str, number: Version | None, _rdb_version: int) -> Version 
 
 
 def _dragonfly(_product: str, number: Version | None, _rdb_version: int) -> Version | None:
-    claimed = released("redis", number) if number and number[0] != 255 else None
+    claimed = released("redis", number) if number and not _is_development(number) else None
     return max(claimed or _DRAGONFLY_BASE, _DRAGONFLY_BASE)
 
 
@@ -175,9 +182,13 @@ _BY_PRODUCT = {"keydb": _keydb, "dragonfly": _dragonfly}
 
 
 def _assumed(product: str, rdb_version: int, *, development: bool) -> Version:
-    """Return who is meant by an RDB version alone."""
+    """Return who is meant by an RDB version alone: the oldest that wrote it, of development builds the newest."""
     rows = RELEASES[product]
-    line = _DEVELOPMENT.get((product, rdb_version)) if development else None
-    line = line or _ASSUMED.get((product, rdb_version))
+    if development:
+        line = _DEVELOPMENT.get((product, rdb_version))
+        newest = [row for row in rows if row.writes == rdb_version and line in (None, row.line)]
+        if newest:
+            return newest[-1].version
+    line = _ASSUMED.get((product, rdb_version))
     row = next((row for row in rows if (row.line == line if line else row.writes >= rdb_version)), rows[-1])
     return row.version

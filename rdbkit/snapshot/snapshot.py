@@ -165,6 +165,8 @@ class Snapshot:
         self.walker.again = self._beside if source.rereads else None
         self.templates = self.walker.body.templates
         self.version = self.walker.version
+        self.magic = self.walker.product
+        """The product whose magic the file begins with: "redis" or "valkey"."""
         self.walker.prologue()
         self._collect()
         self._aim(target, settings, allocator, now)

@@ -116,7 +116,7 @@ WRONG: list[tuple[str, str, list[Any], int]] = [
     ("bad-function", "error", [("function", b"#!lua\n")], 10),
     ("bad-function", "error", [("function", b"#!js name=x\n")], 10),
     ("duplicate-function", "error", [("function", FUNCTION), ("function", FUNCTION)], 10),
-    ("pre-ga-function", "error", [("function_pre_ga", b"n", b"LUA", b"c")], 10),
+    ("pre-ga-function", "warning", [("function_pre_ga", b"n", b"LUA", b"c")], 10),
     ("module-needed", "note", [("module_aux", "kit-typeA", 3, 1, [])], 9),
     ("bad-module", "error", [("put", b"\xf7\x05\x02\x03\x00")], 9),
     ("bad-template", "error", [("put", b"\xf2\x05\x02\x02bb\x01a")], 15),

@@ -96,8 +96,10 @@ FILES = [
     # development builds
     ("redis", "255.255.255", 12, "redis:8.0.6", ASSUMED.format(12)),
     ("valkey", "255.255.255", 11, "valkey:8.0.1", ASSUMED.format(11)),
-    ("redis", "255.255.255", 9, "redis:5.0.14", ASSUMED.format(9)),
-    ("valkey", "255.255.255", 80, "valkey:9.0.4", ASSUMED.format(80)),
+    ("redis", "255.255.255", 9, "redis:6.2.16", ASSUMED.format(9)),
+    ("redis", "999.999.999", 9, "redis:6.2.16", ASSUMED.format(9)),
+    ("redis", "255.255.255", 10, "redis:7.0.15", ASSUMED.format(10)),
+    ("valkey", "255.255.255", 80, "valkey:9.1.2", ASSUMED.format(80)),
     # texts that tell nothing, and contradictions
     ("redis", "", 11, "redis:7.2.6", ASSUMED.format(11)),
     ("redis", "unknown", 11, "redis:7.2.6", ASSUMED.format(11)),
