@@ -39,6 +39,8 @@ rewrite-armset             8.8          -
 rewrite-templates          8.10         -
 
 # what a server loads
+vector-sets                8.0          -      values of the module "vectorset", which is built in
+aof-multi-part             7.0          *      a manifest, a base and increments
 loads-pre-ga-functions     7.0-7.0      -      opcode 246, of the release candidates of 7.0
 
 # what a server does with an AOF at start

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import os
 import random
-import socket
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ import pytest
 
 from live import servers
 from live.servers import Build
+from live.starts import starts
 from rdbkit.aof.writer import command
 from rdbkit.checks.file import Part
 from rdbkit.releases.target import Target
@@ -27,7 +25,6 @@ from rdbkit.releases.target import Target
 #: Files for each server.
 STARTS = int(os.environ.get("RDBKIT_STARTS", "12"))
 SEED = int(os.environ.get("RDBKIT_SEED", "0"))
-_PATIENCE = 60.0
 
 
 def damaged(rng: random.Random, preamble: bytes) -> bytes:
@@ -105,32 +102,7 @@ def _lay(build: Build, home: Path, data: bytes) -> Path:
 def started(build: Build, home: Path, data: bytes) -> tuple[bool, int]:
     """Start a server with an AOF; return whether it came up, and the size of the file then."""
     file = _lay(build, home, data)
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    options = {"port": port, "bind": "127.0.0.1", "dir": home, "appendonly": "yes", "save": "", "logfile": home / "log"}
-    words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
-    process = subprocess.Popen([build.program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        return _is_up(process, port), file.stat().st_size
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _is_up(process: subprocess.Popen[bytes], port: int) -> bool:
-    end = time.monotonic() + _PATIENCE
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            return False
-        try:
-            with socket.create_connection(("127.0.0.1", port), 1) as connection:
-                connection.sendall(b"PING\r\n")
-                if connection.recv(100).startswith(b"+PONG"):
-                    return True
-        except OSError:
-            time.sleep(0.005)
-    raise AssertionError("the server neither answers nor ends")
+    return starts(build, home, "--appendonly", "yes"), file.stat().st_size
 
 
 def verdict(build: Build, path: Path, data: bytes) -> tuple[bool, int] | None:
@@ -161,21 +133,7 @@ def preambles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def _preamble(build: Build, home: Path, made: dict[str, bytes]) -> bytes:
     if str(build) not in made:
         home.mkdir()
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = found.getsockname()[1]
-        words = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(home), "--save", "", "--appendonly", "no"]
-        process = subprocess.Popen([build.program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            assert _is_up(process, port)
-            with socket.create_connection(("127.0.0.1", port), 5) as connection:
-                connection.sendall(b"SET k v\r\nSAVE\r\n")
-                answer = b""
-                while answer.count(b"+OK\r\n") < 2:
-                    answer += connection.recv(100)
-        finally:
-            process.kill()
-            process.wait()
+        assert starts(build, home, commands=b"SET k v\r\nSAVE\r\n")
         made[str(build)] = (home / "dump.rdb").read_bytes()
     return made[str(build)]
 
