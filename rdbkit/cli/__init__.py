@@ -23,7 +23,7 @@ from rdbkit.output.text import path_text, terminal
 
 #: Command: module under rdbkit.cli, imported only when it is called.
 COMMANDS = (
-    *("info", "check", "report", "prefixes", "keys", "get", "export"),
+    *("info", "check", "compat", "report", "prefixes", "keys", "get", "export"),
     *("commands", "split", "repair", "check-aof", "check-rdb"),
 )
 
