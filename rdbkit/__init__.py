@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rdbkit.analysis.report import report
     from rdbkit.checks.findings import Finding
     from rdbkit.checks.paths import check
+    from rdbkit.conversion.compat import compat
     from rdbkit.entry import Entry, Record
     from rdbkit.errors import Corrupt, LimitExceeded, Passed, RdbkitError, Truncated, Unsupported
     from rdbkit.rdb.modules import Module
@@ -55,6 +56,7 @@ _HOMES = {
     "Truncated": "errors",
     "Unsupported": "errors",
     "check": "checks.paths",
+    "compat": "conversion.compat",
     "load_dump": "snapshot",
     "open": "snapshot",
     "repair": "recovery.run",
@@ -80,6 +82,7 @@ __all__ = [
     "Truncated",
     "Unsupported",
     "check",
+    "compat",
     "compiled",
     "load_dump",
     "open",
