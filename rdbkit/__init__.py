@@ -4,8 +4,8 @@
         for entry in snapshot:
             print(entry.db, entry.key, entry.type, entry.value)
 
-The names in `__all__` are the public API; the modules that define them may move. Each name is imported when it is
-first used: on a small file, a command's start-up is most of its time.
+The names in `__all__` are the public API; the modules that define them may change. Each name is imported when it is
+first used, because start-up is most of a command's run time on a small file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib import import_module
 
 from rdbkit import _build  # first: it decides which build of the other modules is imported
 
-# As typing has it, which takes longer to import than all of this.
+# As typing.TYPE_CHECKING; importing typing takes longer than importing this whole module.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any

@@ -1,4 +1,4 @@
-"""Where the commands start: `rdbkit`, `rdbkit-check-aof`, `rdbkit-check-rdb`, and `python -m rdbkit`."""
+"""Entry points of the commands: `rdbkit`, `rdbkit-check-aof`, `rdbkit-check-rdb`, and `python -m rdbkit`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """Answer a Ctrl-C that comes while modules are being imported: there is nothing to clean up yet."""
+    """Handle a Ctrl-C while modules are being imported: there is nothing to clean up yet."""
     if os.isatty(2):
         os.write(2, b"\n")
     os._exit(128 + number)
 
 
-# Before anything else is imported, because that takes a while, and an interrupt in it would show a traceback.
+# Set before the other imports: they take a while, and an interrupt during them would print a traceback.
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, _leave)
 

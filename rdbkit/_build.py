@@ -1,8 +1,8 @@
-"""Compiled or pure: one answer for the whole package.
+"""Decides once for the whole package whether the compiled or the pure build runs.
 
-The hot modules are plain Python that may also stand beside a compiled build of themselves. Either all of them run
-compiled or none does: a compiled module reaches into the others by C layout, so a half-built install, or
-`RDBKIT_PURE=1`, switches every one to its source.
+The hot modules are plain Python, and may have a compiled build next to the source file. Either all of them run compiled
+or none does, because a compiled module uses the C layout of the others. So an incomplete build, or `RDBKIT_PURE=1`,
+switches all of them to their sources.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
-#: The modules that have a .pxd; the same list stands in pyproject.toml.
+#: The modules that have a .pxd; pyproject.toml has the same list.
 HOT = (
     "rdbkit.wire.crc64",
     "rdbkit.wire.lzf",
@@ -44,13 +44,13 @@ def _is_built(name: str) -> bool:
 
 
 class _SourceFinder:
-    """Finds the hot modules as source, where the ordinary finders would prefer the extension beside it."""
+    """Finds the source of the hot modules; the ordinary finders would prefer the extension next to it."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name not in HOT:
             return None
-        # Not above: the compiled build starts without it.
+        # Imported here, because the compiled build does not need it and starts faster without it.
         from importlib.util import spec_from_file_location
 
         file = str(_source(name))
@@ -68,5 +68,5 @@ _COMPILED = _choose()
 
 
 def compiled() -> bool:
-    """Return whether the compiled build runs (else the same source is interpreted)."""
+    """Return whether the compiled build runs; if not, the same source is interpreted."""
     return _COMPILED

@@ -1,4 +1,4 @@
-"""One key of a snapshot: what is known of it at once, and what is read of its body when asked for."""
+"""One key of a snapshot: the fields that are known at once, and those that are read from its body on request."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TEMPLATED = (spec.HASH_TMPL_LP_REF, spec.HASH_TMPL_ARRAY_REF)
 
 
 class Reading(Protocol):
-    """The reading of a file that an entry belongs to: a Snapshot."""
+    """What an entry needs of the reading of its file: a Snapshot."""
 
     cursor: Cursor
     walker: walker.Walker
@@ -53,10 +53,10 @@ class Reading(Protocol):
         """Walk over the open body."""
 
     def reopen(self, offset: int, /) -> Source:
-        """Return the file once more, at an offset."""
+        """Return a second reader of the file, at an offset."""
 
     def note(self, error: RdbkitError, /, *, of_entry: bool = True) -> None:
-        """Count damage, of an entry or of another record."""
+        """Record damage, of an entry or of another record."""
 
     @property
     def stopped(self) -> bool:
@@ -91,17 +91,17 @@ class Record:
 
 
 class _Live(Decoder):
-    """Reads an open body from the file itself. At damage the walk goes on after it, or ends (Walker.leave_damaged)."""
+    """Reads an open body from the file itself. After damage the walk continues, or ends (Walker.leave_damaged)."""
 
     def __init__(self, kind: int, snapshot: Reading, start: int, spool: Spool | None) -> None:
         super().__init__(kind, snapshot.cursor, snapshot.templates, spool)
-        # The file's cursor may have that of an earlier entry.
+        # The file's cursor may still have the spool of an earlier entry.
         self.cursor.spool = spool
         self._snapshot = snapshot
         self._start = start
 
     def parts(self) -> Parts:
-        """Return the lists of parts; at their damage the snapshot's walk steps over the rest, or ends."""
+        """Return the lists of parts; if they are damaged, the snapshot's walk skips the rest, or ends."""
         if self._run is None:
             self._run = self._watched()
         return self._run
@@ -115,13 +115,14 @@ class _Live(Decoder):
 
 
 class Entry:
-    """One key of a snapshot, valid until the next one is asked for.
+    """One key of a snapshot, valid until the next one is read.
 
-    `offset` (bytes, absolute), `db`, `key`, `type` (one of rdb.spec.TYPES), `expires_at` (ms since epoch), `idle` (s)
-    and `freq` (0 to 255) are known at once; the last three are None where the file has none. Everything else reads on.
+    `offset` (bytes, absolute), `db`, `key`, `type` (one of format.spec.TYPES), `expires_at` (ms since epoch), `idle`
+    (s) and `freq` (0 to 255) are known at once; the last three are None if the file has none. Everything else is read
+    from the body.
 
     Reading a damaged value raises Corrupt, Truncated or Unsupported, with code, offset, db and key; the next entry can
-    be asked for all the same (Snapshot says when not).
+    usually be read after that (see Snapshot for the exceptions).
     """
 
     __slots__ = ("_copy", "_damaged", "_fields", "_live", "_passed", "_row", "_shape", "_size", "_snapshot")
@@ -132,11 +133,11 @@ class Entry:
         self._size = row[walker.SIZE]
         self._shape = row[walker.SHAPE_OF]
         self._fields: dict[bytes, int] | None = None
-        # An open body can be read once from where the file stands: by a decoder, or by a walk for its shape.
+        # An open body can be read once from the file's position: by a decoder, or by a walk for its shape.
         self._live: Decoder | None = None
         self._passed = False
         self._copy: Copy | None = None
-        # Whether its damage is counted: an entry that was walked for its shape and has none, the walk has counted.
+        # Whether its damage is counted. If the entry was walked and has no shape, the walk has counted it.
         self._damaged = self._shape is None and self._size >= 0 and snapshot.walker.level == walker.SHAPE
 
     def __repr__(self) -> str:
@@ -144,12 +145,12 @@ class Entry:
 
     @property
     def snapshot(self) -> Reading:
-        """The snapshot that it is an entry of."""
+        """The snapshot to which the entry belongs."""
         return self._snapshot
 
     @property
     def offset(self) -> int:
-        """Where the entry starts: its first attribute, else its type byte."""
+        """Offset at which the entry starts: its first attribute, else its type byte."""
         return self._row[walker.OFFSET]
 
     @property
@@ -164,12 +165,12 @@ class Entry:
 
     @property
     def type(self) -> str:
-        """What TYPE answers; "module" for vector sets, JSON and other modules' types."""
+        """The reply of TYPE; "module" for vector sets, JSON and other modules' types."""
         return spec.BY_ID[self._row[walker.TYPE]].type
 
     @property
     def type_id(self) -> int:
-        """Row of rdb.spec that the entry was written as."""
+        """Id of the row in format.spec for the type as which the entry was written."""
         return self._row[walker.TYPE]
 
     @property
@@ -189,7 +190,7 @@ class Entry:
 
     @property
     def body(self) -> bytes | None:
-        """The retained bytes of the body; None where there were too many, or it was not asked for."""
+        """The retained bytes of the body; None if there were too many, or if retaining was not requested."""
         return self._row[walker.BODY]
 
     @property
@@ -207,16 +208,16 @@ class Entry:
 
     @property
     def encoding(self) -> str | None:
-        """OBJECT ENCODING after the target loaded the file; None where no server of that version has the type."""
+        """OBJECT ENCODING after the target loaded the file; None if no server of that version has the type."""
         return self._snapshot.encode(
             self._row[walker.TYPE], self._measured(), len(self.key), self.expires_at is not None
         )
 
     @property
     def memory(self) -> int | None:
-        """Bytes that MEMORY USAGE would answer after the target loaded the file; None: unknown.
+        """Bytes that MEMORY USAGE would return after the target loaded the file; None: unknown.
 
-        An expectation where `memory_sd` is not 0.
+        This is an expected value if `memory_sd` is not 0.
         """
         return self._figure()[0]
 
@@ -238,10 +239,10 @@ class Entry:
 
     @property
     def value(self) -> Any:
-        """The value whole, in the shapes of rdb.values; hashes' field expiries are in `field_expires_at`.
+        """The whole value, in the shapes of rdb.values; the expiries of hash fields are in `field_expires_at`.
 
-        Raises for a damaged value, also for one that can be decoded and not be given whole, because it has a member or
-        field twice, a score that is no number, or bytes left over: `parts()` gives what is in it.
+        Raises for a damaged value. This includes a value that can be decoded but has a duplicate member or field, a
+        score that is not a number, or bytes after its end: `parts()` yields what is in it.
         """
         with self.located():
             found, self._fields = whole_value(self.decoder(), self._decoder_again, self.end, self.offset)
@@ -253,9 +254,9 @@ class Entry:
         return None if self._size < 0 else self.offset + self._size
 
     def errors(self) -> list[RdbkitError]:
-        """Return what is wrong with a value that can be decoded and has more in it than a value can, or less.
+        """Return the errors of a value that can be decoded but has contents that no valid value has.
 
-        These are the findings of severity "error" that `check` gives of it. Raises where it cannot be decoded.
+        These are the findings of severity "error" that `check` reports for it. Raises if it cannot be decoded.
         """
         with self.located():
             found = errors(self._decoder_again, self.end, self.offset)
@@ -265,7 +266,7 @@ class Entry:
 
     @property
     def field_expires_at(self) -> dict[bytes, int]:
-        """Expiries of a hash's fields (in KeyDB's files of a set's members, too), ms since epoch."""
+        """Expiries of a hash's fields (in files of KeyDB also of a set's members), in ms since epoch."""
         if self._fields is None:
             _ = self.value
         return {**(self._fields or {}), **self.members()}
@@ -279,21 +280,21 @@ class Entry:
 
     @property
     def names_are_long(self) -> bool:
-        """Whether the file has hash templates with field names that are too long to be held."""
+        """Whether the file has hash templates with field names that are too long for memory."""
         spool = self._snapshot.walker.spool
         return spool is not None and spool.count > 0
 
     def members(self) -> dict[bytes, int]:
-        """Return the expiries that KeyDB's records give of the value's members."""
+        """Return the expiries of the value's members from KeyDB's records, in ms since epoch."""
         extra = self._row[walker.EXTRA]
         found: dict[bytes, int] = extra.get("members", {}) if extra else {}
         return found
 
     def decoder(self, spool: Spool | None = None) -> Decoder:
-        """Return a reader of the body: its `parts()` in batches, and afterwards what else the body told.
+        """Return a reader of the body: its `parts()` in batches, and after them the other contents of the body.
 
-        With a spool, what is too long to be held comes as LongItems. Raises Passed where the body is behind us on a
-        pipe.
+        With a spool, byte strings that are too long for memory are LongItems. Raises Passed if the input is a pipe and
+        the body was already passed.
         """
         row = self._row
         start = row[walker.BODY_OFFSET]
@@ -309,17 +310,17 @@ class Entry:
         return Decoder(row[walker.TYPE], cursor, self._snapshot.templates, spool)
 
     def _decoder_again(self) -> Decoder:
-        """Return a second reader of the body, after one from `decoder`, for what `rdb.check` looks at."""
+        """Return a second reader of the body, after one from `decoder`, for what rdb.value_checks examines."""
         row = self._row
         body = row[walker.BODY]
         cursor = self._again() if body is None else Cursor(body, base=row[walker.BODY_OFFSET])
         return Decoder(row[walker.TYPE], cursor, self._snapshot.templates, Spool(level_of(row[walker.TYPE])))
 
     def settle(self) -> None:
-        """Have the body where it can be read as often as needed, and the walk after it: damage in it is its own then.
+        """Make the body readable as often as needed, and move the walk past it, so that damage in it stays separate.
 
-        Of a body over 1 MiB in an input that cannot be read again a copy is made, in temporary space, until the next
-        entry. What this raises is damage of the framing; OSError: there is no temporary space.
+        A body over 1 MiB in an input that cannot be read again is copied to temporary space, until the next entry.
+        Raises RdbkitError for damage of the framing, OSError if no temporary space is left.
         """
         if not self._passed and self._snapshot.is_open(self):
             self._passed = True
@@ -333,20 +334,20 @@ class Entry:
     def parts(self) -> Iterator[Any]:
         """Yield the value one part at a time, in file order, for values that do not fit in memory.
 
-        Chunks of bytes · elements · members · (member, score) · (field, value, expires_at | None) · (id, fields) ·
-        (index, value) · (kind, value).
+        The parts by type: chunks of bytes (string), elements (list), members (set), (member, score) (zset),
+        (field, value, expires_at | None) (hash), (id, fields) (stream), (index, value) (array), (kind, value) (module).
         """
         with self.located():
             for batch in self.decoder().parts():
                 yield from batch
 
     def copy_to(self, out: Sink) -> int:
-        """Write the body's bytes as they stand in the file; return how many."""
+        """Write the body's bytes as they are in the file; return how many."""
         body = self._row[walker.BODY]
         if body is not None:
             out.write(body)
             return len(body)
-        # Passed comes first, while an open body is still there to be read otherwise.
+        # Passed is raised first, while an open body can still be read in another way.
         self._again()
         size = self.offset + self.size - self._row[walker.BODY_OFFSET]
         for piece in self._again().pieces(size):
@@ -354,7 +355,7 @@ class Entry:
         return size
 
     def detach(self) -> Record:
-        """Return a frozen record of everything, the value included."""
+        """Return a frozen record of all fields, including the value."""
         found = self.value
         return Record(
             self.offset,
@@ -374,9 +375,9 @@ class Entry:
         )
 
     def unpacked(self) -> int:
-        """Return about how many bytes a retained body comes to where its strings are unpacked.
+        """Return about how many bytes a retained body has with its strings unpacked.
 
-        Only heads are looked at. Of a body whose heads contradict themselves: the most that it can come to.
+        Only heads are read. If they contradict themselves, returns the most bytes that the body can have.
         """
         row = self._row
         body = row[walker.BODY]
@@ -394,7 +395,7 @@ class Entry:
 
     @contextmanager
     def located(self) -> Iterator[None]:
-        """Name this entry in the errors that reading its body raises, and have the snapshot count its damage."""
+        """Add this entry to the errors that reading its body raises, and make the snapshot count its damage."""
         try:
             yield
         except RdbkitError as error:
@@ -403,14 +404,14 @@ class Entry:
             raise
 
     def note(self, error: RdbkitError) -> None:
-        """Have the snapshot count that the value is damaged, unless that ends the reading of all, or is counted."""
+        """Make the snapshot count the value's damage, unless that was counted already, or ends the whole reading."""
         fatal = error is self._snapshot.walker.error and self._snapshot.on_damage != "stop"
         if not (self._damaged or fatal or isinstance(error, Passed | LimitExceeded)):
             self._damaged = True
             self._snapshot.note(error)
 
     def _again(self) -> Cursor:
-        """Return a cursor that stands at the body once more."""
+        """Return a new cursor at the start of the body."""
         start = self._row[walker.BODY_OFFSET]
         if self._copy is not None:
             return self._copy.cursor()
@@ -423,7 +424,7 @@ class Entry:
         return self._shape
 
     def _finish(self) -> None:
-        """Walk the body for its shape and size: the retained one, where the file stands, or once more."""
+        """Walk the body for its shape and size: the retained bytes, at the file's position, or by a second reading."""
         snapshot = self._snapshot
         body = self._row[walker.BODY]
         here = snapshot.is_open(self) and not self._passed
@@ -444,7 +445,7 @@ class Entry:
             snapshot.walker.is_open = False
 
     def _weighed(self) -> Any:
-        """Walk the body once more, with the target's terms: it went by before anybody asked for memory."""
+        """Walk the body again with the target's prices: it had been walked before memory was requested."""
         body = self._row[walker.BODY]
         cursor = self._again() if body is None else Cursor(body, base=self._row[walker.BODY_OFFSET])
         with self.located():
@@ -452,7 +453,7 @@ class Entry:
         return self._shape
 
     def leave(self) -> None:
-        """Read to the end what was begun of an open body; the snapshot calls it before it goes on."""
+        """Read the rest of an open body of which a part was read; the snapshot calls this before it continues."""
         if self._live is not None:
             try:
                 with self.located():

@@ -1,26 +1,25 @@
-"""What can be wrong with a file, by what to do about it.
+"""The errors that a file can cause, grouped by what to do about them.
 
     RdbkitError
       ├ Truncated      the bytes end too early             fetch the file again, or repair it
       ├ Corrupt        the bytes contradict each other     restore another copy, or repair it
       ├ Unsupported    not a format that rdbkit knows      a newer rdbkit, or another tool
-      ├ LimitExceeded  sound, but over a limit you set     raise the limit
-      └ Passed         already behind us on a pipe         save it to a file, or ask for it earlier
+      ├ LimitExceeded  valid, but over a limit you set     raise the limit
+      └ Passed         already passed on a pipe            save it to a file, or read it earlier
 
-Every one says where: `offset` is absolute in the file (for a compressed file: in what it unpacks to), and damage
-inside a compressed or packed string carries the offset at which that string starts. `code` is stable: scripts may rely
-on it.
+Every error has an `offset`, absolute in the file (for a compressed file: in its unpacked data); for damage inside a
+compressed or packed string it is the offset at which that string starts. `code` is stable: scripts may rely on it.
 """
 
 from __future__ import annotations
 
 
 class RdbkitError(Exception):
-    """Base of every error that the bytes of an input can cause; never raised itself."""
+    """Base class of all errors that the bytes of an input can cause; never raised itself."""
 
     code = "error"
     hint = ""
-    """What to do next, where that does not follow from the code."""
+    """What to do next, if that does not follow from the code."""
 
     def __init__(
         self,
@@ -40,7 +39,7 @@ class RdbkitError(Exception):
             self.code = code
 
     def locate(self, db: int | None, key: bytes | None) -> None:
-        """Add which key was being read, where the one who raised could not know it."""
+        """Add the key that was being read, if the code that raised the error did not know it."""
         if self.db is None:
             self.db = db
         if self.key is None:
@@ -54,24 +53,24 @@ class Truncated(RdbkitError):
 
 
 class Corrupt(RdbkitError):
-    """The bytes contradict themselves; `code` tells which structure."""
+    """The bytes contradict themselves; `code` names the structure."""
 
     code = "corrupt"
 
 
 class Unsupported(RdbkitError):
-    """Not a known format, or newer than this version of rdbkit knows."""
+    """Not a known format, or newer than the formats that this version of rdbkit knows."""
 
     code = "unsupported"
 
 
 class LimitExceeded(RdbkitError):
-    """Sound, but larger than a limit that the caller set."""
+    """Valid, but larger than a limit that the caller set."""
 
     code = "limit-exceeded"
 
 
 class Passed(RdbkitError):
-    """The value was already walked over, and a pipe cannot go back."""
+    """The value was already passed, and a pipe cannot be read again."""
 
     code = "passed"

@@ -1,7 +1,7 @@
 """Owner, mode and extended attributes of a new file: those of the file that it is made from or replaces.
 
-A new file must not be open to anyone who could not read the old one, and must not carry a privilege: set-id bits and
-capabilities stay behind.
+A new file must not be readable by anyone who could not read the old one, and must not get a privilege: set-id bits and
+capabilities are not copied.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def dress(fd: int, like: Like, *, owner: bool) -> None:
 
 
 def dress_lightly(fd: int, seen: os.stat_result, old: str | None = None) -> None:
-    """Give a new file the mode of another (`old` is its path), and its owner and attributes where we may."""
+    """Give a new file the mode of another (`old` is its path), and its owner and attributes if that is permitted."""
     if not _is_owned_alike(fd, seen) and hasattr(os, "fchown"):
         with suppress(OSError):
             os.fchown(fd, seen.st_uid, seen.st_gid)
@@ -65,7 +65,7 @@ def _set_mode(fd: int, seen: os.stat_result) -> None:
 
 
 def _copy_attributes(fd: int, source: int | str, *, strict: bool) -> None:
-    """Copy what users set, and the access list; other attributes are the system's to give."""
+    """Copy the attributes that users set, and the access list; all others are set by the system."""
     for name in _attributes(source):
         try:
             os.setxattr(fd, name, os.getxattr(source, name))

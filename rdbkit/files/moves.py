@@ -1,4 +1,4 @@
-"""Renaming without replacing, locks, and waiting signals: what creating files asks of the system."""
+"""System calls for creating files: renaming without replacing, locks, and holding signals back."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ try:
 except ImportError:  # Windows: there is no lock, and names are still created exclusively
     fcntl = None  # type: ignore[assignment]
 
-#: Names that this process has given to files that hold data, for the last word of one that is interrupted.
+#: Names that this process has given to files that hold data; an interrupted process prints them before it ends.
 finished: list[str] = []
 
-#: Seconds for which the lock of a directory is waited for.
+#: Seconds to wait for the lock of a directory.
 _PATIENCE = 2.0
 _NO_LINK = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES)
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -30,7 +30,7 @@ _NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def move_new(source: str, target: str) -> None:
-    """Rename a file to a name at which nothing may be. Raises FileExistsError where something is."""
+    """Rename a file to a name that must be free. Raises FileExistsError if it is not."""
     try:
         os.link(source, target)
     except OSError as error:
@@ -41,7 +41,7 @@ def move_new(source: str, target: str) -> None:
         return
     if _rename_new(source, target):
         return
-    # The name is taken by an empty file, which is then replaced: all that is left without links and such a rename.
+    # Create an empty file at the name, then replace it: there is no other way without links and without renameat2.
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         os.replace(source, target)  # noqa: PTH105  as above
@@ -110,7 +110,7 @@ def named(name: Name) -> Iterator[None]:
 
 @contextmanager
 def locked(directory: str) -> Iterator[None]:
-    """Keep other runs from publishing in a directory, between the look at a name and its replacement."""
+    """Prevent other runs from publishing in a directory between the check of a name and its replacement."""
     handle = -1
     try:
         if fcntl is not None:
@@ -124,7 +124,7 @@ def locked(directory: str) -> Iterator[None]:
 
 
 def _wait_for_lock(handle: int) -> None:
-    """Lock a directory; after a while go on without: anybody who may read it can hold such a lock."""
+    """Lock a directory; go on without the lock after a timeout, because any reader of the directory can hold it."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
@@ -139,7 +139,7 @@ def _wait_for_lock(handle: int) -> None:
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Let signals that would interrupt this thread wait: what is begun here must not stop in the middle."""
+    """Block the signals that would interrupt this thread, so that a change that has begun is completed."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -151,7 +151,7 @@ def signals_held() -> Iterator[None]:
 
 
 def sync(fd: int) -> None:
-    """Make a file's content durable, where the file system can."""
+    """Make a file's content durable, if the file system supports it."""
     try:
         os.fsync(fd)
     except OSError as error:
@@ -160,7 +160,7 @@ def sync(fd: int) -> None:
 
 
 def sync_directory(path: str | os.PathLike[str]) -> None:
-    """Make new names durable, where the system lets a directory be opened."""
+    """Make new names durable, if the system can open a directory."""
     with suppress(OSError):
         directory = os.open(path, os.O_RDONLY)
         try:

@@ -1,7 +1,7 @@
 """The names that a run will create, compared with its inputs before a byte is written.
 
 Files are compared by identity (device and inode), not by name: so links, other spellings of a path, and file systems
-that fold case are seen through.
+that fold case are recognised.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Clash(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name for a new file: `path` as it was given, `target` with all links followed, `seen` what was there."""
+    """A name for a new file: `path` as given, `target` with all links followed, `seen` its status, if it exists."""
 
     path: str
     target: str
@@ -39,12 +39,12 @@ class Name:
 
     @property
     def descriptor(self) -> int | None:
-        """The open descriptor that the path means, as /dev/fd/3; None: it means a file."""
+        """The open descriptor that the path means, as in /dev/fd/3; None for a file."""
         return descriptor_of(self.path)
 
     @property
     def is_special(self) -> bool:
-        """Whether the target is there and is written directly: a device, a FIFO, a socket, an open descriptor."""
+        """Whether the target exists and is written directly: a device, a FIFO, a socket, an open descriptor."""
         if self.seen is None:
             return False
         mode = self.seen.st_mode
@@ -65,19 +65,19 @@ class Name:
 def plan(path: str | os.PathLike[str]) -> Name:
     """Return the plan for a path: a link is followed, as a shell's ">" does.
 
-    Raises ValueError for an empty path, OSError where it cannot be seen.
+    Raises ValueError for an empty path, OSError if its status cannot be read.
     """
     shown = os.fspath(path)
     if not shown:
-        raise ValueError("an empty name is no file")
+        raise ValueError("the file name is empty")
     try:
         seen = os.stat(shown)  # noqa: PTH116  a Path would normalise what the caller gave
     except OSError as error:
-        # A name that is too long is the name of no file; with a suffix of ours it may become so.
+        # No file can have a name that is too long; a suffix that we add can make a name too long.
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
             raise
         seen = None
-    # The links to open files in /dev/fd lead to no path; any other name is kept as given, because messages repeat it.
+    # The links in /dev/fd do not lead to a path. Any other name is kept as given, because messages repeat it.
     special = seen is not None and not (stat.S_ISREG(seen.st_mode) or stat.S_ISDIR(seen.st_mode))
     followed = os.path.islink(shown) and not special and descriptor_of(shown) is None  # noqa: PTH114  as above
     target = os.path.realpath(shown) if followed else shown
@@ -93,7 +93,7 @@ def descriptor_of(path: str) -> int | None:
 
 
 def plan_directory(path: str | os.PathLike[str]) -> Name:
-    """Return the plan for a new directory, or for an empty one that is there: named by any path to it."""
+    """Return the plan for a new directory, or for an empty one that exists already, given by any path to it."""
     shown = os.fspath(path)
     name = plan(shown.rstrip(os.sep) or shown)
     if name.seen is not None and stat.S_ISDIR(name.seen.st_mode):
@@ -145,7 +145,7 @@ def _is_beside(one: Name, other: Name) -> bool:
 
 
 def status_of(file: Reserved) -> os.stat_result | None:
-    """Return what is at a path or descriptor; None where nothing is, or where it cannot be seen."""
+    """Return the status of a path or descriptor; None if nothing is there or the status cannot be read."""
     try:
         return os.stat(file)  # noqa: PTH116  may be a descriptor
     except (OSError, ValueError):
@@ -153,7 +153,7 @@ def status_of(file: Reserved) -> os.stat_result | None:
 
 
 def refuse_existing(name: Name, *, force: bool) -> None:
-    """Raise FileExistsError, IsADirectoryError or OSError where a result that holds data must not be put."""
+    """Raise FileExistsError, IsADirectoryError or OSError if a result that holds data must not be written there."""
     if name.path.endswith(os.sep):
         raise IsADirectoryError(errno.EISDIR, "is the name of a directory: name a file", name.path)
     if name.seen is None:

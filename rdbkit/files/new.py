@@ -2,9 +2,9 @@
 
     NAME.partial-<random> (0600)  ─►  owner, mode  ─►  content  ─►  fsync  ─►  NAME  ─►  fsync of the directory
 
-Whoever is interrupted, even by SIGKILL, leaves at NAME what was there before, or the whole new file. Of two runs that
-publish one name, the second fails unless it may replace anything. What is neither published nor kept is removed, at
-the latest by `discard_all`.
+After an interruption, even by SIGKILL, NAME is what it was before, or the whole new file. If two runs publish the same
+name, the second fails unless it may replace anything. A file that is neither published nor kept is removed, at the
+latest by `discard_all`.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from rdbkit.files.names import Name
 #: What publishing may replace: whatever regular file is there, nothing, or only what was there at planning.
 ANYTHING, NOTHING, SEEN = "anything", "nothing", "seen"
 
-#: Bytes of a file name that leave room for a suffix of ours; file systems take 255.
+#: Longest file name, in bytes, to which a suffix can be added; file systems accept 255.
 _LONGEST = 200
 
-#: Temporary names of this process that are neither published nor kept. Random names: what is there is ours.
+#: Temporary names of this process that are neither published nor kept. They are random, so the files are our own.
 _pending: dict[str, None] = {}
 
 Step = Callable[[str], None]
 
 
 def _no_step(_: str) -> None:
-    """Take note of a step: tests replace this."""
+    """Do nothing: tests replace this to observe the steps."""
 
 
 class NewFile:
-    """A file being written. Use it in a `with`: what is not published or kept when it is left is removed.
+    """A file being written. Use it in a `with`: a file that was not published or kept is removed at the end.
 
-    `like` is the file whose owner, mode and attributes it takes, `mode_of` one whose mode it takes; None: those of the
+    `like` is the file whose owner, mode and attributes it gets, `mode_of` one whose mode it gets; None: those of the
     file that it replaces, else the usual ones of a new file. `replaces`: ANYTHING, NOTHING or SEEN. Raises OSError
     with the target's name.
     """
@@ -90,7 +90,7 @@ class NewFile:
         self.discard()
 
     def write(self, data: bytes | memoryview) -> int:
-        """Write all of it; return how many bytes that are."""
+        """Write all of `data`; return its size in bytes."""
         view = memoryview(data)
         with named(self.name):
             while view:
@@ -100,7 +100,7 @@ class NewFile:
         return len(data)
 
     def close(self) -> None:
-        """Make the content durable; nothing can be written any more."""
+        """Make the content durable; nothing can be written after that."""
         if self._open:
             with named(self.name):
                 sync(self.fd)
@@ -109,9 +109,9 @@ class NewFile:
             self._step("written")
 
     def publish(self) -> None:
-        """Give the file its name; its content is made durable before, the name after.
+        """Give the file its name; its content is made durable before that, the name after it.
 
-        Raises FileExistsError where something is at the name that must not be replaced.
+        Raises FileExistsError if there is a file of that name that must not be replaced.
         """
         self.close()
         with signals_held():
@@ -146,14 +146,14 @@ class NewFile:
             if self.replaces == SEEN and seen is not None and not os.path.samestat(now, seen):
                 raise FileExistsError(errno.EEXIST, "was replaced by another process meanwhile", self.name.path)
             if self.replaces == SEEN:
-                # Until all that belongs together is published: `withdraw` puts it back.
+                # Kept until all files that belong together are published: `withdraw` restores it.
                 self._old = _second_temporary(self.name)
         os.replace(self.temporary, target)  # noqa: PTH105  as above
 
     def withdraw(self) -> None:
-        """Take a published file back: what was at its name before is there again.
+        """Undo the publishing of a file: restore what was at its name before.
 
-        Where the old file could not be given a second name, the new one is left.
+        If the old file could not be given a second name, the new one stays.
         """
         with signals_held(), suppress(OSError):
             if not self.published:
@@ -186,7 +186,7 @@ class NewFile:
                 except FileExistsError:
                     continue
                 except OSError:
-                    # Too long a name, most likely. What was written stays under the name that it has.
+                    # The name is probably too long. The file stays under its present name.
                     tail = self.temporary[len(self.name.target) :]
                 _pending.pop(self.temporary, None)
                 return self.name.path + tail if self.name.path == self.name.target else self.name.target + tail
@@ -203,7 +203,7 @@ class NewFile:
 
 
 class NewDirectory:
-    """A directory that appears under its name with all that is in it; `path` is where it is filled until then."""
+    """A directory that appears under its name with all its content; until then it is filled at `path`."""
 
     def __init__(self, name: Name, *, mode: int | None = None, step: Step = _no_step) -> None:
         self.name = name
@@ -215,7 +215,7 @@ class NewDirectory:
             self.path = _make_directory(name)
 
     def _refuse(self) -> None:
-        """Raise where there is anything but an empty directory."""
+        """Raise if there is anything other than an empty directory."""
         assert self.name.seen is not None
         if not stat.S_ISDIR(self.name.seen.st_mode) or os.listdir(self.name.target):  # noqa: PTH208  see names.py
             raise FileExistsError(errno.EEXIST, "exists and is not an empty directory", self.name.path)
@@ -246,7 +246,7 @@ class NewDirectory:
 
 
 def publish_all(files: Sequence[NewFile]) -> None:
-    """Publish new names in this order; where one of them fails, take the others back."""
+    """Publish new names in this order; if one of them fails, undo the others."""
     for file in files:
         file.close()
     with signals_held():
@@ -279,7 +279,7 @@ def _create(name: Name, mode: int) -> tuple[str, int]:
     with named(name):
         while True:
             path = _temporary_name(name)
-            # Noted before it exists: an interrupt right after the call must not leave it behind.
+            # Registered before it exists: an interrupt directly after the call must not leave the file undeleted.
             _pending[path] = None
             try:
                 return path, os.open(path, flags | getattr(os, "O_BINARY", 0), mode)

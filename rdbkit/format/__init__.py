@@ -1,1 +1,1 @@
-"""The RDB format as tables: types, opcodes, and what a body comes down to."""
+"""The RDB format as data: types, opcodes, versions, slots, and the shape of a body."""

@@ -1,8 +1,8 @@
-"""What the walker knows of an entry without building its value: a flat tuple per key, filled in the compiled loop.
+"""The shape of an entry, known without building its value: a flat tuple per key, filled in the compiled loop.
 
-Encoding, memory and every statistic read only this. The names below are the positions in the tuple; lengths are bytes.
-A blob is a listpack, ziplist, intset or zipmap held in one string; only its head is looked at, unless its own count
-says "unknown" or a target's rule needs what is inside.
+Encoding, memory and every statistic use only this. The names below are the positions in the tuple; lengths are bytes.
+A blob is a listpack, ziplist, intset or zipmap held in one string. Only its head is read, unless its count is "unknown"
+or a target's rule depends on its items.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LONGEST: Final = 2
 OVER: Final = 3
 #: Index of the first item that is not a canonical 64-bit decimal; -1: all are. For strings and sets.
 TEXT: Final = 4
-#: Smallest and greatest of the integers before it (strings, sets); 0, 0 where there are none. Of an intset, LOW only.
+#: Smallest and greatest of the integers before it (strings, sets); 0, 0 if there are none. For an intset, LOW only.
 LOW: Final = 5
 HIGH: Final = 6
 #: Logical bytes of all blobs and PLAIN nodes.
@@ -36,25 +36,25 @@ PLAIN: Final = 10
 #: Bytes as listpacks: blobs after a server >= 7.0 converted them, lists of type 1 as such a server pushes them (sum of
 #: nodes).
 LISTPACK: Final = 11
-#: With memory: of a stream a StreamDetail, of a hash how many fields have an expiry (None: no field has), of an array
-#: whether COST is known. Of a hash with a template of the file that one's id. Else None.
+#: With memory: for a stream a StreamDetail, for a hash the number of fields with an expiry (None: there are none), for
+#: an array whether COST is known. For a hash that refers to a template of the file, the template's id. Else None.
 DETAIL: Final = 12
 #: Sums of the target's prices (memory/price_tables.py), in 1/65536 byte: members of a set or sorted set, pairs of a
-#: hash, where the target has them one by one; values of a hash with a template; nodes of a quicklist; listpacks of a
+#: hash, if the target allocates them one by one; values of a hash with a template; nodes of a quicklist; listpacks of a
 #: stream; an array as a whole.
 COST: Final = 13
 #: Variance of COST, in 1/65536 byte².
 VARIANCE: Final = 14
-#: Bytes of the entries of the blob that the target makes of a collection written item by item, its head left out.
+#: Bytes of the entries of the blob that the target makes of a collection written item by item, without the blob's head.
 PACKED: Final = 15
-#: The shape by other prices, where the walk was asked for both (Walker.beside) and the body was short enough.
+#: The shape by a second set of prices, if the walk was given one (Walker.beside) and the body was short enough.
 BESIDE: Final = 16
 
 EMPTY: Shape = (0, 0, 0, -1, -1, 0, 0, 0, 0, 0, 0, 0, None)
 
 
 class Idempotency(NamedTuple):
-    """What a stream's memory against double delivery holds: ids and length of the name of each producer."""
+    """A stream's idempotency data: number of ids and length of the name of each producer."""
 
     producers: int
     ids: tuple[int, ...]
@@ -69,13 +69,13 @@ class StreamDetail(NamedTuple):
     #: Keys and nodes of the main tree and of all trees of pending entries.
     keys: int
     nodes: int
-    #: What the nodes of the main tree take.
+    #: Cost of the nodes of the main tree.
     main: int
     groups: int
     #: The tree of the groups' names.
     group_tree: int
-    #: Entries pending in all groups, those of them that a consumer owns, consumers, bytes of their names, and what
-    #: these take as strings.
+    #: Entries pending in all groups, those of them that a consumer owns, consumers, bytes of their names, and the cost
+    #: of these names as strings.
     pending: int
     owned: int
     consumers: int

@@ -1,7 +1,7 @@
-"""The hash slots of a cluster: which of the 16384 a key belongs to.
+"""The hash slots of a cluster: to which of the 16384 a key belongs.
 
-Source: the cluster specification (key hash tags): what counts is what is between the first `{` and the first `}` after
-it, unless that is empty; the slot is its CRC16 (XMODEM) modulo 16384.
+Source: the cluster specification (key hash tags). The hash tag is the text between the first `{` and the first `}`
+after it, unless that is empty; the slot is the CRC16 (XMODEM) of the tag, or else of the key, modulo 16384.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ SLOTS = 16384
 
 
 def tag_of(key: bytes) -> bytes | None:
-    """Return a key's hash tag; None where the whole key decides."""
+    """Return a key's hash tag; None if the whole key is hashed."""
     start = key.find(b"{") + 1
     end = key.find(b"}", start) if start else -1
     return key[start:end] if end > start else None

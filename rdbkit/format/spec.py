@@ -1,13 +1,13 @@
-"""Every opcode, type and version of the RDB format: one row each, and nothing else.
+"""Every opcode, type and version of the RDB format, with one row each.
 
 A byte that opens a record means different things in the files of different products (22, 23, 242, 243 in Redis and
 Valkey, 30 to 37 in Dragonfly), so a row has an `id` that is unique: the number itself in the Redis line of descent,
-the number plus 0x100 for Valkey's own and plus 0x200 for Dragonfly's own. `dialect` tells what the bytes of one file
-mean.
+the number plus 0x100 for Valkey's own and plus 0x200 for Dragonfly's own. `dialect` returns the meaning of each byte in
+the files of one product.
 
 Sources: rdb.h of the BSD-licensed versions, and files of real servers. `verified` rows were decoded from such files;
-`source` rows are read as documented, which is said when one is met; `refused` rows are recognised and named, and
-reading stops there.
+`source` rows are read as documented, and reported as such; `refused` rows are recognised and named, and reading stops
+there.
 
 When you add a row, also add: a decoder in values.DECODERS, a way to walk it in walker, an encoder in writer, a fixture.
 """
@@ -47,13 +47,13 @@ PLAIN, PACKED = 1, 2
 # Element tags of an ARRAY
 ARRAY_STRING, ARRAY_INT, ARRAY_FLOAT, ARRAY_SMALL_STRING = range(4)
 
-#: What an entry may say of its type.
+#: The possible values of an entry's type.
 TYPES = ("string", "list", "set", "zset", "hash", "stream", "array", "module")
 
 
 @dataclass(frozen=True, slots=True)
 class RecordType:
-    """One opcode or type: `type` is what TYPE answers for its keys, "" for an opcode; `since` is an RDB version."""
+    """One opcode or type: `type` is the reply of TYPE for its keys, "" for an opcode; `since` is an RDB version."""
 
     id: int
     name: str
@@ -164,14 +164,14 @@ ROWS = (
 
 BY_ID = {row.id: row for row in ROWS}
 
-#: By product: where its own ids begin.
+#: By product: the offset of its own ids.
 _OWN = {"valkey": VALKEY_OWN, "dragonfly": DRAGONFLY_OWN}
-#: Numbers that a product has kept for itself: what it has not given out means nothing, whatever Redis uses it for.
+#: Numbers that a product reserves: those that it has not assigned are unknown, even if Redis uses them.
 _RESERVED = {"valkey": range(22, 244)}
 
 
 def dialect(product: str) -> list[int]:
-    """Return, for each of the 256 bytes, the id of the row that it means in a file of this product, -1 for none."""
+    """Return, for each of the 256 bytes, the id of its row in files of this product, -1 for none."""
     own = _OWN.get(product, 0)
     shadowed = {row.number for row in ROWS if own and row.id & ~0xFF == own}
     table = [-1] * 256

@@ -1,9 +1,9 @@
-"""RDB versions: what a file begins with, who writes which version, and what changed between them.
+"""RDB versions: how a file begins, which product writes which version, and what changed between them.
 
     REDIS0012      five letters, four digits       VALKEY080      six letters, three digits
 
-Valkey kept Redis' magic and numbers up to RDB 11; with 9.0 it took a magic and numbers of its own, from 80 on, so that
-12 to 79 are left to Redis. Dragonfly and KeyDB write REDIS and are recognised by their AUX fields.
+Valkey kept Redis' magic and numbers up to RDB 11; since 9.0 it has its own magic, and its own numbers from 80 on, so
+that 12 to 79 are left to Redis. Dragonfly and KeyDB write REDIS and are recognised by their AUX fields.
 
 Sources: the version fields of files that 26 servers wrote; rdb.h of the BSD-licensed versions.
 """
@@ -16,7 +16,7 @@ Product = Literal["redis", "valkey"]
 
 
 class Header(NamedTuple):
-    """What files with one magic have: the letters, and the first and last RDB version known here."""
+    """The files with one magic: its letters, and the first and last RDB version known here."""
 
     magic: bytes
     first: int
@@ -32,24 +32,24 @@ MAGIC_SIZE = 9
 
 #: From this version on a file ends with a checksum.
 CHECKSUM_SINCE = 5
-#: From this version on RESIZEDB counts what the file holds; before, also keys that had expired and were left out.
+#: From this version on RESIZEDB counts the keys in the file; before, also keys that had expired and were left out.
 EXACT_RESIZEDB_SINCE = 8
 #: From this version on times are little-endian; before, in the writer's byte order.
 LITTLE_ENDIAN_SINCE = 9
 
 
 def product_of_magic(magic: bytes) -> str | None:
-    """Return the product whose magic the bytes begin with, None for no magic."""
+    """Return the product whose magic is at the start of the bytes, None if there is no magic."""
     return next((product for product, header in HEADERS.items() if magic.startswith(header.magic)), None)
 
 
 def may_be_magic(begin: bytes) -> bool:
-    """Return whether bytes that are too few may be the begin of a magic."""
+    """Return whether these bytes, too few for a magic, may be the beginning of one."""
     return any(header.magic.startswith(begin[: len(header.magic)]) for header in HEADERS.values())
 
 
 def product_of_version(version: int) -> Product:
-    """Return who writes an RDB version, where there is no magic (the footer of a DUMP payload)."""
+    """Return the product that writes an RDB version, for data without a magic (the footer of a DUMP payload)."""
     return "valkey" if version >= HEADERS["valkey"].first else "redis"
 
 
@@ -60,7 +60,7 @@ def is_known(product: str, version: int) -> bool:
 
 
 def magic(version: int, product: Product = "redis") -> bytes:
-    """Return the nine bytes that a product's file of this version begins with; ValueError if it has none."""
+    """Return the nine bytes at the start of a product's file of this version. Raises ValueError if it has none."""
     own = HEADERS[product]
     letters = own.magic if own.first <= version <= own.last else HEADERS["redis"].magic
     if not own.first <= version <= own.last and not 1 <= version <= LAST_AS_REDIS[product]:
@@ -69,6 +69,6 @@ def magic(version: int, product: Product = "redis") -> bytes:
 
 
 def dialect_of(product: Product, version: int) -> Product:
-    """Return by whose table of types a product's file of this version is written."""
+    """Return the product whose table of types applies to a product's file of this version."""
     own = HEADERS[product]
     return product if own.first <= version <= own.last else "redis"

@@ -1,1 +1,1 @@
-"""The memory model: from a shape to bytes. It computes only; the walk that collects shapes is in rdb."""
+"""The memory model: from a shape to bytes. It only computes; the walk that collects shapes is in rdb."""

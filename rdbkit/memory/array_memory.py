@@ -1,15 +1,15 @@
 # cython: language_level=3, annotation_typing=False, boundscheck=False, cdivision=True, initializedcheck=False
-"""What the elements of an array take in a Redis 8.8 or newer: without building the array.
+"""The memory of an array's elements in Redis 8.8 and newer, computed without building the array.
 
     directory of slices ─► slice: 4096 indexes ─┬ sparse: head 32, and 10 bytes for each of 4 or 8 elements
                                                 └ dense:  head 32, and 8 bytes for each index of a window
     far slices: directory of blocks ─► block: 2048 slices
 
-A slice that holds few elements is sparse, one with more is a window, of as many indexes as a power of two tells. Short
-strings, most numbers and all that the file calls so stand in the slice itself; any other string has an allocation.
+A slice with few elements is sparse, one with more is a window, whose number of indexes is a power of two. Short strings
+(those with that tag in the file) and most numbers are stored in the slice itself; any other string has an allocation.
 
-Source: measured on 13 arrays of 8.10.2, which it meets to the byte. Where those leave open which of two forms it is,
-`known` ends.
+Source: measured on 13 arrays of 8.10.2, for which the result is exact. If these do not show which of two forms applies,
+`known` becomes false.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from typing import Any
 #: Indexes in a slice, and slices in a block.
 _SLICE, _BLOCK = 12, 11
 _HEAD, _SPARSE, _INDEX = 32, 10, 8
-#: Elements up to which a slice is sparse for sure, and from which on it is a window for sure; between these, from
-#: _EVEN on, both take the same if the window is the smallest.
+#: Elements up to which a slice is always sparse, and from which on it is always a window; between these, from _EVEN on,
+#: both have the same size if the window is the smallest.
 _FEW, _EVEN, _MANY = 5, 9, 15
 _SMALLEST = 16
 #: The array itself.
 _ARRAY = 80
-#: A string's head, and a length up to which it is known to be of two bytes.
+#: A string's head, and a length up to which it is known to have two bytes.
 _STRING, _SURE = 2, 255
 _LONGER_HEAD = 10
-#: Slices that a plain directory holds for sure; from which on there are blocks for sure; the one number of blocks met,
-#: and what the directory takes for each.
+#: Slices up to which there is always a plain directory; from which on there are always blocks; the only number of
+#: blocks that was measured, and the directory's size for each.
 _PLAIN, _FAR = 1 << 10, 1 << 20
 _BLOCKS, _ENTRY = 4, 24
 
 
 class ArrayMemory:
-    """Sums up the elements that are fed in ascending order; call `finish` for the last of them.
+    """Sums up elements that are added in ascending order; call `finish` after the last of them.
 
-    `classes` and `above` are as for rax.Rax. Afterwards `real` (allocated, in the same units) and `known`.
+    `classes` and `above` are as for rax.Rax. Then `real` is the sum (allocated, in the same units), if `known` is true.
     """
 
     def __init__(self, classes: Any, above: Callable[[int], int]) -> None:
@@ -57,7 +57,7 @@ class ArrayMemory:
         self.blocks = 0
 
     def add(self, index: int, size: int) -> int:
-        """Add an element; `size` is the length of a string with an allocation of its own, else -1."""
+        """Add an element; `size` is the length of a string that has its own allocation, else -1."""
         if self.held and index <= self.last:
             # No server writes this.
             self.known = False
@@ -97,7 +97,7 @@ class ArrayMemory:
         if held <= _FEW:
             return self._count(_HEAD + _SPARSE * (4 if held <= 4 else 8))
         window = max(_SMALLEST, _power(high - low + 1))
-        # Whether a window starts at its first element, or where a window of that size may, was not seen.
+        # It was not measured whether a window starts at its first element or at a boundary for its size.
         if window != max(_SMALLEST, _power(high + 1)) or held < _EVEN or (held < _MANY and window > _SMALLEST):
             self.known = False
         return self._count(_HEAD + _INDEX * window)
@@ -112,7 +112,7 @@ class ArrayMemory:
 
 
 def _power(count: int) -> int:
-    """Return the smallest power of two that is no less."""
+    """Return the smallest power of two that is not less than `count`."""
     power = 1
     while power < count:
         power *= 2

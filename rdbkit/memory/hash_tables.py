@@ -1,14 +1,14 @@
-"""Hash tables as a load leaves them: their slots, and the chance in them.
+"""Hash tables after a load: the number of their slots, as far as it is random with its expectation and variance.
 
-The old kind (dict) is an array of powers of two with chains. It doubles when as many keys are in it as slots, moves one
-bucket to the new array with each further insert, and until then has both. A loader that knows the number of keys makes
-the array large enough at once, but not everywhere: then how far the moving got depends on which buckets are empty, so
-on the hash.
+The old kind (dict) is an array, whose size is a power of two, with chains. It doubles when it has as many keys as
+slots, moves one bucket to the new array with each further insert, and until then has both arrays. A loader that knows
+the number of keys makes the array large enough at once, but does not always do so: then the progress of the moving
+depends on which buckets are empty, so on the hash.
 
-The new kind (hashtable, Valkey from 8.1) has buckets of one cache line with room for seven; a bucket that gets an
-eighth gives up one place for a pointer to a further one. How many of these there are is chance, too.
+The new kind (hashtable, Valkey from 8.1) has buckets of one cache line with seven places; a bucket that gets an eighth
+key uses one place for a pointer to a further bucket. The number of these is random, too.
 
-Sizes are slots or bytes; chance is given as expectation and variance.
+Sizes are in slots or bytes.
 
 Source: `dict.c` of the BSD-licensed versions and Valkey's `hashtable.c` and `rdbLoadObject`; for fields with expiries
 measured on Redis 8.2.3.
@@ -20,22 +20,22 @@ from functools import lru_cache
 from math import ceil, erf, sqrt
 
 _SMALLEST = 4
-#: Tables up to this size are reckoned exactly, larger ones by the normal distribution.
+#: Tables up to this size are computed exactly, larger ones with the normal distribution.
 _EXACT = 256
-#: What is less likely is taken never to happen.
+#: Smaller probabilities are taken as 0.
 _NEVER = 1e-3
 
 
 def slots(count: int) -> int:
-    """Return the array for that many keys: a power of two, at least four."""
+    """Return the slots of the array for that many keys: a power of two, at least four."""
     return max(_SMALLEST, 1 << max(count - 1, 0).bit_length())
 
 
 @lru_cache(maxsize=4096)
 def _still_moving(size: int, keys: int, steps: int) -> float:
-    """Return the chance that more than `steps` of `size` slots are taken by `keys` keys.
+    """Return the probability that `keys` keys are in more than `steps` of `size` slots.
 
-    One step empties one bucket. (It also gives up after ten empty ones, which is too rare to matter.)
+    One step empties one bucket. (A step also ends after ten empty buckets, which is too rare to matter.)
     """
     if steps >= min(size, keys):
         return 0.0
@@ -54,7 +54,7 @@ def _still_moving(size: int, keys: int, steps: int) -> float:
 
 
 class Dict:
-    """A dict to which keys are added: `size` and `used` of the array it has or moves to, `old` it moves from."""
+    """A dict to which keys are added: `size` and `used` of its (new) array, `old` the size of one being moved from."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -65,7 +65,7 @@ class Dict:
         self.doubt = 0.0
 
     def expand(self, count: int) -> None:
-        """Make room for `count` keys, as dictExpand does: not while it moves, not for fewer than it has."""
+        """Make it large enough for `count` keys, as dictExpand does: not while it moves, not for fewer than it has."""
         size = slots(count)
         chance = self._chance()
         self.doubt += chance * (1 - chance) * size**2
@@ -98,7 +98,7 @@ class Dict:
         if self.used < self.size:
             self.moved -= room - (self.size - self.used) if self.old else 0
             return self.size - self.used
-        # The key that finds it full starts the move, and is not yet a step of it.
+        # The key for which it is full starts the move, but is not yet a step of it.
         self.old, self.moved, self.moving = self.size, 0, self.used
         self.size = slots(self.used + 1)
         if not self.used:
@@ -121,10 +121,10 @@ def grown(count: int) -> tuple[float, float]:
 
 @lru_cache(maxsize=4096)
 def converted(compact: int, count: int, presize: bool, expand: bool, early: bool = False) -> tuple[float, float]:
-    """Return the slots of a hash whose element number `compact` (from 0) made the loader turn it into a dict.
+    """Return the slots of a hash that the loader converted to a dict at element number `compact` (from 0).
 
-    `presize`: the dict is made for what the compact form held. `expand`: for the rest, after that one element, or,
-    `early`, before it.
+    `presize`: the dict is made for the elements of the compact form. `expand`: it is enlarged for the rest, after that
+    element or, with `early`, before it.
     """
     table = Dict()
     if presize and compact:
@@ -143,7 +143,7 @@ def converted(compact: int, count: int, presize: bool, expand: bool, early: bool
 
 @lru_cache(maxsize=4096)
 def after_integers(integers: int, count: int) -> tuple[float, float]:
-    """Return the slots of a set that was an intset of `integers`, until the next member turned it into a dict."""
+    """Return the slots of a set that was an intset of `integers` until the next member converted it to a dict."""
     table = Dict()
     table.expand(integers)
     table.add(integers)
@@ -159,12 +159,12 @@ _ROOM = 7
 
 
 def _further(keys: int) -> int:
-    """Return how many buckets hang on one that `keys` keys fell into."""
+    """Return how many further buckets are chained to one with `keys` keys."""
     return max(0, (keys - _ROOM + _ROOM - 2) // (_ROOM - 1)) if keys > _ROOM else 0
 
 
 def buckets(count: int) -> int:
-    """Return the buckets of a hashtable that was made for `count` keys: none more than 32 for 5 keys each."""
+    """Return the buckets of a hashtable made for `count` keys: a power of two, at most 32 keys per 5 buckets."""
     return 1 << max(ceil(5 * count / 32) - 1, 0).bit_length()
 
 
@@ -177,10 +177,10 @@ def hashtable(count: int, size: int) -> tuple[float, float]:
 
 @lru_cache(maxsize=4096)
 def refilled(compact: int, count: int) -> tuple[float, float]:
-    """Return the same of a hash that its element number `compact` (from 0) made the loader turn into a table.
+    """Return the same for a hash that the loader converted to a table at element number `compact` (from 0).
 
-    The table is made for what the compact form held; once that element is in it, it is made for the rest, if this is
-    no less. A full table doubles. Moving takes one bucket with each further element, and until then both are there.
+    The table is made for the elements of the compact form; after that element it is enlarged for the rest, if these are
+    not fewer. A full table doubles. Each further element moves one bucket, and until the end both tables exist.
     """
     size, used, rest = buckets(compact), compact + 1, count - compact - 1
     larger = moving = moved = 0
@@ -193,14 +193,14 @@ def refilled(compact: int, count: int) -> tuple[float, float]:
             if not rest:
                 break
             size, larger = larger, 0
-        # The next element finds no move going on: there is room for it, or it starts one.
+        # No move is in progress at the next element: there is space for it, or it starts one.
         room = min(rest, _ROOM * size - used)
         if room <= 0:
             larger, moving, moved, room = buckets(used + 1), used, 0, 1
         used, rest = used + room, rest - room
     if not larger:
         return hashtable(used, size)
-    # The keys of the first `moved` buckets are in the larger array, into which all new ones fall, too.
+    # The keys of the first `moved` buckets are in the larger array, and so are all new ones.
     both = moved * larger // size
     parts = (
         _chained(size - moved, (moving, size)),
@@ -211,9 +211,9 @@ def refilled(compact: int, count: int) -> tuple[float, float]:
 
 
 def _chained(size: int, *groups: tuple[int, int]) -> tuple[float, float]:
-    """Return expectation and variance of how many buckets hang on `size` of them.
+    """Return expectation and variance of the number of buckets that are chained to `size` of them.
 
-    Each group is a number of keys, and among how many buckets they fell anywhere.
+    Each group is a number of keys, and the number of buckets over which they are spread at random.
     """
     chances = [1.0]
     spread = shared = 0.0
@@ -236,7 +236,7 @@ def _chained(size: int, *groups: tuple[int, int]) -> tuple[float, float]:
 
 
 def _fallen(keys: int, among: int) -> list[float]:
-    """Return the chances that so many of the keys fell into one of `among` buckets: 0, 1, ..., what may happen."""
+    """Return the probabilities that 0, 1, ... of the keys are in one particular bucket of `among`."""
     if among == 1:
         return [0.0] * keys + [1.0]
     rate = keys / among
@@ -247,7 +247,7 @@ def _fallen(keys: int, among: int) -> list[float]:
 
 
 def _sums(one: list[float], other: list[float]) -> list[float]:
-    """Return the chances of the sum of two numbers, from those of each."""
+    """Return the distribution of the sum of two random numbers, from the distribution of each."""
     found = [0.0] * (len(one) + len(other) - 1)
     for at, chance in enumerate(one):
         for by, more in enumerate(other):
@@ -256,7 +256,7 @@ def _sums(one: list[float], other: list[float]) -> list[float]:
 
 
 def full_buckets(count: int, size: int) -> tuple[float, float]:
-    """Return expectation and variance of how many of `size` slots `count` keys fall into."""
+    """Return expectation and variance of how many of `size` slots have at least one of `count` keys."""
     empty = (1 - 1 / size) ** count
     both = (1 - 2 / size) ** count if size > 1 else 0.0
     mean = size * (1 - empty)

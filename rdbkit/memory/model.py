@@ -1,17 +1,19 @@
-"""What MEMORY USAGE key SAMPLES 0 would answer once the target has loaded the file.
+"""The reply of MEMORY USAGE key SAMPLES 0 after the target has loaded the file.
 
     row of the walker ── encoding ──► rule of (kind, encoding) ──► (bytes, standard deviation)
          └ shape, walked with the target's prices ┘
 
-The figure is a formula over lengths and counts. Where the server itself is not random it is exact (deviation 0). Levels
-of a skiplist, and how full buckets happen to be, are random: there it is an expectation, with its deviation. With glibc
-every allocation may take more, by what was freed before (releases/allocators.py): there no figure that counts one is
-exact. What only a module knows, and what is not understood, is None: never a guess, never 0.
+The figure is a formula over lengths and counts. It is exact (deviation 0) if the server's allocations are not random.
+The levels of a skiplist and the fill of buckets are random: then the figure is an expectation, with its deviation. With
+glibc every allocation can be larger, depending on what was freed before (releases/allocators.py), so no figure that
+counts one is exact. If only a module knows the size, or it is not known how the server counts, the figure is None:
+never a guess, never 0.
 
-The state is "just loaded": a server that has run for a while has slack in its strings and pre-allocated stream nodes.
+The figures apply directly after a load: a server that has run for a while has unused space in its strings and
+pre-allocated stream nodes.
 
-The tables that it uses are in releases/memory_layouts.py, which names the sources, releases/allocators.py,
-hash_tables.py and prices.py.
+The tables are in releases/memory_layouts.py, which names the sources, releases/allocators.py, hash_tables.py and
+prices.py.
 """
 
 from __future__ import annotations
@@ -49,8 +51,8 @@ from rdbkit.wire import listpack
 
 #: Bytes and their standard deviation (0: exact); None, None: unknown.
 Figure = tuple[int | None, int | None]
-#: What a value takes beside its object: bytes, variance, and perhaps, apart, what is an average times a number (the
-#: server adds it last, in doubles, and cuts the sum to a whole number); None: unknown.
+#: A value's memory without its object: bytes, variance, and separately, if there is one, an average times a number (the
+#: server adds it last, in doubles, and truncates the sum to a whole number); None: unknown.
 Part = tuple[float, float] | tuple[float, float, float] | None
 #: (type id, shape) -> part.
 Rule = Callable[[int, Any], Part]
@@ -58,7 +60,7 @@ Rule = Callable[[int, Any], Part]
 UNKNOWN: Figure = (None, None)
 _KEYS = 1024
 _OBJECT = 16
-#: Integers from 0 to below this have one object for all keys.
+#: Integers from 0 to below this have one object shared by all keys.
 SHARED = 10_000
 #: A hash template without its names.
 _TEMPLATE = 80
@@ -68,8 +70,8 @@ _INTEGERS = (1 << 15, 1 << 31)
 class Model:
     """The memory of keys on one target: call it with one of the walker's tuples, walked with `prices`.
 
-    `heap`: what is really allocated, instead of what MEMORY USAGE says; what keys share is in heap.overhead.
-    `prices` is None where the target has no MEMORY USAGE (before 4.0): then every key's memory is unknown.
+    `heap`: the actual allocations, instead of the reply of MEMORY USAGE; what keys share is in heap.overhead.
+    `prices` is None if the target has no MEMORY USAGE (before 4.0): then every key's memory is unknown.
     """
 
     def __init__(
@@ -84,9 +86,9 @@ class Model:
         self.templates = templates or TemplateUse({})
         self.prices: PriceTables | None = None
         self.known: dict[int, tuple[str | None, int | None, int | None]] = {}
-        """Encoding, bytes and deviation of strings that were met (rows.key_rows)."""
+        """Encoding, bytes and deviation of strings that were computed before (rows.key_rows)."""
         self.settled = not chance(target.allocator, 1, 0)
-        """Whether the allocator hands out the same for the same request each time."""
+        """Whether the allocator always returns the same size for the same request."""
         gen = heap_generation(target) if heap else generation(target)
         if gen is not None:
             prices = Prices(target, gen)
@@ -95,7 +97,7 @@ class Model:
             self._values = _Values(prices, self.templates)
 
     def __call__(self, row: tuple[Any, ...]) -> Figure:
-        """Return bytes and standard deviation of an entry; its shape must be there."""
+        """Return bytes and standard deviation of an entry, which must have a shape."""
         kind, shape, key, expires = row[3], row[9], len(row[2]), row[4] is not None
         return self.of(kind, shape, key, expires, self.encode(kind, shape, key, expires), row[11])
 
@@ -103,7 +105,7 @@ class Model:
         """Return the same for a key of `key` bytes whose encoding is known already."""
         if self.prices is None or encoding is None:
             return UNKNOWN
-        # Module metadata of a key stands in front of its object, eight bytes for each class.
+        # Module metadata of a key is stored before its object, eight bytes for each class.
         more = 8 * len(extra["meta"]) if extra and "meta" in extra else 0
         if kind == spec.STRING:
             length = shape[LENGTH]
@@ -117,7 +119,7 @@ class Model:
         variance = part[1]
         head = self._strings.head(key, expires, more)
         if len(part) > 2:
-            # The object is in the sum that is cut, a key beside it is not.
+            # The object is in the sum that is truncated, a separate key is not.
             inside = self._strings.inside or head
             memory = int(part[0] + inside + part[2]) + head - inside
         else:
@@ -136,18 +138,18 @@ class Model:
 
 
 class _Strings:
-    """Objects: what a key of some length takes beside its value, and strings as a whole."""
+    """Objects: the memory of a key of some length without its value, and of whole strings."""
 
     def __init__(self, prices: Prices) -> None:
         self.prices = prices
         gen = self.gen = prices.gen
         self.entry = prices.z(24)
         self.inside = 0 if gen.key == "object" else _OBJECT
-        """The bytes of a key and its object that a value's are added to; 0: all."""
+        """The bytes of a key and its object that are summed up together with the value's; 0: all of them."""
         entry = self.entry if gen.heap else 24
         settings = prices.target.settings
         evicts = settings.maxmemory and settings.maxmemory_policy.endswith(("-lru", "-lfu", "-lrm"))
-        # One object serves for all keys with the same number from 0 to 9999, unless it must tell how it is used.
+        # Keys with the same number from 0 to 9999 share one object, unless it must record its use (LRU, LFU).
         self.shares = gen.heap and gen.key in ("stored", "entry") and not evicts
         self.cluster = gen.key_extra if prices.target.settings.cluster_enabled else 0
         heads: dict[str, Callable[[int, bool, int], int]] = {
@@ -169,7 +171,7 @@ class _Strings:
         self._shared = shared[gen.embedded]
 
     def _object(self, key: int, expires: bool, more: int) -> int:
-        # A long key gets room for its expiry in advance.
+        # With a long key, space for its expiry is allocated in advance.
         room = 8 if expires or key >= 128 else 0
         return self.prices.object(17 + room + more + inner_sds(key))
 
@@ -180,13 +182,13 @@ class _Strings:
         return self.prices.z(9 + (8 if expires else 0) + more + inner_sds(key) + max(8, value + 4))
 
     def head(self, key: int, expires: bool, more: int = 0) -> int:
-        """Return what the key and the value's object take, with `more` bytes in front."""
+        """Return the bytes of the key and the value's object, with `more` bytes before it."""
         if self.gen.heap and expires and self.prices.gen.key in ("stored", "entry"):
             return self.heads[0][key] + self.entry if key < _KEYS else self._head(key, False, more) + self.entry
         return self.heads[expires][key] if key < _KEYS and not more else self._head(key, expires, more)
 
     def of(self, encoding: str, value: int, key: int, expires: bool, more: int = 0, shared: bool = False) -> int:
-        """Return what a string of `value` bytes takes with its key; `shared`: if a number, one from 0 to 9999."""
+        """Return the bytes of a string of `value` bytes with its key; `shared`: if a number, it is from 0 to 9999."""
         if encoding == "int":
             return self.head(key, expires, more) - (_OBJECT if shared and self.shares else 0)
         if encoding == "embstr":
@@ -194,7 +196,7 @@ class _Strings:
         return self.head(key, expires, more) + self.prices.text(value)
 
     def pieces(self, encoding: str) -> int:
-        """Return how many allocations a key and its string have that count as what the allocator handed out."""
+        """Return how many allocations of a key and its string are counted by the size that the allocator returned."""
         gen = self.gen
         if encoding == "embstr" and gen.embedded in ("shared", "compact"):
             return 1
@@ -224,7 +226,7 @@ class TemplateUse:
 
 
 class _Values:
-    """A rule per encoding; each returns what the value takes beside its object."""
+    """A rule per encoding; each returns the value's memory without its object."""
 
     def __init__(self, prices: Prices, templates: TemplateUse) -> None:
         self.prices = prices
@@ -253,9 +255,9 @@ class _Values:
         }
 
     def pieces(self, encoding: str, kind: int, shape: Any) -> tuple[int, int, int]:
-        """Return about how many allocations count as what the allocator handed out, and their size at most.
+        """Return about how many allocations are counted by the size that the allocator returned, and the largest size.
 
-        And how many of them are nodes of radix trees.
+        The third number is how many of them are nodes of radix trees.
         """
         gen, count = self.gen, shape[ELEMENTS]
         blob = gen.blob == "class"
@@ -280,7 +282,7 @@ class _Values:
         return None if part is None else (part[0] + size, part[1])
 
     def _average(self, base: float, cost: int, count: int, variance: float) -> Part:
-        """Add what the elements take, as the server does: average times number, in doubles.
+        """Add the memory of the elements, as the server does: average times number, in doubles.
 
         `cost` and `variance` are in units.
         """
@@ -303,7 +305,7 @@ class _Values:
         return self._average(base, cost * UNIT, count, 0)
 
     def _compact(self, kind: int, shape: Any) -> Part:
-        """One blob: as it stood in the file, converted by the load, or made of what was written item by item."""
+        """One blob: as it was in the file, converted by the load, or made of items that were written one by one."""
         blob = self.prices.blob
         if kind in _LOOSE:
             size = shape[PACKED] + (11 if not self.target.has("listpack") else 7)
@@ -321,9 +323,9 @@ class _Values:
         return self.prices.blob(size), 0
 
     def _templated(self, kind: int, shape: Any) -> Part:
-        """The values alone, behind the template's id in a listpack or one by one; and a share of the template."""
+        """The values alone, after the template's id in a listpack or one by one; and a share of the template."""
         template = shape[DETAIL]
-        # Servers number templates from 0; what no signed word holds is none of theirs.
+        # Servers number templates from 0, so an id that does not fit in a signed word was not written by one.
         if template is None or not 0 <= template < 1 << 63:
             return None
         if template not in self.shares:
@@ -354,15 +356,15 @@ class _Values:
         variance *= 64
         cost = shape[COST] + count * entry * UNIT
         if self.gen.set_tails if is_set else self.gen.hash_tails:
-            # Of those that share a slot, the last needs no entry of its own.
+            # The last of the members that share a slot needs no separate entry.
             taken, spread = hash_tables.full_buckets(count, int(size))
             return base + cost / UNIT + 16 * (count - taken), max(1.0, variance + 256 * spread)
         return self._average(base, cost, count, variance * UNIT)
 
     def _volatile(self, part: Part, expiring: int) -> Part:
-        """Add what a hash keeps to find its fields with expiries: nothing for one, a vector of pointers for more.
+        """Add the index of a hash's fields with expiries: nothing for one field, a vector of pointers for more.
 
-        Fitted on vectors of three and four; beyond its limit it is a tree of vectors by time, which is not understood.
+        Fitted on vectors of three and four; above the limit it is a tree of vectors by time, whose size is not known.
         """
         if expiring > self.gen.expiring_vector:
             return None
@@ -389,13 +391,13 @@ class _Values:
         expiring = kind in (spec.HASH_METADATA, spec.HASH_METADATA_PRE_GA)
         if kind in _LOOSE:
             if count > count_limit(self.target, kind):
-                # From 7.4 on, fields with expiries are loaded into a table that nobody made large enough.
+                # From 7.4 on, the table into which fields with expiries are loaded is not enlarged in advance.
                 return (
                     hash_tables.grown(count) if expiring or not gen.presize_loose else (hash_tables.slots(count), 0.0)
                 )
             if gen.presize_all:
                 return hash_tables.slots(count), 0.0
-            # Measured on 8.2.3: with expiries there is room for the rest before the long field is in.
+            # Measured on 8.2.3: with expiries the table is enlarged for the rest before the long field is added.
             return hash_tables.converted(shape[OVER], count, gen.presize_hash, gen.presize_loose, expiring)
         return (hash_tables.slots(count), 0.0) if gen.presize_hash else hash_tables.grown(count)
 
@@ -403,7 +405,7 @@ class _Values:
 
     def _skiplist(self, kind: int, shape: Any) -> Part:
         gen, count = self.gen, shape[ELEMENTS]
-        # Before 5.0.6 neither the skiplist nor the dict themselves counted.
+        # Before 5.0.6 the structs of the skiplist and of the dict were not counted.
         base = float(gen.zset + self.header + (gen.dict if self.header or gen.header_in else 0))
         if not self.dict:
             return self._buckets(kind, shape, base)
@@ -425,7 +427,7 @@ class _Values:
         return self._real_stream(detail, shape[COST] // UNIT)
 
     def _recipe(self, detail: StreamDetail, packs: int) -> int:
-        """What servers say that count a fixed sum for each key and node of a radix tree."""
+        """The reply of servers that count a fixed size for each key and node of a radix tree."""
         gen = self.gen
         size = gen.stream + 16 * detail.keys + 244 * detail.nodes + packs
         size += detail.groups * gen.group + detail.pending * gen.nack
@@ -438,7 +440,7 @@ class _Values:
         if not gen.group_trees:
             tree = self.prices.z(gen.tree) if gen.tree_by == "class" else gen.tree
             return size + tree * (1 + detail.groups + detail.consumers) + detail.name_bytes, 0
-        # Memory against double delivery is not understood.
+        # The size of idempotency data is not known.
         if detail.union < 0 or (detail.idempotency is not None and detail.idempotency.producers):
             return None
         if detail.owned < detail.pending and not gen.zone_known:
@@ -446,7 +448,7 @@ class _Values:
         if gen.heap:
             size += gen.tree * (1 + 2 * detail.groups + detail.consumers)
             if detail.pending and gen.pending_id:
-                # How many ids differ is told by the trees' sizes.
+                # The sizes of the trees give the number of different ids.
                 ids = detail.pending * detail.union // detail.group_pending
                 size += gen.tree + detail.union // UNIT + gen.pending_id * ids + gen.pending_link * detail.pending
         if detail.groups:
@@ -471,5 +473,5 @@ _SETS = (spec.SET, spec.SET_INTSET, spec.SET_LISTPACK)
 
 
 def _room_for_integers(count: int, low: int, high: int) -> int:
-    """Return the room that a listpack is made with when the first other member turns an intset into one."""
+    """Return the capacity with which a listpack is made when a member that is not an integer converts an intset."""
     return 7 + count * (1 + max(listpack.integer_size(low), listpack.integer_size(high)))

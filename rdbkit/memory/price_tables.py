@@ -1,11 +1,11 @@
-"""What each item of a collection adds to a key's memory on one target: tables by length, for the walk to sum up.
+"""The memory that each item of a collection adds to a key on one target: tables by length, which the walk sums up.
 
-The walk (rdb/memory_walk.py) knows lengths; what a length costs is the target's matter (prices.py). So the target hands
-down tables, and the walk adds table[length], in compiled code and without asking anybody. Lengths beyond a table are
-asked for one by one: `above(which, length)`.
+The walk (rdb/memory_walk.py) knows lengths; the cost of a length depends on the target (prices.py). So the walk gets
+the target's tables, and adds table[length], in compiled code and without calls. Lengths beyond a table are computed one
+by one, by `above(which, length)`.
 
-Costs are integers in units of 1/65536 byte, so that expectations (skiplist levels are drawn by lot) add up exactly, in
-any order; variances are bytes² in the same units.
+Costs are integers in units of 1/65536 byte, so that expectations (skiplist levels are random) add up exactly, in any
+order; variances are bytes² in the same units.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Final
 
-#: Parts of a byte that costs are counted in.
+#: Units per byte in which costs are counted.
 UNIT: Final = 1 << 16
 
 #: Which table `above` is asked to extend.
@@ -28,18 +28,19 @@ def _empty() -> array[int]:
 
 @dataclass(frozen=True, slots=True)
 class PriceTables:
-    """Tables of one target; what it never has may be left out.
+    """Tables of one target; tables for structures that it does not have may be omitted.
 
     `members`: of a set's hash table. `ranked`, `spread`: of a sorted set's skiplist, expectation and variance.
-    `fields`, `values`: of a hash; but where embeds[field] + value is at most `embed`, both share a block of that many
-    bytes, which costs blocks[that]. `…_ttl`: of a field with an expiry. `nodes`: of a quicklist's node by its bytes,
+    `fields`, `values`: of a hash; but if embeds[field] + value is at most `embed`, both share a block of that many
+    bytes, whose cost is blocks[that]. `…_ttl`: of a field with an expiry. `nodes`: of a quicklist's node by its bytes,
     `packs`: of a stream's. `trees`: of a radix tree's node.
 
-    `most`: by type, the elements up to which a blob stays one: the items of larger ones are looked at. `packs_up_to`:
-    by type, how many elements written one by one may become a blob; `ziplists`: that is a ziplist. `score` gives the
-    text of a score in it. `push` (bytes, count, plain) says how a list is built element by element.
-    `depth`: list-compress-depth, -1: as the file shows it; `lzf_head`: bytes around a compressed node.
-    `union`: pending entries are also needed as one tree over all groups. `inline`: leaves of radix trees take nothing.
+    `most`: by type, the number of elements up to which a blob is kept; larger ones are walked item by item.
+    `packs_up_to`: by type, the number of elements up to which a collection written item by item becomes a blob;
+    `ziplists`: whether that is a ziplist. `score` returns the text of a score in it. `push` (bytes, count, plain) are
+    the limits when a list is built element by element. `depth`: list-compress-depth, -1: as the file shows it;
+    `lzf_head`: bytes around a compressed node. `union`: pending entries are also counted as one tree over all groups.
+    `inline`: leaves of radix trees take no memory.
     """
 
     above: Callable[[int, int], int]
@@ -67,7 +68,7 @@ class PriceTables:
     inline: bool = False
 
     def agrees(self, other: PriceTables) -> bool:
-        """Return whether other tables give the same sums: their tables are equal."""
+        """Return whether other tables give the same sums, because they are equal."""
         return all(
             getattr(self, one.name) == getattr(other, one.name)
             for one in fields(self)

@@ -1,7 +1,7 @@
-"""From a generation and an allocator to prices: what a string, a key, a member, a field prices, and tables of them.
+"""From a generation and an allocator to prices: the memory of strings, keys, members and fields by their lengths.
 
-`Prices` turns the words of generations.py ("class", "request", "mstr") into functions of a length, once, and prepares
-the tables that the walk adds up (rdb/terms.py).
+`Prices` turns the names in releases/memory_layouts.py ("class", "request", "mstr") into functions of a length, once,
+and prepares the tables that the walk adds up (price_tables.py).
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ from rdbkit.releases.target import Target
 _ITEMS, _NODES = 1024, 1 << 14
 #: A field and its value share a block up to this many bytes (redis 8.6, valkey 8.1: fitted).
 _EMBED = 128
-#: The levels of a skiplist's node that matter: one in 4^24 is higher.
+#: The levels of a skiplist's node that are considered: one node in 4^24 is higher.
 _LEVELS = 24
 _CHANCES = [0.75 * 0.25**level for level in range(_LEVELS)]
 _NO_EMBED = 1 << 40
 
 
 def sds(length: int) -> int:
-    """Return the bytes that a string of its own asks for: header, text, terminating zero."""
+    """Return the bytes requested for a separate string: header, text, terminating zero."""
     if length < 32:
         return length + 2 if length else 4
     return length + (4 if length < 1 << 8 else 6 if length < 1 << 16 else 10 if length < 1 << 32 else 18)
 
 
 def inner_sds(length: int) -> int:
-    """Return the same for one inside another allocation, where an empty string has the short header, too."""
+    """Return the same for a string inside another allocation, where an empty one has the short header, too."""
     return sds(length) if length else 2
 
 
 def mstr(length: int) -> int:
-    """Return what a hash's field asks for in Redis 7.4 to 8.2."""
+    """Return the bytes requested for a hash's field in Redis 7.4 to 8.2."""
     return length + (2 if length < 32 else 4 if length < 1 << 16 else 10)
 
 
-#: What a field with an expiry has in front of it: metadata and flags.
+#: Bytes before a field with an expiry: metadata and flags.
 _MSTR_EXPIRY = 16 + 2
 
 
 class Prices:
-    """Prices of one target; bytes, unless they go into tables."""
+    """Prices of one target, in bytes; those in tables are in units of 1/65536 byte."""
 
     def __init__(self, target: Target, gen: Generation) -> None:
         self.target = target
@@ -71,7 +71,7 @@ class Prices:
     # -- items -----------------------------------------------------------------------------------------------------
 
     def field(self, length: int, expires: bool = False) -> int:
-        """Return what a field takes that stands alone."""
+        """Return the bytes of a field that is not in one block with its value."""
         kind = self.gen.field
         if kind == "mstr":
             return self.z(mstr(length) + (_MSTR_EXPIRY if expires else 0))
@@ -82,11 +82,11 @@ class Prices:
         return self.text(length)
 
     def value(self, length: int) -> int:
-        """Return what a hash's value takes that stands alone."""
+        """Return the bytes of a hash's value that is not in one block with its field."""
         return self.text(length)
 
     def rank(self, length: int) -> tuple[float, float]:
-        """Return expectation and variance of what a member of a sorted set and its node take."""
+        """Return expectation and variance of the bytes of a member of a sorted set and its node."""
         apart = self.gen.ranks == "apart"
         if apart:
             sizes = [self.z(24 + 16 * level) for level in range(1, _LEVELS + 1)]
@@ -99,7 +99,7 @@ class Prices:
     # -- tables ----------------------------------------------------------------------------------------------------
 
     def above(self, which: int, length: int) -> int:
-        """Return an entry of one of the tables, in units, wherever it ends."""
+        """Return an entry of one of the tables, in units, for any length."""
         if which == names.RANKED:
             return round(self.rank(length)[0] * UNIT)
         if which == names.SPREAD:
@@ -187,7 +187,7 @@ _BLOBS = (
 
 
 def _packed_limits(target: Target) -> dict[int, int]:
-    """Return up to how many elements a collection written one by one may become a blob."""
+    """Return, by type, the number of elements up to which a collection written item by item becomes a blob."""
     settings = target.settings
     limits = {
         type_id: count_limit(target, type_id)
@@ -215,7 +215,7 @@ def _push(target: Target) -> tuple[int, int, int]:
 
 
 def _integer_score(score: float) -> bytes | None:
-    """Return a score that servers write as an integer: between -2^52 and 2^52, and whole."""
+    """Return the text of a score that servers write as an integer: between -2^52 and 2^52, and whole."""
     return b"%d" % int(score) if abs(score) < 2**52 and score == int(score) else None
 
 
@@ -227,14 +227,14 @@ def _long_score(score: float) -> bytes:
 
 
 def _short_score(score: float) -> bytes:
-    """Return a score's text from Redis 7.2 on: as few digits as tell it from its neighbours."""
+    """Return a score's text from Redis 7.2 on: with as few digits as identify it."""
     if isinf(score) or score != score:
         return b"-inf" if score == -inf else b"inf"
     return _integer_score(score) or _shortest(score)
 
 
 def _shortest(score: float) -> bytes:
-    """Lay out the shortest digits as fpconv_dtoa does: plain unless that takes many zeros."""
+    """Format the shortest digits as fpconv_dtoa does: in plain notation unless that needs many zeros."""
     digits = repr(abs(score)).lower()
     head, _, exponent = digits.partition("e")
     whole, _, part = head.partition(".")

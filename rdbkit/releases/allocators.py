@@ -1,18 +1,19 @@
-"""What an allocator really hands out for a request of n bytes: z(n).
+"""The size that an allocator returns for a request of n bytes: z(n).
 
-MEMORY USAGE counts by allocation, not by request, nearly everywhere, so the classes of the server's allocator are part
-of every answer. Which one it is stands in no RDB file; INFO says it (mem_allocator).
+MEMORY USAGE counts allocations, not requests, nearly everywhere, so its result depends on the size classes of the
+server's allocator. An RDB file does not name the allocator; INFO does (mem_allocator).
 
     jemalloc         bundled with the servers, configured with a quantum of 8
-    jemalloc-debian  a distribution's, with a quantum of 16
+    jemalloc-debian  as packaged by a distribution, with a quantum of 16
     jemalloc-5.3.1   the same, newer: above 14 KiB its classes are whole pages
     glibc            chunks of 16 bytes, 8 of them overhead. Not exact, see `chance`
 
-jemalloc's classes: multiples of the quantum at first, then four to each doubling.
+jemalloc's classes are multiples of the quantum at first, then four per doubling.
 
-glibc decides by what was freed before. It hands out 16 bytes more where it cuts a chunk and the remainder would be too
-small to be one. From 128 KiB on a chunk is mapped, in whole pages, until one was freed: then this limit is the size of
-that one, up to 32 MiB. What z(n) says is the least, and between 128 KiB and 32 MiB the middle of both.
+glibc's result depends on what was freed before. A chunk is 16 bytes larger if it was cut from another one and the
+remainder would be too small for a chunk. From 128 KiB on a chunk is mapped, in whole pages, until one has been freed:
+then this limit becomes the size of that one, up to 32 MiB. z(n) is the smallest size, and between 128 KiB and 32 MiB
+the mean of both.
 
 Source: measured, by MEMORY USAGE of strings of every length; glibc's limits from its documentation (mallopt).
 """
@@ -29,7 +30,7 @@ _PAGE = 4096
 _WHOLE_PAGES_FROM = 14 << 10
 #: The sizes of glibc's chunks, with their heads, that are mapped or not, and those that always are.
 _MAPPED_FROM, _ALWAYS_MAPPED_FROM = 128 << 10, 32 << 20
-#: What glibc hands out more, and how many of its chunks have it: measured 0.1 to 6 in 100, by the file that was loaded.
+#: The extra bytes of such a glibc chunk, and how many chunks have them: measured 0.1 to 6 in 100, by file.
 _REMAINDER, _REMAINDERS = 16, 1 / 32
 #: The same for nodes of radix trees, which grow key by key: measured 1 to 2 in 100 of those of large trees.
 _GROWN = 1 / 64
@@ -70,13 +71,13 @@ def glibc(size: int) -> int:
 
 
 def chance(allocator: str, pieces: int, size: int, nodes: int = 0) -> float:
-    """Return the variance, in bytes², of what `pieces` allocations of `size` bytes together really take.
+    """Return the variance, in bytes², of the actual size of `pieces` allocations of `size` bytes together.
 
-    So many of them are `nodes` of radix trees, and those of one tree have all the same history.
+    `nodes` of them are nodes of radix trees; those of one tree have the same history, so they are not independent.
     """
     if allocator != "glibc":
         return 0.0
-    # Whether a large one is mapped or not, the two sizes are a page apart at most; its text has a header, too.
+    # The sizes of a large chunk, mapped or not, differ by at most a page; its text has a header, too.
     large = min(pieces, size // (_MAPPED_FROM - 64))
     return _REMAINDER**2 * (_REMAINDERS * pieces + (_GROWN * nodes) ** 2) + large * _PAGE**2 / 12
 
@@ -90,13 +91,13 @@ ALLOCATORS: dict[str, Sizes] = {
 
 
 def request(size: int) -> int:
-    """Return the request itself: what servers count where they do not ask the allocator."""
+    """Return the request itself, which servers count if they do not ask the allocator."""
     return size
 
 
 @lru_cache(maxsize=64)
 def table(sizes: Sizes, bound: int, unit: int = 1) -> array[int]:
-    """Return sizes(n) * unit for every n below `bound`. Sizes are classes, or each request its own."""
+    """Return sizes(n) * unit for every n below `bound`. `sizes` is an allocator's function, or `request`."""
     out = array("q")
     while len(out) < bound:
         size = sizes(len(out))

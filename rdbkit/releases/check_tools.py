@@ -1,13 +1,12 @@
-"""The imitated tools, as data: what each release of redis-check-rdb and redis-check-aof knows, and how it talks.
+"""The imitated tools, as data: what each release of redis-check-rdb and redis-check-aof reads and prints.
 
-A tool is named by product and version: "redis-7.0.15". A version that has no row of its own behaves as the newest row
-that is not newer than it. Rows marked recorded were compared with runs of that very program; the others stand between
-two recorded ones. What a row does not say follows from the version, in the properties below. No other module asks for
-the product or the version.
+A tool is named by product and version: "redis-7.0.15". A version without a row behaves as the newest row that is not
+newer than it. Rows marked recorded were compared with runs of that program; the others are between two recorded ones.
+All else follows from the version, in the properties below. No other module uses the product or the version.
 
 Source: recorded runs of the tools; names of types up to Redis 7.2 and Valkey 8.0 from their BSD sources, later ones
-from recorded runs. Where a difference was seen between two recorded releases, the later one is taken as the first that
-has it, unless a property says otherwise.
+from recorded runs. If two recorded releases differ, the later one is taken as the first with the change, unless a
+property says otherwise.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from dataclasses import dataclass, replace
 
 Version = tuple[int, ...]
 
-#: What the tools call the types, by number: Redis 4.0 to 7.0 (each knows a longer or shorter part), and since 7.2.
+#: The tools' names for the types, by number: Redis 4.0 to 7.0 (each knows the first names of them), and since 7.2.
 _OLD_NAMES = (
     "string list-linked set-hashtable zset-v1 hash-hashtable zset-v2 module-value - - hash-zipmap list-ziplist "
     "set-intset zset-ziplist hash-ziplist quicklist stream hash-listpack zset-listpack quicklist-v2"
@@ -47,7 +46,7 @@ class Tool:
 
     @property
     def name(self) -> str:
-        """As `--as` takes it."""
+        """The name that `--as` accepts."""
         return f"{self.product}-{self.number}"
 
     @property
@@ -60,7 +59,7 @@ class Tool:
         first = valkey if self.product == "valkey" else redis
         return first is not None and self.version >= first
 
-    # -- of the RDB check: what it says ------------------------------------------------------------------------------
+    # -- the RDB check: what it prints -------------------------------------------------------------------------------
 
     @property
     def role(self) -> str:
@@ -74,17 +73,17 @@ class Tool:
 
     @property
     def version_option(self) -> bool:
-        """Takes `-v` and `--version` for an RDB check."""
+        """Accepts `-v` and `--version` for an RDB check."""
         return self._since((7,)) and not self.foreign
 
     @property
     def statistics_options(self) -> bool:
-        """Names options for statistics in its usage line (Valkey 9.0.0)."""
+        """Lists options for statistics in its usage line (Valkey 9.0.0)."""
         return self._since(None, (9,))
 
     @property
     def long_lines(self) -> bool:
-        """Prints what goes well in lines of any length, not of 1023 bytes (Valkey 9.0.0)."""
+        """Prints lines of success of any length, not of at most 1023 bytes (Valkey 9.0.0)."""
         return self._since(None, (9,))
 
     @property
@@ -94,7 +93,7 @@ class Tool:
 
     @property
     def counts_scripts(self) -> bool:
-        """Counts AUX fields named `lua`, in any case, and says how many if there are any (Valkey 9.0.0)."""
+        """Counts AUX fields named `lua`, in any case, and prints how many if there are any (Valkey 9.0.0)."""
         return self._since(None, (9,))
 
     @property
@@ -107,24 +106,24 @@ class Tool:
 
     @property
     def primary(self) -> bool:
-        """Calls the id of a stream's node a primary one (BSD source of Valkey 8.0)."""
+        """Calls the id of a stream's node a primary id (BSD source of Valkey 8.0)."""
         return self._since(None, (8,))
 
     @property
     def names_groups(self) -> bool:
-        """Names the group that is there twice: up to Valkey 9.1.0."""
+        """Names a duplicate group: up to Valkey 9.1.0."""
         return not self.exact_streams
 
-    # -- of the RDB check: what it reads and refuses -------------------------------------------------------------------
+    # -- the RDB check: what it reads and refuses ----------------------------------------------------------------------
 
     @property
     def foreign(self) -> bool:
-        """Tells Redis' own RDB versions, 12 to 79, from Valkey's, and reads both magics."""
+        """Distinguishes Redis' own RDB versions, 12 to 79, from Valkey's, and reads both magics."""
         return self._since(None, (9,))
 
     @property
     def expiry_records(self) -> bool:
-        """Takes an expiry and its key for one record, up to 4.0."""
+        """Treats an expiry and its key as one record, up to 4.0."""
         return not self._since((5,))
 
     @property
@@ -134,7 +133,7 @@ class Tool:
 
     @property
     def slot_imports(self) -> bool:
-        """Opcode 243 is a slot import; a key's metadata in Redis."""
+        """Opcode 243 is a slot import; in Redis it is a key's metadata."""
         return self._since(None, (0,))
 
     @property
@@ -144,12 +143,12 @@ class Tool:
 
     @property
     def deep(self) -> bool:
-        """Looks into packed structures, and for names that occur twice."""
+        """Checks the contents of packed structures, and looks for duplicate names."""
         return self._since((6, 2))
 
     @property
     def strict(self) -> bool:
-        """Refuses what 6.2 only crashed on, or let pass: NaN scores, consumers twice, empty nodes."""
+        """Refuses data on which 6.2 crashed, or that it accepted: NaN scores, duplicate consumers, empty nodes."""
         return self._since((7,))
 
     @property
@@ -174,7 +173,7 @@ class Tool:
 
     @property
     def new_widths(self) -> bool:
-        """Takes back-lengths of listpacks in the newer generation's widths, and only those."""
+        """Accepts only the newer generation's widths of back-lengths in listpacks."""
         return self._since((8, 8), (9, 1))
 
     @property
@@ -216,32 +215,32 @@ class Tool:
 
     @property
     def first_line_decides(self) -> bool:
-        """Looks at a file's first line only to tell whether it is a manifest."""
+        """Decides by a file's first line only whether it is a manifest."""
         return self._since((7, 2, 5), (7, 2, 6))
 
     @property
     def joined_names(self) -> bool:
-        """Takes text behind a closing quote of a manifest."""
+        """Accepts text after a closing quote in a manifest."""
         return self._since(None, (9,))
 
     @property
     def preamble_by_path(self) -> bool:
-        """Calls the RDB of a set by its path, not by its name."""
+        """Prints the path of a set's RDB, not its name."""
         return self._since((7, 2))
 
     @property
     def aof_preamble(self) -> bool:
-        """Knows an RDB in front of commands, and names `--fix` where the AOF is not valid."""
+        """Reads an RDB before the commands, and mentions `--fix` if the AOF is not valid."""
         return self._since((4,))
 
     @property
     def swapped_prefixes(self) -> bool:
-        """Names the byte that is there, and the one that should be, the wrong way round: up to 3.2."""
+        """Swaps the byte that was read and the expected one in its message: up to 3.2."""
         return not self._since((4,))
 
     @property
     def counts_lines(self) -> bool:
-        """Says up to which line the AOF is sound."""
+        """Prints the line up to which the AOF is valid."""
         return self._since((6, 2))
 
 
@@ -288,13 +287,13 @@ def names() -> str:
 
 
 def find(name: str) -> Tool:
-    """Return the tool of that name, as its nearest older row behaves; ValueError (a sentence) where there is none."""
+    """Return the tool of that name, with the behaviour of its nearest older row. Raises ValueError if there is none."""
     match = _NAME.fullmatch(name)
     if match is None:
-        raise ValueError(f"'{name}' names no tool: there are {names()}")
+        raise ValueError(f"'{name}' is not a known tool: there are {names()}")
     product, version = match[1], tuple(map(int, match[2].split(".")))
     rows = [tool for tool in TOOLS if tool.product == product]
-    # "redis-7.0" and "redis-7.0.4" are both of the release whose row is 7.0.15.
+    # "redis-7.0" and "redis-7.0.4" both mean the release whose row is 7.0.15.
     fitting = [tool for tool in rows if tool.version <= version or tool.version[: min(2, len(version))] == version[:2]]
     if not fitting:
         raise ValueError(f"'{name}' is older than any tool that is imitated: there are {names()}")

@@ -1,12 +1,12 @@
-"""Which commands there are, from which release on, how many arguments they take, and which of those are keys.
+"""The commands: the releases that have them, how many arguments they take, and which of these are keys.
 
-A row is name:arity:first:last:step, as COMMAND gives it: a negative arity is a minimum; the name counts; keys are the
-arguments first, first + step … last (negative: from the end). Rows without positions have no keys, or keys that a count
-among the arguments gives (COUNTED). Rows follow a line "@ REDIS VALKEY", the releases that have them (table.py). Where
-a command takes fewer arguments in some release than in others, the row has the smaller number.
+A row is name:arity:first:last:step, as in COMMAND: a negative arity is a minimum; the name counts; keys are the
+arguments first, first + step … last (negative: from the end). Rows without positions have no keys, or keys whose number
+is an argument (COUNTED). Rows follow a line "@ REDIS VALKEY", the releases that have them (table.py). If the arity of a
+command differs between releases, the row has the smallest.
 
-Source: COMMAND and COMMAND DOCS of Redis 8.10.2 and Valkey 9.1.2, and COMMAND of 16 older servers: where one of these
-has a command earlier than the documentation says, the row says so, too.
+Source: COMMAND and COMMAND DOCS of Redis 8.10.2 and Valkey 9.1.2, and COMMAND of 16 older servers: if one of these has
+a command earlier than the documentation says, the row has the earlier release.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ delifeq:3:1:1:1
 clusterscan:-2:1:1:1
 """
 
-#: Commands whose keys follow a count: at which argument that stands; with True a destination key comes before it.
+#: Commands whose keys follow a count: the position of the count, and whether a destination key comes before it.
 COUNTED = {
     b"lmpop": (1, False), b"zmpop": (1, False), b"blmpop": (2, False), b"bzmpop": (2, False), b"msetex": (1, False),
     b"zdiffstore": (2, True), b"zinterstore": (2, True), b"zunionstore": (2, True),
@@ -189,7 +189,7 @@ CONTAINERS = frozenset(name.split(b"|")[0] for name in COMMANDS if b"|" in name)
 
 
 def spec_of(args: list[bytes]) -> Spec | None:
-    """Return the row for a command, None for one that the table does not know."""
+    """Return the row for a command, None for one that is not in the table."""
     name = args[0].lower()
     if name in CONTAINERS and len(args) > 1:
         return COMMANDS.get(name + b"|" + args[1].lower())
@@ -197,12 +197,12 @@ def spec_of(args: list[bytes]) -> Spec | None:
 
 
 def arity_fits(spec: Spec, count: int) -> bool:
-    """Return whether a command of so many words, its name included, is well-formed."""
+    """Return whether a command with `count` words, including its name, has the right number of arguments."""
     return count == spec.arity if spec.arity >= 0 else count >= -spec.arity
 
 
 def keys_of(args: list[bytes]) -> list[bytes]:
-    """Return the keys that a command names; [] where it names none, or is not known."""
+    """Return the keys of a command; [] if it has none, or is not known."""
     if not args:
         return []
     counted = COUNTED.get(args[0].lower())
@@ -226,7 +226,7 @@ def _counted(args: list[bytes], at: int, destination: bool) -> list[bytes]:
 
 
 def _stored(args: list[bytes]) -> list[bytes]:
-    """Return the key behind STORE or STOREDIST."""
+    """Return the key after STORE or STOREDIST."""
     return [key for word, key in pairwise(args[2:]) if word.lower() in (b"store", b"storedist")]
 
 

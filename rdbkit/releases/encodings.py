@@ -1,11 +1,11 @@
-"""What OBJECT ENCODING says of a key once the target has loaded the file.
+"""The reply of OBJECT ENCODING for a key after the target has loaded the file.
 
-The encoding is not in the file: a type number says how a value was written, and the loading server keeps or converts it
-by limits of its own. So there is one rule per type, a small function of the shape, chosen once for a target; whoever
-walks five million keys pays one call per string and two for anything else, and no rule asks for a version.
+The encoding is not in the file: a type number states how a value was written, and the loading server keeps or converts
+it by its own limits. So there is one rule per type, a small function of the shape, chosen once for a target. A walk
+over millions of keys makes one call per string and two per other value, and no rule depends on a version.
 
-Only strings look at more than their value: from Redis 8.2 and Valkey 8.1 on key and value share one allocation, so the
-key's length, and the eight bytes of an expiry, count too; for Valkey also what its allocator hands out.
+Only the rules for strings use more than the value: since Redis 8.2 and Valkey 8.1 key and value share one allocation,
+so the key's length, and the eight bytes of an expiry, matter too; for Valkey also the allocator's size classes.
 
 Source: measured on 26 servers, 2.4 to 8.10 and Valkey 7.2 to 9.1, with default limits; with other limits, the loaders
 of the BSD-licensed versions (`rdbLoadObject`, `listTypeTryConversion`, `quicklistNodeLimit`). Strings of Valkey
@@ -29,7 +29,7 @@ __all__ = ["Encoding", "count_limit", "item_limit", "loads", "rules"]
 #: (type id, shape, key length, has an expiry) -> the encoding; None: the target cannot load that type.
 Encoding = Callable[[int, Shape, int, bool], str | None]
 
-#: A Shape, for code that takes positions by name: mypy knows the type of a position only where its number stands.
+#: A Shape, for code that uses named positions: mypy knows the type of a position only for a literal number.
 _Row = tuple[Any, ...]
 Rule = Callable[[_Row], str | None]
 
@@ -49,12 +49,12 @@ def rules(target: Target) -> Encoding:
 
 
 def loads(target: Target, type_id: int) -> bool:
-    """Return whether the target knows a type. KeyDB's own is let pass: a KeyDB file's target is called Redis."""
+    """Return whether the target knows a type. KeyDB's own type is accepted: the target of a KeyDB file is a Redis."""
     row = spec.BY_ID[type_id]
     if type_id >= spec.DRAGONFLY_OWN or row.status == "refused":
         return False
     if target.product == "valkey":
-        # Valkey left Redis' line at RDB 11 and gives later numbers meanings of its own.
+        # Valkey separated from Redis at RDB 11, and its later numbers have other meanings.
         return row.since <= target.rdb_version and (type_id >= spec.VALKEY_OWN or row.since <= 11)
     return type_id == spec.CRON or (type_id < spec.VALKEY_OWN and row.since <= target.rdb_version)
 
@@ -75,7 +75,7 @@ def _by_both(count: int, longest: int, small: str, large: str) -> Rule:
 
 
 def _single_node(limits: ListLimits) -> Rule:
-    """A listpack if it is one packed node within the limit; what was pushed with an over-long element is not packed."""
+    """A listpack if it is one packed node within the limit; a list with an over-long element is not packed."""
 
     def rule(shape: _Row) -> str:
         if (
@@ -96,7 +96,7 @@ def _pushed(limits: ListLimits) -> Rule:
 
 
 def _members(integers: int, count: int, longest: int) -> Rule:
-    """A plain set: too many for an intset is a hash table at once, even where a listpack could hold more."""
+    """A plain set: with too many members for an intset it becomes a hash table, even if a listpack could hold them."""
 
     def rule(shape: _Row) -> str:
         elements = shape[ELEMENTS]
@@ -157,7 +157,7 @@ def _hashes(target: Target) -> dict[int, Rule]:
     packed = _by_count(count, compact, "hashtable")
     loose_expiring = _by_both(count, longest, "listpackex", "hashtable")
     packed_expiring = _by_count(count, "listpackex", "hashtable")
-    # Field names are the template's, so a template hash is measured by its values alone.
+    # Field names belong to the template, so only the values of a template hash are compared with the limits.
     loose_template = _by_both(count, longest, "template-listpack", "template-array")
     packed_template = _by_count(count, "template-listpack", "template-array")
     return {
@@ -179,7 +179,7 @@ def _hashes(target: Target) -> dict[int, Rule]:
 
 
 def _others(target: Target) -> dict[int, Rule]:
-    # 5.0 had streams and no word for how they are kept.
+    # 5.0 had streams, but no name for their encoding.
     stream = _always("stream" if target.has("stream-encoding-name") else "unknown")
     raw = _always("raw")
     return {
@@ -191,7 +191,7 @@ def _others(target: Target) -> dict[int, Rule]:
 
 
 # -- strings --------------------------------------------------------------------------------------------------------
-# Each returns the whole rule, with the string's part first and in the same function: it is asked once per key.
+# Each returns the whole rule, with the string's part first and in the same function, because it is called for each key.
 # STRING is type 0.
 
 
@@ -224,10 +224,10 @@ def _by_key_and_value(limit: int, expiry: int, bodies: dict[int, Rule], z: Sizes
 def _beside_key(front: int, limit: int, least: int, header: bool, bodies: dict[int, Rule], z: Sizes) -> Encoding:
     """Key and value share an allocation up to a size. The object is made before its expiry is set (dbAddRDBLoad).
 
-    An expiry that finds eight bytes to spare goes there and changes nothing; otherwise the object is made again, and
-    the expiry counts. How much is to spare is the allocator's matter: with glibc there is always enough.
+    If eight bytes of the allocation are free, the expiry is put there and changes nothing; otherwise the object is
+    made again, and the expiry counts. How much is free depends on the allocator: with glibc there is always enough.
 
-    `front`: bytes of the object before the key. `least`: what a value takes at least, its header and zero included.
+    `front`: bytes of the object before the key. `least`: the smallest size of a value, with its header and zero byte.
     `header`: whether the decision counts the longer header of a key of 32 bytes or more.
     """
 
@@ -238,7 +238,7 @@ def _beside_key(front: int, limit: int, least: int, header: bool, bodies: dict[i
             return "int"
         value = shape[LENGTH] + 4
         longer = 0 if key_length < 32 else 2
-        # Behind the object: one byte for the size of the key's header, that header, the key, a zero.
+        # After the object: one byte for the size of the key's header, that header, the key, a zero byte.
         size = front + 3 + key_length + value
         counted = size + longer if header else size
         if counted > limit:
@@ -251,8 +251,8 @@ def _beside_key(front: int, limit: int, least: int, header: bool, bodies: dict[i
     return encoding
 
 
-#: Ascending by product; the last row that is not newer than the target counts. 8.4 and 8.8 are taken to be as the line
-#: before them and were not measured; nor was Valkey 8.1 with glibc.
+#: Ascending by product; the last row that is not newer than the target applies. 8.4 and 8.8 are assumed to be as the
+#: line before them and were not measured; Valkey 8.1 with glibc was not measured either.
 _STRINGS: tuple[tuple[str, tuple[int, int], Callable[[dict[int, Rule], Sizes], Encoding]], ...] = (
     ("redis", (2, 4), partial(_by_value, -1)),
     ("redis", (3, 0), partial(_by_value, 39)),
@@ -262,7 +262,7 @@ _STRINGS: tuple[tuple[str, tuple[int, int], Callable[[dict[int, Rule], Sizes], E
     ("valkey", (7, 2), partial(_by_value, 44)),
     ("valkey", (8, 1), partial(_beside_key, 16, 64, 0, False)),
     ("valkey", (9, 0), partial(_beside_key, 16, 64, 0, True)),
-    # The value lies where its pointer would be, of which there must be room for eight bytes.
+    # The value is stored in place of its pointer, so at least eight bytes are allocated for it.
     ("valkey", (9, 1), partial(_beside_key, 8, 128, 8, True)),
 )
 

@@ -1,6 +1,6 @@
-"""From which release on a server does something: ranges by product, down to patches, as fixes are backported.
+"""The releases in which a server has a feature: ranges by product, down to patches, because fixes are backported.
 
-A row is a name and the releases of Redis and of Valkey that have it, written as table.py says. Code asks
+A row is a name and the releases of Redis and of Valkey that have it, in the notation of table.py. Code calls
 `Target.has("name")`; no other package compares a version.
 
 Sources: files that 14 servers wrote and rewrote; recorded starts of 18; the BSD-licensed versions.

@@ -1,7 +1,8 @@
-"""Up to which number and length the target keeps a collection compact, by type.
+"""The numbers and lengths up to which the target keeps a collection compact, by type.
 
-These are the loading server's limits, from its settings (settings.py); what a file was saved with stands nowhere. The
-walker measures Shape.OVER with `item_limit`, encoding.py asks all of them, memory where a load converts on its way.
+These are the loading server's limits, from its settings (settings.py); a file does not contain the limits with which it
+was saved. The walker computes Shape.OVER with `item_limit`, encodings.py uses all of them, memory those of conversions
+during a load.
 
 Source: measured on 26 servers with default limits; for lists `quicklistNodeLimit`, `isLargeElement` and
 `_quicklistNodeAllowInsert` of the BSD-licensed versions.
@@ -17,7 +18,7 @@ from rdbkit.releases.target import Target
 #: For limits that a type does not have.
 NO_LIMIT = (1 << 63) - 1
 
-#: Hashes written field by field, where both limits count, and hashes in one blob, where only the count is looked at.
+#: Hashes written field by field, for which both limits apply, and hashes in one blob, for which only the count does.
 _LOOSE_HASHES = (
     spec.HASH,
     spec.HASH_METADATA_PRE_GA,
@@ -36,7 +37,7 @@ _PACKED_HASHES = (
 
 
 def item_limit(target: Target, type_id: int) -> int:
-    """Return the longest item, in bytes, that keeps a type compact: what Shape.OVER is measured with; or NO_LIMIT."""
+    """Return the longest item, in bytes, of a compact value of a type, or NO_LIMIT; Shape.OVER is computed with it."""
     settings = target.settings
     if type_id == spec.LIST and not target.has("quicklist"):
         return settings.list_max_ziplist_value
@@ -57,9 +58,10 @@ def item_limits(target: Target) -> tuple[int, int, int, int]:
 
 
 def count_limit(target: Target, type_id: int) -> int:
-    """Return how many elements keep a type compact; NO_LIMIT where that is no question of their number.
+    """Return the greatest number of elements of a compact value of a type; NO_LIMIT if the number does not matter.
 
-    For a plain set: as integers (what the loader sizes it by); as a listpack it may have `set_max_listpack_entries`.
+    For a plain set this is the limit for integers (which the loader uses); a listpack may have
+    `set_max_listpack_entries`.
     """
     settings = target.settings
     if type_id in (spec.LIST, spec.LIST_ZIPLIST) and not target.has("quicklist"):
@@ -78,9 +80,9 @@ def count_limit(target: Target, type_id: int) -> int:
 class ListLimits(NamedTuple):
     """How list-max-listpack-size is applied; sizes are bytes of a listpack.
 
-    An element longer than `plain` gets a PLAIN node of its own. Another is pushed onto the last node unless it is the
-    node's (`push_count` + 1)th, or the node's size + the element's length + 8 exceeds `push_bytes`. A single node stays
-    alone, as a listpack, up to `node_bytes` and `node_count`.
+    An element longer than `plain` gets a separate PLAIN node. Any other is pushed onto the last node unless it is the
+    node's (`push_count` + 1)th, or the node's size + the element's length + 8 exceeds `push_bytes`. A list with a
+    single node up to `node_bytes` and `node_count` is a listpack without a quicklist.
     """
 
     push_bytes: int
@@ -91,7 +93,7 @@ class ListLimits(NamedTuple):
 
 
 _NODE_BYTES = (4096, 8192, 16384, 32768, 65536)
-#: Where only a count limits a node, pushing still stops here; loading a file does not.
+#: If only a count limits a node, pushing still stops at this size; loading a file does not.
 _SAFE_BYTES = 8192
 #: The quicklist keeps its own copy of the setting, in 16 bits.
 _MOST_PUSHED = (1 << 15) - 1
@@ -101,7 +103,7 @@ def list_limits(target: Target) -> ListLimits:
     """Return the limits of a list's nodes for a target >= 7.2."""
     size = target.settings.list_max_listpack_size
     push = _NODE_BYTES[min(-size, len(_NODE_BYTES)) - 1] if size < 0 else _SAFE_BYTES
-    # Before 7.4 and Valkey 8.0 only elements of a gigabyte stood alone.
+    # Before 7.4 and Valkey 8.0 only elements over a gigabyte had separate nodes.
     plain = push if target.has("plain-nodes-by-size") else (1 << 30) - 1
     if size < 0:
         return ListLimits(push, NO_LIMIT, plain, push, NO_LIMIT)

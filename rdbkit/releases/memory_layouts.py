@@ -1,11 +1,12 @@
-"""How each release counts: one table, a row where something changed.
+"""How each release counts memory: one table, with a row for each release that changed something.
 
-A generation is a set of numbers: the sizes of structs, and which of a few ways a piece is counted by. memory.py knows
-the ways and asks no version. Each row of `_ROWS` holds what is other than in the row before it, from a release on.
+A generation is a set of numbers and names: the sizes of structs, and for each part one of a few methods by which it is
+counted. memory/model.py implements the methods and does not depend on versions. Each row of `_ROWS` holds the
+differences from the row before it, from a release on.
 
 Sources: for Redis up to 7.2 and Valkey up to 8.0 `objectComputeSize` of the BSD-licensed versions. Numbers of Redis
-from 7.4 and Valkey from 8.1 on are measured; those marked "fitted" were found by matching what such servers said of
-known keys.
+from 7.4 and Valkey from 8.1 on are measured; those marked "fitted" were found by matching the replies of such servers
+for known keys.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from rdbkit.releases.target import Target
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """Numbers are bytes, unless said otherwise.
+    """How a group of releases counts. Numbers are bytes, unless stated otherwise.
 
     `key`: how the key is counted: "word", "argument", "stored" (an sds beside a dict entry), "entry" (inside the dict
     entry), "object" (inside the value's object), "none". `key_extra` is added in cluster mode.
     `text`: how an sds counts: "request", "class", or "short request" (by request where the header is one byte).
     `embedded`: how an embstr counts: "sum" (18 + length), "value" (its allocation), "shared" (with the key).
     `blob`, `pack`, `packed_object`: whether listpacks, those of streams, and objects count by "class" or "request".
-    `average`: over what a list's nodes are averaged: "nodes", "elements", "times elements" (a mistake of 4.0).
+    `average`: the number by which the size of a list's nodes is divided: "nodes", "elements", "times elements" (a
+    mistake of 4.0).
     `table`: "dict" or "hashtable". `ranks`: where a sorted set keeps its members: "apart", or "node".
     `stream_trees`: "recipe" (a fixed sum per key and node) or "real".
     """
@@ -48,13 +50,13 @@ class Generation:
     set_tails: bool = False
     hash_tails: bool = False
     zset_tails: bool = False
-    #: Beside robj and dict: the zset struct, and from 5.0.6 on the skiplist's and its header node.
+    #: In addition to robj and dict: the zset struct, and from 5.0.6 on the skiplist's and its header node.
     zset: int = 16
     header: int = 0
     #: Whether skiplist and header are one struct, counted by its size (in `zset`).
     header_in: bool = False
     ranks: str = "apart"
-    #: Of a node that holds its member: what it has besides levels and text.
+    #: The size of a node that holds its member, without levels and text.
     rank_head: int = 16
     #: Whether pending entries are also in one tree over all groups.
     pending_union: bool = False
@@ -63,16 +65,16 @@ class Generation:
     node: int = 32
     average: str = "times elements"
     lzf_head: int = 0
-    #: The struct beside the listpack of a hash with expiries, and whether by "class" or "request".
+    #: The struct for the listpack of a hash with expiries, and whether by "class" or "request".
     listpackex: int = 32
     listpackex_by: str = "request"
     #: Field of a hash: "sds", "mstr" (7.4), "entry" (one block with its value where that is small).
     field: str = "sds"
     entry_by: str = "class"
-    #: The least header of a field's text in such an entry when its value stands alone: "sds", or always 3 and a zero
+    #: The smallest header of a field's text in such an entry if its value is separate: "sds", or always 3 and a zero
     #: (fitted, on fields of up to 255 bytes).
     entry_head: str = "fitted"
-    #: What a field has in front of it with an expiry, and the least header of its text.
+    #: The bytes before a field with an expiry, and the smallest header of its text.
     field_expiry: int = 8
     expiring_header: int = 1
     stream: int = 0
@@ -84,12 +86,12 @@ class Generation:
     group_trees: bool = False
     #: Whether leaves of a radix tree take nothing.
     inline: bool = False
-    #: Whether these are allocations, not what MEMORY USAGE says: an expiry has its own entry, small integers none.
+    #: Whether these are allocations, not the result of MEMORY USAGE: an expiry has its own entry, small integers none.
     heap: bool = False
-    #: Whether it is understood what entries take that nobody owns (XNACK).
+    #: Whether the size of pending entries without an owner (XNACK) is known.
     zone_known: bool = True
-    #: Whether a hash keeps its fields with expiries in a set of their own: a vector up to this number, 0: none; and
-    #: the pointer to it that each hash table of a hash has.
+    #: Whether a hash keeps its fields with expiries in a separate set: a vector up to this number, 0: none; and the
+    #: pointer to it that each hash table of a hash has.
     expiring_vector: int = 0
     expiring_set: int = 0
     group: int = 32
@@ -113,7 +115,7 @@ _ROWS: tuple[tuple[str, Version, dict[str, Any]], ...] = (
     ("redis", (4, 0, 7), {"average": "nodes"}),
     ("redis", (5, 0, 0), {"presize_loose": True}),
     ("redis", (5, 0, 3), {"key": "stored"}),
-    # 32 levels, but 64 in 5.0: the header node is 24 + 16 bytes for each.
+    # 32 levels, but 64 in 5.0: the header node has 24 bytes, and 16 for each level.
     ("redis", (5, 0, 6), {"zset": 16 + 32, "header": 24 + 16 * 64}),
     ("redis", (6, 0, 0), {"header": 24 + 16 * 32}),
     ("redis", (6, 0, 9), {"text": "class"}),
@@ -271,7 +273,7 @@ _ROWS: tuple[tuple[str, Version, dict[str, Any]], ...] = (
 )
 
 
-#: What MEMORY USAGE leaves out or counts otherwise, put right: what is really allocated.
+#: Corrections for what MEMORY USAGE omits or counts differently, to get the actual allocations.
 _REAL: dict[str, Any] = {
     "text": "class",
     "embedded": "value",
@@ -297,7 +299,7 @@ _STRUCTS = (
 
 
 def heap_generation(target: Target) -> Generation | None:
-    """Return how a target really allocates: for comparison with used_memory. Close, not exact."""
+    """Return how a target actually allocates, for comparison with used_memory. Close, not exact."""
     found = generation(target)
     if found is None:
         return None
@@ -315,7 +317,7 @@ def heap_generation(target: Target) -> Generation | None:
         changes["zset_entry"] = 24
     if target.version >= (7, 2) and found.table == "dict":
         changes |= {"set_entry": 0, "set_tails": True}
-        # An entry that holds its value itself (hash) or its score (sorted set) needs none in the dict.
+        # An entry that contains its value (hash) or its score (sorted set) needs no entry in the dict.
         if found.field == "entry":
             changes |= {"hash_entry": 0, "hash_tails": True}
         if found.ranks == "node":
@@ -327,7 +329,7 @@ def heap_generation(target: Target) -> Generation | None:
 
 
 def generation(target: Target) -> Generation | None:
-    """Return how a target counts; None for releases without MEMORY USAGE (before 4.0)."""
+    """Return how MEMORY USAGE counts on a target; None for releases without it (before 4.0)."""
     found = None
     for product, since, changes in _ROWS:
         if product == target.product and since <= target.version:

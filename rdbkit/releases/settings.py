@@ -1,11 +1,11 @@
-"""The server settings that change what a loaded file looks like, and the two places where a user writes them down.
+"""The server settings that affect how a loaded file is kept in memory, and how users can give them.
 
-A file does not hold the limits of the server that wrote it, and a server applies its own when it loads one. So they are
-the target's defaults unless somebody says otherwise: with `--set name=value`, or with the target's own redis.conf.
+A file does not contain the limits of the server that wrote it, and a server that loads it applies its own. So the
+target's defaults are used unless the user gives other values: with `--set name=value`, or with the target's redis.conf.
 
 The fields of `Settings` are the directives by their newest names, with underscores. Servers renamed them twice (zipmap,
-ziplist, listpack) and go on accepting the ziplist spellings; here every spelling is accepted for every version, and a
-setting that a version lacks is not looked at. `list-max-ziplist-entries` has no newer name: it went away with 3.2.
+ziplist, listpack) and still accept the ziplist spellings. Here every spelling is accepted for every version, and a
+setting that a version lacks is ignored. `list-max-ziplist-entries` has no newer name: it was removed in 3.2.
 
 Sources: the tables in config.c and redis.h of the BSD-licensed versions.
 """
@@ -45,7 +45,7 @@ class Settings:
 
     @classmethod
     def of(cls, product: str, version: tuple[int, int, int]) -> Settings:
-        """Return a release's own defaults."""
+        """Return the defaults of a release."""
         changes: dict[str, Any] = {}
         for name, since, defaults in _DEFAULTS:
             if name == product and since <= version:
@@ -53,9 +53,9 @@ class Settings:
         return cls(**changes)
 
     def with_settings(self, changes: Mapping[str, str]) -> Settings:
-        """Return these settings with others for some names, in any spelling, the values as written in a redis.conf.
+        """Return these settings with some changed: names in any spelling, values as in a redis.conf.
 
-        Raises ValueError, one line, for a name that is none of these settings and for a value that a server refuses.
+        Raises ValueError, with one line, for an unknown name, or a value that a server refuses.
         """
         found: dict[str, Any] = {}
         for name, text in changes.items():
@@ -71,7 +71,7 @@ class Config(NamedTuple):
     includes: list[str]
 
 
-#: Where a default was another: from this release on these are the values.
+#: Other defaults: from this release on these are the values.
 _DEFAULTS: tuple[tuple[str, tuple[int, ...], dict[str, Value]], ...] = (
     ("redis", (2, 4), {"maxmemory_policy": "volatile-lru"}),
     ("redis", (3, 0), {"maxmemory_policy": "noeviction"}),
@@ -103,7 +103,7 @@ _LONG_MAX, _INT_MAX = (1 << 63) - 1, (1 << 31) - 1
 
 
 def canonical(name: str) -> str:
-    """Return a directive's newest spelling. Raises ValueError naming what comes close."""
+    """Return a directive's newest spelling. Raises ValueError with similar names."""
     directive = SPELLINGS.get(name.lower(), name.lower())
     if directive in DIRECTIVES:
         return directive
@@ -153,7 +153,7 @@ def _read(directive: str, text: str) -> Value:
     try:
         return _READERS.get(directive, _size)(text)
     except ValueError as error:
-        raise ValueError(f"{directive}: {error} is wanted, not {text!r}") from None
+        raise ValueError(f"{directive}: expected {error}, not {text!r}") from None
 
 
 _WORD = re.compile(r"""\s*(?:"((?:\\.|[^"\\])*)"|'((?:\\.|[^'\\])*)'|([^\s"']\S*))(?!\S)""")
@@ -162,10 +162,10 @@ _CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "a": "\a"}
 
 
 def read_config(text: str | bytes) -> Config:
-    """Read the known settings out of a redis.conf or valkey.conf; the last line that sets one counts, as for a server.
+    """Read the known settings from a redis.conf or valkey.conf; the last line that sets one counts, as for a server.
 
-    Everything else in the file is passed over; files that it includes are named in the answer, not read. Raises
-    ValueError for a known directive without exactly one value; the values themselves are judged by `with_settings`.
+    Everything else in the file is ignored; files that it includes are listed in the result, not read. Raises ValueError
+    for a known directive without exactly one value; the values themselves are checked by `with_settings`.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogateescape")

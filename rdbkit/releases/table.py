@@ -1,10 +1,10 @@
-"""The table of releases: one row per line of Redis and Valkey. A new release is one row here, and what is new in it.
+"""The table of releases: one row per line of Redis and Valkey. A new release gets a row here, and its news elsewhere.
 
-Releases come in lines (7.2, 8.0); a line has rules of its own, and some patch releases changed what a server does, so a
-version is always x.y.z. What began with which release is in features.py, for commands in commands.py.
+Releases belong to lines (7.2, 8.0). Each line has its own rules, and some patch releases changed the behaviour, so a
+version is always x.y.z. The features of each release are in features.py, its commands in commands.py.
 
 A range of releases is written as text: `7.0` from that release on, `*` all, `-` none, `6.0-6.2` from 6.0.0 to the end
-of line 6.2, and several of these with commas, as fixes are backported: `7.0.16-7.0,7.2.4`.
+of line 6.2, and several of these with commas, because fixes are backported: `7.0.16-7.0,7.2.4`.
 
 Sources: the version fields of files that these servers wrote, and which empty RDBs 18 of them loaded.
 """
@@ -20,8 +20,8 @@ Version = tuple[int, int, int]
 class Release(NamedTuple):
     """A line of releases.
 
-    `patch` is the one meant by `redis:7.2`; `writes` the RDB version of its files, `magic` what they begin with. It
-    loads RDB versions 1 to `redis` with the magic REDIS, and those of `valkey` (first, last) with VALKEY, None: none.
+    `patch` is the release that `redis:7.2` means, `writes` the RDB version of its files, `magic` their first bytes. It
+    loads RDB versions 1 to `redis` with the magic REDIS, and `valkey` (first, last; None: none) with the magic VALKEY.
     """
 
     line: tuple[int, int]
@@ -33,11 +33,11 @@ class Release(NamedTuple):
 
     @property
     def version(self) -> Version:
-        """The patch release that stands for the line."""
+        """The patch release that represents the line."""
         return (*self.line, self.patch)
 
 
-#: Ascending. The patch is one whose behaviour was measured, or else the line's last.
+#: Ascending. The patch is a release whose behaviour was measured, or else the line's last.
 RELEASES: dict[str, tuple[Release, ...]] = {
     "redis": (
         Release((2, 4), 18, 2, "REDIS", 2),
@@ -76,12 +76,12 @@ def row_of(product: str, version: Version) -> Release:
 
 
 def patch_of(product: str, line: tuple[int, int]) -> int:
-    """Return the patch release that stands for a line; 0 for a line that is not in the table."""
+    """Return the patch release that represents a line; 0 for a line that is not in the table."""
     return next((row.patch for row in RELEASES[product] if row.line == line), 0)
 
 
 def released(product: str, version: Version) -> Version | None:
-    """Return the release that a version is or, for a candidate, becomes; None if there is no such thing.
+    """Return the release of a version or, for a release candidate, the release that follows; None if there is none.
 
     Versions between the lines are candidates of the next one: 6.9.240 is 7.0-rc1, 7.9.224 is 8.0-m01.
     """
@@ -89,7 +89,7 @@ def released(product: str, version: Version) -> Version | None:
     line = version[:2]
     if line > rows[-1].line or any(row.line == line for row in rows):
         return version
-    # Development went on under odd numbers (6.9, 7.1, 7.3, 7.9), so an even one between the lines is a slip.
+    # Development versions have odd numbers (6.9, 7.1, 7.3, 7.9), so an even one between the lines is a mistake.
     if line < rows[0].line or line[1] % 2 == 0:
         return None
     after = next(row for row in rows if row.line > line)
@@ -117,6 +117,6 @@ def within(ranges: str, version: Version) -> bool:
 
 
 def first_of(ranges: str, product: str) -> Version | None:
-    """Return the first release of a range, None for `-`; a release that the table knows for `*`."""
+    """Return the first release of a range, None for `-`, the first one in the table for `*`."""
     found = [first for first, _ in _parsed(ranges)]
     return max(min(found), (*RELEASES[product][0].line, 0)) if found else None

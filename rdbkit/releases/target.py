@@ -1,14 +1,14 @@
-"""The server that a question is about: "what would this look like there?" One frozen value answers for all who ask.
+"""The server for which encodings, memory and compatibility are computed, as one frozen value.
 
-A file does not say how its keys look in memory; a server that loads it decides, by its release, its settings and its
-allocator. Encoding, memory, compat, writer and replay all read the same `Target`, so their answers fit together.
+A file does not determine how its keys are kept in memory; that depends on the release, settings and allocator of the
+server that loads it. Encoding, memory, compat, writer and replay all use the same `Target`, so their results agree.
 
 Releases come in lines (7.2, 8.0); a line has rules of its own, and a few patch releases changed what memory is
 counted, so a target is always x.y.z. Versions between the lines are candidates of the next one: 6.9.240
 is 7.0-rc1, 7.9.224 is 8.0-m01. 255.255.255 and 999.999.999 are builds of a development branch, of which only
 the RDB version says which release they became.
 
-Sources: the version fields of files that these servers wrote, and what 26 of them said of loaded files.
+Sources: the version fields of files that these servers wrote, and the replies of 26 of them about loaded files.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from rdbkit.releases.table import RELEASES, Release, Version, patch_of, released
 
 __all__ = ["ALLOCATORS", "RELEASES", "Config", "Release", "Settings", "Target", "read_config"]
 
-#: The jemalloc that servers bring along, those of distributions (the second: from 5.3.1 on), and the C library's own.
+#: The jemalloc bundled with the servers, those of distributions (the second: from 5.3.1 on), and the C library's own.
 ALLOCATORS = ("jemalloc", "jemalloc-debian", "jemalloc-5.3.1", "glibc")
 
 
-#: Who is meant by an RDB version when the file names nobody; any other version: the oldest line that wrote it.
+#: The release assumed for an RDB version if the file names none; any other version: the oldest line that wrote it.
 _ASSUMED = {("redis", 3): (2, 4), ("redis", 4): (2, 4), ("redis", 5): (2, 4), ("redis", 6): (2, 8)}
-#: What two development builds (255.255.255) were measured to behave as.
+#: The releases as which two development builds (255.255.255) were measured to behave.
 _DEVELOPMENT = {("redis", 12): (8, 0), ("valkey", 11): (8, 0)}
 #: Development builds call themselves 255.255.255 or 999.999.999; no release comes near.
 _DEVELOPMENT_MAJOR = 99
 #: The last Redis release that KeyDB took in; its own numbers went on (6.3).
 _KEYDB_BASE = (6, 2, 6)
-#: The oldest Redis that reads all that Dragonfly's plain snapshots hold, whatever version they claim.
+#: The oldest Redis that reads everything in Dragonfly's plain snapshots, whatever version they state.
 _DRAGONFLY_BASE = (7, 2, 6)
 
 _TARGET = re.compile(r"(?:(redis|valkey):)?([0-9]{1,2})\.([0-9]{1,3})(?:\.([0-9]{1,3}))?", re.IGNORECASE)
@@ -46,9 +46,9 @@ _PRODUCER = re.compile(r"([0-9]{1,5})\.([0-9]{1,5})(?:\.([0-9]{1,5})(?![0-9])|(?
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server to load the file: product ("redis" or "valkey"), version, settings, allocator, and its clock.
+    """A server that loads the file: product ("redis" or "valkey"), version, settings, allocator, and its clock.
 
-    `now` is ms since epoch, None where nobody needs it; `origin` tells in a few words how the target was chosen.
+    `now` is ms since epoch, None if it is not needed; `origin` describes in a few words how the target was chosen.
     """
 
     product: Product
@@ -84,7 +84,8 @@ class Target:
     def parse(cls, text: str, *, allocator: str = "jemalloc", now: int | None = None) -> Target:
         """Read "redis:7.2.6", "valkey:9.1.2", "redis:7.2" (its best known patch release) or "7.2.6" (Redis).
 
-        Releases newer than all known ones count as the newest. Raises ValueError, one line, saying what is accepted.
+        Releases newer than all known ones count as the newest. Raises ValueError, with one line that shows what is
+        accepted.
         """
         match = _TARGET.fullmatch(text.strip())
         if match is None:
@@ -107,11 +108,11 @@ class Target:
         allocator: str = "jemalloc",
         now: int | None = None,
     ) -> Target:
-        """Return the server that an RDB is about when nobody says otherwise: the one that wrote it.
+        """Return the default target for an RDB: the server that wrote it.
 
         `product` is "redis", "valkey", "keydb" or "dragonfly", `producer` the text of its `redis-ver` or `valkey-ver`,
-        None where there is none. A text that is no version, or one that cannot have written this RDB version, counts
-        as none. Never raises for what a file may hold.
+        None if there is none. A text that is not a version, or a version that cannot have written this RDB version,
+        counts as none. Never raises, whatever the file contains.
         """
         number = _number(producer or "")
         family = "valkey" if product == "valkey" else "redis"
@@ -127,7 +128,7 @@ class Target:
 
     @classmethod
     def of_aof(cls, *, manifest: bool, allocator: str = "jemalloc", now: int | None = None) -> Target:
-        """Return the server assumed for an AOF without preamble: the newest for a manifest set, else Redis 6.2."""
+        """Return the target assumed for an AOF without preamble: the newest for a manifest set, else Redis 6.2."""
         row = RELEASES["redis"][-1] if manifest else row_of("redis", (6, 2, 0))
         origin = "assumed for a multi-part AOF" if manifest else "assumed for a single AOF"
         return cls.of("redis", row.version, allocator=allocator, now=now, origin=origin)
@@ -137,7 +138,7 @@ class Target:
         return has_feature(feature, self.product, self.version)
 
     def with_settings(self, changes: Mapping[str, str]) -> Target:
-        """Return this target with some settings as written in a redis.conf. Raises ValueError as Settings does."""
+        """Return this target with some settings changed, values as in a redis.conf. Raises ValueError as Settings."""
         return replace(self, settings=self.settings.with_settings(changes))
 
     @property
@@ -161,12 +162,12 @@ def _own(product: str, number: Version | None, rdb_version: int) -> Version | No
     if version is None:
         return None
     row = row_of(product, version)
-    # Newer than all known lines: what it writes is not known either.
+    # For a release newer than all known lines, the RDB version that it writes is not known either.
     return version if row.writes >= rdb_version or row is RELEASES[product][-1] else None
 
 
 def _keydb(_product: str, number: Version | None, _rdb_version: int) -> Version | None:
-    """Return the Redis release that a KeyDB stands on: the nearest before its own number, from 5.0 on."""
+    """Return the Redis release that a KeyDB is based on: the nearest before its own number, from 5.0 on."""
     if number is None or number >= _KEYDB_BASE:
         return _KEYDB_BASE
     row = row_of("redis", max(number, (5, 0, 0)))

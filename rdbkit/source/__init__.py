@@ -3,13 +3,13 @@
     raw bytes ─► [ framing ] ─► [ unpacking ] ─► [ unpacking ] ─► read()
                  replication    gzip bz2 xz zstd lz4 vcs-lz4
 
-What wraps the data is recognised by its first bytes, never by a name, and taken off layer by layer: at most two
-packings, and once the framing of a replication transfer, which may also stand inside of a packing. Offsets, those of
-errors too, count in what the innermost packing gives; a framing that no packing follows is counted in: `start` is its
-length.
+A packing or framing is recognised by its first bytes, never by a name, and removed layer by layer: at most two
+packings, and once the framing of a replication transfer, which may also be inside a packing. Offsets, including those
+of errors, refer to the unpacked data of the innermost packing. A framing that is not followed by a packing is included
+in them: `start` is its length.
 
-Nothing is held beyond what looking at the first bytes took and, per packing, the bounds that packing.py states.
-Everything before a cut or damage is given first; then the error is raised, and again on each further read.
+Memory holds only the first bytes that were examined and, per packing, the amounts given in packing.py. Everything
+before a cut or damage is returned first; then the error is raised, and again on each further read.
 
 Sources: replication.c of the BSD-licensed versions (what a replica receives); files of real servers.
 """
@@ -29,11 +29,11 @@ from rdbkit.source.recognise import LOOK, Recognised, recognise
 
 __all__ = ["Recognised", "Source", "classify_tail", "open_source"]
 
-#: The most bytes that `Source.peek` and `Source.trailing` show.
+#: The most bytes in `Source.peek` and `Source.trailing`.
 PEEK = 64
-#: A primary sends a newline about once a second while it prepares the transfer; we look past an hour of them.
+#: A primary sends a newline about once a second while it prepares the transfer; newlines of an hour are skipped.
 _FRAMING = 4096
-# What a primary answers before the payload: newlines, status lines, and the offset on a channel of its own.
+# What a primary sends before the payload: newlines, status lines, and the offset if it uses a separate channel.
 _FRAME = re.compile(
     rb"((?:\n|\+[ -~]{0,500}\r\n|\$ENDOFF:[ -~]{0,200}\r\n)*)(?:\$(?:EOF:([!-~]{40})|([0-9]{1,19}))\r\n)?"
 )
@@ -47,17 +47,17 @@ _TAILS = (
 
 
 class Source:
-    """A stream of unpacked, unframed bytes; what `rdbkit.wire.cursor.Readable` asks for. Not for several threads.
+    """A stream of unpacked, unframed bytes: a `rdbkit.wire.cursor.Readable`. Not thread-safe.
 
-    name            the path as given, "<stdin>", "<bytes>", or what the file object calls itself
-    size            absolute offset at which the stream ends, where known without reading (nothing is packed); else -1
-    file_size       bytes of the input as it lies there (from where the file object stood), where known; else None
-    packing         what was taken off, outermost first: ("gzip",), ("vcs-lz4",), ("replication $EOF",) …
-    start           absolute offset of the first byte that read() gives
+    name            the path as given, "<stdin>", "<bytes>", or the name of the file object
+    size            absolute offset at which the stream ends, if known without reading (nothing is packed); else -1
+    file_size       bytes of the input as stored (from the file object's position), if known; else None
+    packing         the layers removed, outermost first: ("gzip",), ("vcs-lz4",), ("replication $EOF",) …
+    start           absolute offset of the first byte that read() returns
     seekable        whether reopen() can work
-    peek            the first bytes, at most 64, that read() gives, as seen at opening; fewer: it ends, or breaks, there
-    mark            the 40 bytes that close a `$EOF:` transfer, else None
-    framed_length   the bytes that a `$<len>` transfer announced (a claim), else None
+    peek            the first bytes, at most 64, that read() returns; fewer if the stream ends or breaks there
+    mark            the 40 bytes that end a `$EOF:` transfer, else None
+    framed_length   the bytes that a `$<len>` transfer announced (not verified), else None
     """
 
     def __init__(self, raw: Raw, name: str, seen: os.stat_result | None = None, *, start: int | None = None) -> None:
@@ -78,12 +78,12 @@ class Source:
             self._unwrap()
         self.peek = self._look()
         self.size = -1
-        # /proc and the like have files that say 0 and hold more.
+        # Files in /proc and similar file systems have size 0 and are not empty.
         if not self._layers and raw.size is not None and (raw.size or not self.peek):
             self.size = raw.size
 
     def _look(self) -> bytes:
-        """Peek. What rdbkit cannot read at all is refused here; damage waits for its turn."""
+        """Peek. Formats that rdbkit cannot read are refused here; damage is raised when it is read."""
         peek = self._ahead.peek(PEEK)
         if not peek and isinstance(self._ahead.failure, Unsupported | LimitExceeded):
             raise self._ahead.failure
@@ -114,7 +114,7 @@ class Source:
         return True
 
     def _is_payload(self, at: int, may_end: bool) -> bool:
-        """Return whether an RDB follows: an AOF that lost its head may begin with the length of a value, too."""
+        """Return whether an RDB follows: an AOF without its head may begin with the length of a value, too."""
         head = self._ahead.peek(at + PEEK)[at:]
         if not head:
             return may_end
@@ -138,7 +138,7 @@ class Source:
         return True
 
     def recognise(self) -> Recognised:
-        """Return what the input is; ask before the first read(). Raises for a packing that gives nothing."""
+        """Return what the input is; call it before the first read(). Raises if a packing cannot be unpacked at all."""
         if not self.peek and self._ahead.failure is not None:
             raise self._ahead.failure
         if self._recognised is None:
@@ -150,7 +150,7 @@ class Source:
         return self._ahead.peek(n)
 
     def _last(self) -> bytes:
-        """Return the last bytes of a long file; b"" where they are not available."""
+        """Return the last bytes of a long file; b"" if they are not available."""
         if self.size - self.start <= LOOK or not self.seekable:
             return b""
         with self.reopen(self.size - READ) as again:
@@ -159,16 +159,16 @@ class Source:
     def read(self, n: int, /) -> bytes:
         """Return up to n (> 0) bytes, b"" only at the end.
 
-        Raises Truncated where packed data is cut, Corrupt (code "bad-compression") where it is damaged, each with the
-        offset reached; LimitExceeded where unpacking needs too much memory; OSError where the system cannot read.
+        Raises Truncated if packed data is cut, Corrupt (code "bad-compression") if it is damaged, each with the offset
+        reached; LimitExceeded if unpacking needs too much memory; OSError if the system cannot read.
         """
         return self._ahead.read(n)
 
     @property
     def trailing(self) -> tuple[bytes, int] | None:
-        """What follows a VCS envelope, and servers ignore: its first bytes (at most 64), and how many there are.
+        """The bytes after a VCS envelope, which servers ignore: the first of them (at most 64), and their number.
 
-        None where there is no envelope, and before read() has given b"".
+        None if there is no envelope, and before read() has returned b"".
         """
         return self._layers[-1].drained if self._layers else None
 
@@ -180,7 +180,7 @@ class Source:
     def reopen(self, offset: int) -> Source:
         """Return a second, independent Source whose first byte is the one at `offset`, not before the framing's end.
 
-        What is packed is unpacked again from its beginning. Raises Passed where the input cannot be read twice.
+        Packed data is unpacked again from its beginning. Raises Passed if the input cannot be read twice.
         """
         if not self.seekable:
             raise Passed(
@@ -211,7 +211,7 @@ class Source:
     def _advance(self, offset: int) -> None:
         left = offset - self.start
         if left < 0:
-            raise ValueError(f"offset {offset} lies before the data, which starts at {self.start}")
+            raise ValueError(f"offset {offset} is before the data, which starts at {self.start}")
         while left and (piece := self.read(min(left, READ))):
             left -= len(piece)
         self.start = offset
@@ -219,11 +219,11 @@ class Source:
 
     @property
     def modified(self) -> int | None:
-        """When the file at the path was modified, as of opening: ms since epoch; None where there is no such file."""
+        """When the file at the path was modified, as of opening: ms since epoch; None if there is no such file."""
         return None if self._seen is None else self._seen.st_mtime_ns // 1_000_000
 
     def changed(self) -> bool:
-        """Return whether the file at the path is another, or has another size or modification time, than at opening."""
+        """Return whether the file at the path is another one, or its size or modification time has changed."""
         if self._seen is None:
             return False
         try:
@@ -233,7 +233,7 @@ class Source:
         return identity(now) != identity(self._seen)
 
     def close(self) -> None:
-        """Close what open_source() opened; a file object that was handed in stays open."""
+        """Close what open_source() opened; a file object that the caller passed stays open."""
         self._raw.close()
 
     def __enter__(self) -> Self:
@@ -244,12 +244,12 @@ class Source:
 
 
 def open_source(what: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO) -> Source:
-    """Open a path, "-" (standard input), bytes, or a binary file object from where it stands.
+    """Open a path, "-" (standard input), bytes, or a binary file object from its current position.
 
-    Raises OSError (with its filename) where the path cannot be read, IsADirectoryError for a directory, TypeError for
-    text, LimitExceeded where unpacking needs too much memory, and Unsupported for what cannot be unpacked, code
-    "missing-extra" where a library is not installed, "unsupported-envelope" for a newer VCS envelope, "nested-packing"
-    for three packings.
+    Raises OSError (with its filename) if the path cannot be read, IsADirectoryError for a directory, TypeError for
+    text, LimitExceeded if unpacking needs too much memory, and Unsupported for data that cannot be unpacked: with code
+    "missing-extra" if a library is not installed, "unsupported-envelope" for a newer VCS envelope, "nested-packing" for
+    three packings.
     """
     seen = None
     raw: Raw
@@ -274,11 +274,11 @@ def open_source(what: str | os.PathLike[str] | bytes | bytearray | memoryview | 
 
 
 def classify_tail(first: bytes, total: int, mark: bytes | None = None) -> str:
-    """Name what follows the checksum: `total` bytes, judged by the first of them (give 64 or more, or all).
+    """Name what follows the checksum: `total` bytes, by the first of them (pass 64 or more, or all).
 
-    "replication mark" is exactly the 40 bytes of `mark`, or with none known 40 letters and digits; "replication mark,
-    then …" is a known mark with more behind it. Else "AOF commands", "zeros", "another RDB", "unknown bytes", or
-    "nothing".
+    "replication mark" is exactly the 40 bytes of `mark` or, if none is known, 40 letters and digits; "replication mark,
+    then …" is a known mark with more bytes after it. Otherwise "AOF commands", "zeros", "another RDB", "unknown bytes",
+    or "nothing".
     """
     if total == 0:
         return "nothing"

@@ -1,4 +1,4 @@
-"""A copy of what passes a cursor, for values that are to be read twice from an input that can be read only once."""
+"""A copy of the bytes that a cursor reads, for values that are read twice from an input that can be read only once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _MEMORY = 1 << 22
 
 
 class Copy:
-    """The bytes from one offset of an input on; closed by `close`, or when nobody has it any more."""
+    """The bytes of an input from one offset on; closed by `close`, or when it is no longer referenced."""
 
     def __init__(self, start: int) -> None:
-        # Not above: few runs meet such a value, and all of them start.
+        # Imported here, because few runs have such a value, and an import at the top would slow the start of all.
         from tempfile import SpooledTemporaryFile
 
         self.start = start
@@ -23,7 +23,7 @@ class Copy:
         self._file: Any = SpooledTemporaryFile(_MEMORY)  # noqa: SIM115  it is there as long as the copy
 
     def add(self, data: bytes) -> None:
-        """Append bytes. Raises OSError where there is no temporary space."""
+        """Append bytes. Raises OSError if no temporary space is left."""
         try:
             self._file.seek(self.size)
             self._file.write(data)
@@ -42,7 +42,7 @@ class Copy:
         return data
 
     def close(self) -> None:
-        """Give the space back."""
+        """Free the space."""
         self._file.close()
 
 
@@ -76,9 +76,9 @@ class _Tee:
 
 
 def copied(cursor: Cursor, go_on: Callable[[], object]) -> Copy:
-    """Return a copy of what a cursor goes over while `go_on` runs (some more may be at its end).
+    """Return a copy of the bytes that a cursor reads while `go_on` runs (with possibly some more at its end).
 
-    Raises what `go_on` raises, and OSError where there is no temporary space.
+    Raises what `go_on` raises, and OSError if no temporary space is left.
     """
     copy = Copy(cursor.tell())
     source = cursor.source
@@ -96,6 +96,7 @@ def copied(cursor: Cursor, go_on: Callable[[], object]) -> Copy:
 
 
 def no_space(error: OSError) -> OSError:
-    """Return the error that says for what there is no space."""
+    """Return the error for missing temporary space, with the reason."""
     why = error.strerror or str(error)
-    return OSError(error.errno, f"no temporary space for a copy of a long value: {why} (TMPDIR names another place)")
+    message = f"no temporary space for a copy of a long value: {why} (set TMPDIR to use another directory)"
+    return OSError(error.errno, message)

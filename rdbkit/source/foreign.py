@@ -1,6 +1,6 @@
-"""Formats that are not for rdbkit, and what to do with each: a mistaken file is named and not called damaged.
+"""Formats that rdbkit does not read, and what to do with each: such a file is named, not reported as damaged.
 
-Sources: the magic numbers that each format documents.
+Sources: the documented magic numbers of each format.
 """
 
 from __future__ import annotations
@@ -77,13 +77,13 @@ _SETTING = re.compile(
 #: Settings that make a file a redis.conf.
 _SETTINGS = 2
 _TAR_BLOCK = 512
-#: Types of headers that describe the next one (POSIX pax, GNU long names), and how many of them are passed over.
+#: Types of headers that describe the next one (POSIX pax, GNU long names), and how many of them are skipped.
 _TAR_EXTENSIONS = (b"x", b"g", b"L", b"K")
 _TAR_HEADERS = 8
 
 
 def foreign(head: bytes) -> str:
-    """Say what a file is whose first bytes are those of another format, and what to do; "" for none known."""
+    """Return the name of the other format that begins with these bytes, and what to do; "" if none is known."""
     for magic, name, remedy in _MAGICS:
         if head.startswith(magic):
             return f"{name}: {remedy}"
@@ -91,7 +91,7 @@ def foreign(head: bytes) -> str:
 
 
 def foreign_text(head: bytes) -> str:
-    """Say the same of text: ask only where neither a command nor an RDB follows it."""
+    """Return the same for text; call it only if neither a command nor an RDB follows the text."""
     return _reply(head) or _markup(head) or _lines(head)
 
 
@@ -105,7 +105,7 @@ def _tar(head: bytes) -> str:
         name = block[:100].split(b"\0")[0].decode("utf-8", "backslashreplace")
         if block[156:157] not in _TAR_EXTENSIONS:
             break
-        # What describes the next header comes with data of its own.
+        # A header that describes the next one is followed by its data.
         digits = block[124:136].strip(b" \0")
         size = int(digits, 8) if digits and not digits.strip(b"01234567") else 0
         at += _TAR_BLOCK * (1 - -size // _TAR_BLOCK)

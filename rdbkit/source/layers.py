@@ -1,9 +1,9 @@
-"""Layers of readers, each pulling from the one below.
+"""Layers of readers, each of which reads from the one below.
 
     Ahead(raw) ◄─ an unpacker (a generator of pieces) ◄─ Unpacked ◄─ Ahead ◄─ … ◄─ Source.read
 
-An error waits until the bytes before it have been given, stays from then on, and carries the offset reached in the
-topmost layer. What comes out does not depend on the sizes in which the bottom gives its bytes.
+An error is raised after the bytes before it have been returned, and again on each further read, with the offset reached
+in the topmost layer. The result does not depend on the sizes in which the lowest layer returns its bytes.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Protocol
 
 from rdbkit.errors import RdbkitError, Truncated
 
-#: Bytes that a layer asks of the one below.
+#: Bytes that a layer requests from the one below.
 READ = 1 << 16
-#: Bytes of what nobody reads, after which nothing more is looked at.
+#: The most bytes that `drain` reads.
 DRAINED = 1 << 26
 #: Bytes that an unpacker makes of them before it pauses.
 CHUNK = 1 << 18
@@ -77,7 +77,7 @@ class Ahead:
             self.at = 0
 
     def unread(self, piece: bytes) -> None:
-        """Give bytes back."""
+        """Return bytes to the reader, to be read again."""
         self.head = piece + self.head[self.at :]
         self.at = 0
 
@@ -106,7 +106,7 @@ class Ahead:
 
 
 class Unpacked:
-    """What the pieces of an unpacker come to; its errors get the offset reached here."""
+    """The concatenated pieces of an unpacker; its errors get the offset reached here."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self.pieces = pieces
@@ -142,11 +142,11 @@ class Unpacked:
         self.held = b"".join(pieces)
         self.at = 0
         self.total += have
-        # An interrupt does not wait for its turn.
+        # An interrupt is raised at once.
         if self.failure is not None and not (have and isinstance(self.failure, Exception)):
             raise self.failure
 
 
 def cut(name: str) -> Truncated:
-    """Say that packed data is not all there."""
+    """Return the error for packed data that is incomplete."""
     return Truncated(f"the {name} data ends too early: it was cut off")

@@ -1,12 +1,12 @@
-"""The packings. An unpacker is a generator of pieces, to the end of its data; it raises where that is cut or damaged.
+"""The packings. An unpacker is a generator of pieces, to the end of its data; it raises if that is cut or damaged.
 
-Bounds. gzip, bz2 and xz give at most CHUNK a time. zstd and lz4 are cut into their blocks here, because their
-libraries have no limit (zstd) or hold output back (lz4): a block comes to 128 KiB (zstd) or 4 MiB (lz4) at the most.
-What a library needs for its window is limited to MEMORY.
+Memory bounds: gzip, bz2 and xz return at most CHUNK bytes at a time. zstd and lz4 are split into their blocks here,
+because their libraries have no limit (zstd) or hold output back (lz4): a block has at most 128 KiB (zstd) or 4 MiB
+(lz4). The memory of a library's window is limited to MEMORY.
 
-Before an error, everything that precedes it is given. So that this does not depend on how a pipe slices its input,
-packed bytes are gathered to equal steps. gzip is exact to the byte, zstd and lz4 to the block; bz2 and xz lose what
-their library made of the last _STEP packed bytes.
+Before an error, everything that precedes it is returned. So that this does not depend on the sizes of a pipe's reads,
+packed bytes are collected to equal steps. gzip is exact to the byte, zstd and lz4 to the block; bz2 and xz lose the
+output for the last _STEP packed bytes.
 
 Sources: RFC 1952 (gzip), RFC 8878 §3.1 (zstd), the LZ4 frame format 1.6, the BSD-licensed Valkey 9.2 (VCS envelope).
 """
@@ -20,16 +20,16 @@ from typing import Any, NamedTuple
 from rdbkit.errors import Corrupt, LimitExceeded, RdbkitError, Unsupported
 from rdbkit.source.layers import CHUNK, READ, Ahead, cut
 
-#: What unpacking may take for its window, in bytes: `xz -9` needs 65 MiB, `zstd --ultra` 128 MiB, special options more.
+#: The most memory for a library's window, in bytes: `xz -9` needs 65 MiB, `zstd --ultra` 128 MiB, special options more.
 MEMORY = 1 << 28
 #: The largest block of an LZ4 frame.
 _LZ4_BLOCK = 1 << 22
-# The libraries drop what a call has made when it meets damage: bz2 and lzma, which cannot be copied, take small steps.
+# The libraries drop the output of a call that meets damage, so bz2 and lzma, which cannot be copied, get small steps.
 _STEP = 512
 
 
 def _damage(name: str, error: Exception) -> RdbkitError:
-    """Say what the error of an unpacking library means."""
+    """Return our error for an error of an unpacking library."""
     text = str(error)
     if isinstance(error, MemoryError) or "emory" in text:
         return LimitExceeded(
@@ -50,7 +50,7 @@ def _module(module: str, name: str, extra: str = "") -> Any:
 
 
 def _another(below: Ahead, name: str) -> bool:
-    """Step over zero padding (tapes, preallocated files); tell whether more data of the same packing follows."""
+    """Skip zero padding (tapes, preallocated files); return whether more data of the same packing follows."""
     piece = b""
     while not piece:
         piece = below.read(READ)
@@ -67,7 +67,7 @@ def _another(below: Ahead, name: str) -> bool:
 
 
 class _Inflater:
-    """zlib in the manner of bz2 and lzma. Damage is reported in the call after the one that gave what precedes it."""
+    """zlib with the interface of bz2 and lzma: bytes before damage are returned, and the next call raises."""
 
     def __init__(self, zlib: Any) -> None:
         self.error: type[Exception] = zlib.error
@@ -98,7 +98,7 @@ class _Inflater:
         return piece
 
     def _salvage(self, engine: Any, data: bytes) -> bytes:
-        """Go over the damaged bytes one by one, because zlib drops what it made of those before the damage."""
+        """Unpack the damaged input byte by byte, because zlib drops its output for the bytes before the damage."""
         pieces = []
         try:
             for i in range(len(data)):
@@ -150,7 +150,7 @@ def _skip_frame(below: Ahead, name: str) -> None:
 
 
 def _zstd_parts(below: Ahead) -> Iterator[bytes]:
-    """Cut a zstd frame (RFC 8878 §3.1.1) into header, blocks and checksum: each block comes to at most 128 KiB."""
+    """Split a zstd frame (RFC 8878 §3.1.1) into header, blocks and checksum: a block unpacks to at most 128 KiB."""
     head = below.exactly(5, "zstd")
     flags = head[4]
     single = flags >> 5 & 1
@@ -183,7 +183,7 @@ def _zstd(below: Ahead) -> Iterator[bytes]:
 
 
 def _lz4_parts(below: Ahead) -> Iterator[bytes]:
-    """Cut an LZ4 frame into header, blocks and end mark."""
+    """Split an LZ4 frame into header, blocks and end mark."""
     head = below.exactly(6, "lz4")
     flags = head[4]
     yield head + below.exactly((flags >> 3 & 1) * 8 + (flags & 1) * 4 + 1, "lz4")
@@ -199,7 +199,7 @@ def _lz4_frame(below: Ahead) -> Iterator[bytes]:
     engine = _module("lz4.frame", "lz4", "lz4").LZ4FrameDecompressor()
     room = 0
     for part in _lz4_parts(below):
-        # A whole block's room: with less, the library keeps the rest until the next call, which may fail.
+        # Space for a whole block: with less, the library keeps the rest until the next call, which may fail.
         room = room or 1 << 8 + 2 * (part[5] >> 4 & 7)
         try:
             yield engine.decompress(part, room)
@@ -229,11 +229,11 @@ def _vcs(below: Ahead) -> Iterator[bytes]:
                 f"VCS envelope with {field} {head[at]} (only {known} is known)", offset=0, code="unsupported-envelope"
             )
     yield from _lz4_frame(below)
-    below.drain()  # so that damage to a packing around this one does not go unseen
+    below.drain()  # so that damage to a packing around this one is reported
 
 
 class Packing(NamedTuple):
-    """How the data begins, and what unpacks it."""
+    """A packing: the first bytes of its data, and its unpacker."""
 
     magic: bytes
     unpack: Callable[[Ahead], Iterator[bytes]]
@@ -250,7 +250,7 @@ PACKINGS = {
 
 
 def packing_of(head: bytes) -> str:
-    """Name the packing that begins like this; "" if none does."""
+    """Return the name of the packing that begins with these bytes; "" if there is none."""
     if _is_skippable(head[:4]):
         return "zstd"  # pzstd begins with one; no lz4 tool does
     return next((name for name, packing in PACKINGS.items() if head.startswith(packing.magic)), "")

@@ -1,4 +1,4 @@
-"""The bottom of a source: bytes as they lie in a file, come through a pipe, or are held in memory."""
+"""The lowest layer of a source: bytes from a file, a pipe, or memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rdbkit.source.layers import Readable
 
 
 class Raw(Readable, Protocol):
-    """The outermost bytes; `size` where it is known, `again` only where `seekable`."""
+    """The input's own bytes; `size` if it is known, `again` only if `seekable`."""
 
     size: int | None
     seekable: bool
@@ -26,7 +26,7 @@ class Raw(Readable, Protocol):
 
 
 class Memory:
-    """Bytes that are here already."""
+    """Bytes in memory."""
 
     seekable = True
 
@@ -50,7 +50,7 @@ class Memory:
 
 
 class RawFile:
-    """A file from where it stands. Several of these may share one position in it, so each seeks before it reads."""
+    """A file from its current position. Several of these may share one position, so each seeks before it reads."""
 
     def __init__(self, file: Any, name: str, *, size: int | None, seekable: bool, owned: bool, origin: int = 0) -> None:
         self.file = file
@@ -60,7 +60,7 @@ class RawFile:
         self.owned = owned
         self.origin = origin
         self.position = origin
-        # For a pipe behind a buffer: there, read() would wait until it has all n bytes.
+        # For a buffered pipe, whose read() would wait until it has all n bytes.
         self._read: Callable[[int], bytes | None] = getattr(file, "read1", file.read)
 
     def read(self, n: int, /) -> bytes:
@@ -79,20 +79,20 @@ class RawFile:
 
     def again(self, offset: int) -> RawFile:
         """Return another reader of the same file."""
-        # Not opened by its name again: servers put a new dump in place of the old one by renaming it.
+        # Not opened by its name again, because servers replace an old dump with a new one by renaming it.
         file = io.FileIO(os.dup(self.file.fileno())) if self.owned else self.file
         other = RawFile(file, self.name, size=self.size, seekable=True, owned=self.owned, origin=self.origin)
         other.position += offset
         return other
 
     def close(self) -> None:
-        """Close the file, unless it was handed in."""
+        """Close the file, unless the caller passed it."""
         if self.owned:
             self.file.close()
 
 
 def open_path(path: str) -> tuple[Raw, os.stat_result | None]:
-    """Open a file; what is not a regular one cannot be read twice, and has no status to compare."""
+    """Open a file; if it is not a regular one, it cannot be read twice, and has no status to compare."""
     if os.path.isdir(path):  # noqa: PTH112  opening one is "permission denied" on some systems
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     file = io.FileIO(path)
@@ -103,7 +103,7 @@ def open_path(path: str) -> tuple[Raw, os.stat_result | None]:
 
 
 def use_object(file: Any, name: str) -> Raw:
-    """Read a file object that someone else opened, and will close."""
+    """Return a reader of a file object that the caller opened, and will close."""
     if file is None:
         raise OSError(errno.EBADF, "standard input is closed", name)
     if isinstance(file, io.TextIOBase):
@@ -121,11 +121,11 @@ def use_object(file: Any, name: str) -> Raw:
 
 
 def name_of(file: Any) -> str:
-    """Return what the file object calls itself."""
+    """Return the name of a file object."""
     name = getattr(file, "name", None)
     return os.fsdecode(name) if isinstance(name, str | bytes) else "<file>"
 
 
 def identity(status: os.stat_result) -> tuple[int, ...]:
-    """Return what tells one state of a file from another."""
+    """Return the values that distinguish one state of a file from another."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

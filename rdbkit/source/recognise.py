@@ -1,19 +1,19 @@
-"""What an input is, by its first bytes and a bounded look further in: one answer for all commands.
+"""Recognises what an input is, by its first bytes and a limited number of further ones, for all commands.
 
     rdb          REDIS or VALKEY
     aof          a command, or an annotation before one
     manifest     of a multi-part AOF
     damaged-aof  commands follow, but something else comes first: the head is cut off, a byte order mark, a log line
     line-ends    an AOF whose CR LF became LF, or CR CR LF
-    damaged      an RDB or AOF no more: copied as text, NUL bytes, bytes in front of an RDB, its first bytes wrong
+    damaged      a damaged RDB or AOF: copied as text, NUL bytes, bytes before an RDB, its first bytes wrong
     foreign      another format, named: an archive, an error page, a configuration file
     unknown      none of these
     empty
 
-`Recognised.error` is what every command raises for an input that it cannot take; its class decides the exit status:
-Corrupt (1) for what was a Redis or Valkey file, Unsupported (3) for what never was one.
+`Recognised.error` is what every command raises for an input that it cannot read; its class determines the exit status:
+Corrupt (1) for a damaged Redis or Valkey file, Unsupported (3) for any other file.
 
-Sources: magic numbers as documented by each format; aof-and-check for what servers write at the head of a file.
+Sources: magic numbers as documented by each format; files of real servers for what these write at the start of a file.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from dataclasses import dataclass
 from rdbkit.errors import Corrupt, RdbkitError, Truncated, Unsupported
 from rdbkit.source.foreign import foreign, foreign_text
 
-#: Bytes looked through for commands where the first ones say nothing.
+#: Bytes that are searched for commands if the first ones are not recognised.
 LOOK = 1 << 20
-#: So many NUL bytes in a row are no part of a format.
+#: No format has this many NUL bytes in a row.
 NULS = 16
-#: Bytes in which an RDB whose first bytes are damaged or missing shows what it is.
+#: Bytes in which an RDB whose first bytes are damaged or missing can be recognised.
 _NEAR = 64
-#: Bytes that the auxiliary fields of an RDB take, at most.
+#: The most bytes that the auxiliary fields of an RDB take.
 _FIELDS = 512
 #: Characters of a line that a message quotes.
 _QUOTED = 60
@@ -41,7 +41,7 @@ _MAGIC_INSIDE = re.compile(rb"(?:REDIS00[01][0-9]|VALKEY0[0-9]{2})[\x00-\x1f\xf0
 _COMMAND = re.compile(rb"\*(?:[0-9+\- \t\v\f]|\r?\n|\r?\Z)")
 _ANNOTATIONS = re.compile(rb"(?:#[^\n]*\n)*(?:\*[0-9]|#TS:[0-9])")
 _MANIFEST = re.compile(rb"(?:#[^\n]*\n)*file [^\n]+ (?:seq|type) ", re.IGNORECASE)
-# A record whose first argument is a name; CR LF, or what conversions make of it.
+# A record whose first argument is a name; with CR LF, or the result of a conversion of it.
 _RECORD = re.compile(rb"\*[1-9][0-9]{0,8}(\r?\r?\n)\$([1-9][0-9]?)\r?\r?\n([A-Za-z][A-Za-z0-9._|-]*)\r?\r?\n")
 _ARGUMENT = re.compile(rb"\$([0-9]{1,9})\r\n")
 _NEXT = re.compile(rb"[$*][0-9]|#TS:")
@@ -52,14 +52,14 @@ _CRCRLF = re.compile(rb"(?:#[^\r\n]*\r\r\n)*\*[1-9][0-9]{0,8}\r\r\n\$[0-9]{1,9}\
 # The first auxiliary field of an RDB, with the length before it.
 _FIRST_AUX = re.compile(rb"\x09redis-ver|\x0avalkey-ver")
 _AUX = re.compile(rb"\xfa(?:\x09redis-ver|\x0avalkey-ver|\x0aredis-bits)")
-# What says of an RDB that it is the first part of an AOF.
+# The field that marks an RDB as the first part of an AOF.
 _BEFORE_COMMANDS = re.compile(rb"\x08aof-base\xc0\x01|\x0caof-preamble\xc0\x01")
 _FEED = re.compile(rb"\xfa\r\n(?:redis-bits|valkey-ver)")
 
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """What an input is. `offset` is where the damage is, else the start.
+    """What an input is. `offset` is that of the damage, else the start.
 
     `code` and `message` are those of `error`; None and "" for the formats that rdbkit reads.
     """
@@ -71,11 +71,11 @@ class Recognised:
 
     @property
     def holds_commands(self) -> bool:
-        """Whether this is a log of commands, sound or not."""
+        """Whether this is a log of commands, valid or damaged."""
         return self.kind in ("aof", "damaged-aof", "line-ends")
 
     def error(self) -> RdbkitError:
-        """Return what to raise for an input that cannot be read as what it is."""
+        """Return the error to raise for an input that rdbkit cannot read."""
         if self.kind == "empty":
             return Truncated(self.message, offset=self.offset, code=self.code)
         if self.kind in ("foreign", "unknown"):
@@ -86,23 +86,23 @@ class Recognised:
 def recognise(
     peek: bytes, start: int, look: Callable[[int], bytes], tail: Callable[[], bytes] = lambda: b""
 ) -> Recognised:
-    """Name what begins with `peek` (the first 64 bytes, fewer only where there are no more) at the offset `start`.
+    """Recognise the input that begins with `peek` (the first 64 bytes, fewer only if there are no more) at `start`.
 
-    `look` returns up to so many of the first bytes, `tail` the last ones of a long file (b"": no telling).
+    `look(n)` returns up to n of the first bytes, `tail` the last ones of a long file (b"": not available).
     """
     if not peek:
         return Recognised("empty", start, "empty", "the file is empty")
     if _MAGIC.match(peek) or b"REDIS".startswith(peek[:5]) or b"VALKEY".startswith(peek[:6]):
         return _rdb(peek, start)
     if _COMMAND.match(peek) or peek.startswith(b"#TS:"):
-        # A first line that ends as it should is enough: a pipe is not waited for.
+        # A first line with the right end is enough; reading more would wait for a pipe.
         sound = _LINE.match(peek) is not None
         return (None if sound else _converted(look(1 << 12), start)) or Recognised("aof", start)
     return _other(look(LOOK), start, tail)
 
 
 def _other(head: bytes, start: int, tail: Callable[[], bytes]) -> Recognised:
-    """Name what begins neither as an RDB nor as a command."""
+    """Recognise an input that begins neither as an RDB nor with a command."""
     if _MANIFEST.match(head):
         return Recognised("manifest", start)
     if _ANNOTATIONS.match(head):
@@ -139,7 +139,7 @@ def _other(head: bytes, start: int, tail: Callable[[], bytes]) -> Recognised:
 
 
 def _rdb(peek: bytes, start: int) -> Recognised:
-    """Return what an RDB is called whose first bytes may show that it was copied as text."""
+    """Return the result for an RDB, whose first bytes may show that it was copied as text."""
     how = rdb_as_text(peek)
     if how:
         return Recognised("damaged", start + 9, "text-copy", how)
@@ -147,7 +147,7 @@ def _rdb(peek: bytes, start: int) -> Recognised:
 
 
 def rdb_as_text(head: bytes) -> str:
-    """Say how the first bytes of an RDB show that it was copied as text; "" if they do not.
+    """Describe how the first bytes of an RDB show that it was copied as text; "" if they do not.
 
     The byte after the magic is 0xfa, 0xfe or 0xff in every file; most conversions change it.
     """
@@ -174,7 +174,7 @@ _FOR_GOOD = "what they were cannot be known"
 
 
 def _without_magic(head: bytes, fields: int, start: int) -> Recognised:
-    """Return what an RDB is called that is known only by its first auxiliary fields, at an offset."""
+    """Return the result for an RDB that is recognised only by its first auxiliary fields, at an offset."""
     if fields in (9, 10):
         message = f"an RDB whose first bytes are damaged: {head[:9]!r} where REDIS or VALKEY and a version are due"
     else:
@@ -185,7 +185,7 @@ def _without_magic(head: bytes, fields: int, start: int) -> Recognised:
 
 
 def _preceded(before: bytes, start: int) -> Recognised:
-    message = f"an RDB begins at offset {start + len(before)}, {_described(before)} in front of it"
+    message = f"an RDB begins at offset {start + len(before)}, with {_described(before)} before it"
     return Recognised("damaged", start, "leading-bytes", message)
 
 
@@ -199,7 +199,7 @@ def _all_nul(seen: int) -> str:
 
 
 def nul_run(data: bytes, at: int) -> tuple[int, int] | None:
-    """Return where the run of NUL bytes begins and ends in which a position of `data` is; None if it is in none."""
+    """Return the start and end of the run of NUL bytes around a position of `data`; None if there is no such run."""
     if data[at : at + 1] != b"\0":
         return None
     rest = data[at:]
@@ -211,7 +211,7 @@ def nul_run(data: bytes, at: int) -> tuple[int, int] | None:
 
 
 def first_record(data: bytes) -> int:
-    """Return where the first record with a name of the stated length begins; -1 if there is none."""
+    """Return the position of the first record with a name of the stated length; -1 if there is none."""
     for match in _RECORD.finditer(data):
         if len(match[3]) == int(match[2]):
             return match.start()
@@ -219,7 +219,7 @@ def first_record(data: bytes) -> int:
 
 
 def _has_arguments(data: bytes) -> bool:
-    """Return whether an argument is there as a whole, with the next one, a record or the end of the data after it."""
+    """Return whether an argument is complete, and followed by another one, a record or the end of the data."""
     for match in _ARGUMENT.finditer(data):
         end = match.end() + int(match[1])
         rest = data[end + 2 : end + 6]
@@ -229,11 +229,11 @@ def _has_arguments(data: bytes) -> bool:
 
 
 def _converted(head: bytes, start: int) -> Recognised | None:
-    """Recognise an AOF by its first line ends, where these were converted."""
+    """Recognise an AOF by its first line ends, if these were converted."""
     match = _LF.match(head)
     if match is not None:
         end = match.end() + int(match[1])
-        # A file made by hand may hold such headers and still end its values in two bytes, as servers want them.
+        # A file made by hand may have such headers and still end its values with two bytes, as servers require.
         if end + 1 < len(head) and not (head[end : end + 1] == b"\n" and head[end + 1 : end + 2] in b"$*#"):
             return None
         return _line_ends("LF", start)
@@ -255,7 +255,7 @@ def _damaged_head(head: bytes, record: int, start: int) -> Recognised:
         message = "a damaged AOF: a UTF-8 byte order mark (3 bytes) comes before its first command"
     else:
         what = _described(before)
-        message = f"a damaged AOF: its first whole command is at offset {start + record}, {what} in front of it"
+        message = f"a damaged AOF: its first whole command is at offset {start + record}, with {what} before it"
     return Recognised("damaged-aof", start, "bad-aof", message)
 
 
@@ -266,7 +266,7 @@ def first_end(head: bytes, record: int) -> bytes:
 
 
 def _described(before: bytes) -> str:
-    """Return "15 bytes", and what they are where that can be seen."""
+    """Return "15 bytes", and what they are if that can be recognised."""
     count = f"{len(before)} byte{'' if len(before) == 1 else 's'}"
     if not before.strip(b"\0"):
         return f"{count} of NUL"

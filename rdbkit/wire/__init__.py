@@ -1,1 +1,1 @@
-"""Primitive encodings: the bits that RDB types are made of. Nothing here knows a type, a server or a file."""
+"""Primitive encodings from which RDB types are built. Nothing here depends on a type, a server or a file."""

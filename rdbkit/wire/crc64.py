@@ -1,11 +1,11 @@
 # cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False, cdivision=True
-"""CRC-64/Jones, the checksum behind an RDB file and a DUMP payload.
+"""CRC-64/Jones, the checksum at the end of an RDB file and of a DUMP payload.
 
 Polynomial 0xad93d23594c935a9, bits reflected, initial value and final XOR 0; "123456789" gives 0xe9c6d914c4b8d9ca
 (Redis 2.5.5 and newer).
 
-`slice_by_8` is the algorithm. Compiled it runs at memory speed; interpreted it manages a megabyte a second, so that
-build asks crcmod-plus, whose C code is a wheel everywhere, for the same function.
+`slice_by_8` is the algorithm. Compiled, it runs at memory speed; interpreted, at about a megabyte per second, so that
+build uses the same function of crcmod-plus, which has C code and wheels for all platforms.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ TABLES = _tables()
 
 
 def slice_by_8(data, crc=0):  # type: ignore[no-untyped-def]
-    """Return the checksum of `data` behind bytes whose checksum is `crc`."""
+    """Return the checksum of bytes whose checksum is `crc`, followed by `data`."""
     table = TABLES
     at = 0
     size = len(data)
@@ -66,7 +66,7 @@ def slice_by_8(data, crc=0):  # type: ignore[no-untyped-def]
 
 @cache
 def update() -> Update:
-    """Return the quickest `crc(data, crc=0)` of this build."""
+    """Return the fastest `crc(data, crc=0)` of this build."""
     if _build.compiled():
         return slice_by_8
     from crcmod import mkCrcFun

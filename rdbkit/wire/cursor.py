@@ -1,19 +1,19 @@
 # cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
 # cython: cdivision=True, initializedcheck=False
-"""A bounded window of bytes that moves over a source, and the few primitives that RDB records are made of.
+"""A bounded window of bytes that moves over a source, and the primitives of which RDB records consist.
 
             base                 pinned          pos                 end
              ↓                     ↓              ↓                   ↓
     ……gone…… [ read, summed up …… | kept on purpose | not yet read …… ] ……still in the source……
 
-Everything that the format says about its own size is a claim. So there is one place that fetches bytes (`more`), one
-that insists on them (`need`), and whoever wants n bytes asks it first, comparing by subtraction, because a sum could
-overflow. The window grows with the bytes that arrive, never with the number that was claimed.
+A size that is stored in a file can be wrong. So one method fetches bytes (`more`), one requires them (`need`), and all
+code that reads n bytes calls `need` first. Sizes are compared by subtraction, because a sum could overflow. The window
+grows with the bytes that arrive, never with the stored size.
 
-Before RDB bytes leave the window they go into the running CRC64, while they are still in the processor's cache.
+RDB bytes are added to the running CRC64 before they leave the window, while they are still in the processor's cache.
 
-A cursor with `blob >= 0` reads the inside of a string (a listpack, a ziplist): there, running out of bytes is not a
-short file but a structure that contradicts itself, and the offset that helps is the one at which that string starts.
+A cursor with `blob >= 0` reads the content of a string (a listpack, a ziplist). There, missing bytes do not mean a
+short file but a structure that contradicts itself, and errors give the offset at which that string starts.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from rdbkit.errors import Corrupt, LimitExceeded, Truncated
 from rdbkit.wire import lzf, spool
 from rdbkit.wire.crc64 import Update
 
-#: Bytes asked of the source at a time: they fit the second-level cache, and the cost of a call vanishes.
+#: Bytes requested from the source at a time: they fit in the second-level cache, and the cost of a call is negligible.
 WINDOW = 1 << 18
-#: What one entry may hold in memory when its body is to be kept (longer ones are handed over open).
+#: The most bytes of an entry's body that are kept in memory (longer bodies are read while the file is there).
 RETAIN = 1 << 20
-#: What a batch of parts may come to: where they are long, fewer are read at a time.
+#: The most bytes in a batch of parts: if the parts are long, fewer are read at a time.
 HELD = 1 << 20
-#: The longest string that servers take, unless they are told otherwise (proto-max-bulk-len). None longer is held whole.
+#: The longest string that servers accept by default (proto-max-bulk-len). A longer one is never held whole.
 _WHOLE = 1 << 29
 _LONG = spool.LONG
-#: No file is this long; longer claims are cut to it, so that a small multiple of one still fits a machine word.
+#: No file is this long; larger stored lengths are cut to it, so that a small multiple still fits in a machine word.
 ENDLESS = 1 << 56
 
 _F64 = struct.Struct("<d")
@@ -43,7 +43,7 @@ _F32 = struct.Struct("<f")
 
 
 class Readable(Protocol):
-    """What a cursor reads from: bytes in order, b"" at the end; `size` where the whole length is known, else -1."""
+    """What a cursor reads from: bytes in order, b"" at the end; `size` is the whole length if it is known, else -1."""
 
     size: int
 
@@ -60,8 +60,8 @@ class Cursor:
 
     `base + pos` is the absolute offset. Raises Truncated (offset: where the bytes end) or, inside a string, Corrupt.
 
-    `spool`, where it is set, takes the strings that are too long to be held (wire/spool.py), of this cursor and of
-    those over the inside of its strings. `passed` is the size of the last string that `string_up_to` stepped over.
+    `spool`, if set, stores the strings that are too long for memory (wire/spool.py), of this cursor and of the cursors
+    over the content of its strings. `passed` is the size of the last string that `string_up_to` skipped.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Cursor:
         return True
 
     def _gathered(self, chunk: bytes, want: int) -> bytes:
-        """Add to a chunk what it lacks of `want` bytes: a pipe gives little at a time, and each `more` moves it all."""
+        """Read until a chunk has `want` bytes: a pipe returns few at a time, and each `more` moves the whole window."""
         pieces = [chunk]
         want -= len(chunk)
         while want > 0:
@@ -150,7 +150,7 @@ class Cursor:
             self.short(self.size)
         if n > _WHOLE:
             start = self.tell()
-            # Only if the bytes are there is it too long; else it is a false claim, as any other.
+            # It is too long only if the bytes exist; otherwise the stored size is wrong, as any other.
             self.skip(n)
             self._too_long(n, start)
         while n > self.end - self.pos:
@@ -159,13 +159,13 @@ class Cursor:
         return 0
 
     def short(self, where: int) -> int:
-        """Raise what running out of bytes means here."""
+        """Raise the error for missing bytes: Corrupt in the content of a string, else Truncated."""
         if self.blob >= 0:
             raise Corrupt("a packed structure runs over the end of its string", offset=self.blob, code="bad-blob")
         raise Truncated("the file ends in the middle of a record", offset=where)
 
     def skip(self, n: int) -> int:
-        """Step over n bytes without holding them."""
+        """Skip n bytes without holding them."""
         if self.size >= 0 and n > self.size - self.base - self.pos:
             self.short(self.size)
         while n > self.end - self.pos:
@@ -251,7 +251,7 @@ class Cursor:
         return number
 
     def claim(self) -> int:
-        """Read a length that counts bytes or items to come: one that no file can hold is cut to ENDLESS."""
+        """Read a length that counts the bytes or items that follow; one that no file can hold is cut to ENDLESS."""
         number = self.length()
         return ENDLESS if number > 0x100000000000000 else number
 
@@ -276,7 +276,7 @@ class Cursor:
         return self.unpack(packed, size, start)
 
     def item(self) -> Any:
-        """Read a string as `string` does, but one too long to be held as a LongItem, where there is a spool for it."""
+        """Read a string as `string` does; with a spool, one that is too long for memory is a LongItem."""
         # Lengths of less than 16 KiB are given by the first byte.
         if self.spool is None or (self.pos < self.end and self.view[self.pos] < 0x80):
             return self.string()
@@ -292,7 +292,7 @@ class Cursor:
             return self.spool.take(self, size)
         inside = self.inner(size, packed, start)
         long = self.spool.take(inside, size)
-        # The end of a packed string is where it is found out whether it kept its promises.
+        # Only at the end of a compressed string is it known whether its stored size is right.
         inside.at_end()
         return long
 
@@ -301,7 +301,7 @@ class Cursor:
         return self.short(self.size) if self.size >= 0 and n > self.size - self.base - self.pos else 0
 
     def string_up_to(self, most: int) -> bytes | None:
-        """Read a string of at most `most` bytes; None for a longer one, which is stepped over: `passed` is its size."""
+        """Read a string of at most `most` bytes; None for a longer one, which is skipped: `passed` is its size."""
         self.need(1)
         if self.view[self.pos] >= 0xC0 and self.view[self.pos] < 0xC3:
             return self._integer()
@@ -342,14 +342,14 @@ class Cursor:
         self.pos += 1
         packed = self.claim()
         size = self.claim()
-        # Three bytes can stand for 264 at the most, so a larger claim cannot be true and need not be tried.
+        # Three bytes unpack to at most 264, so a larger stored size is wrong, and unpacking need not be tried.
         if size // lzf.RATIO > packed:
             raise Corrupt(f"{packed} packed bytes cannot hold the {size} claimed", offset=start, code="bad-lzf")
         return packed, size
 
     def unpack(self, packed: int, size: int, start: int) -> bytes:
         """Read the rest of an LZF string whose head was just read; `start` is its offset, for errors."""
-        # No instruction yields less than half of its own bytes: more of them need not be held to be refused.
+        # No instruction yields less than half of its own size: with more packed bytes, reject it before reading them.
         if packed > 2 * size:
             self.skip(packed)
             raise Corrupt(f"{packed} packed bytes where {size} are claimed", offset=start, code="bad-lzf")
@@ -358,7 +358,7 @@ class Cursor:
     def strings(self, count: int, width: int = 1) -> list[Any]:
         """Read `count` strings as `item` does.
 
-        Fewer where they come to more than HELD bytes, but always a multiple of `width`.
+        Returns fewer if they have more than HELD bytes in total, but always a multiple of `width`.
         """
         out: list[Any] = []
         room = HELD
@@ -380,10 +380,10 @@ class Cursor:
         return out
 
     def skip_string(self) -> int:
-        """Step over a string; return its logical length in bytes.
+        """Skip a string; return its logical length in bytes.
 
-        Of an LZF string that claims more than its packed bytes can hold the most that they can: its end is known all
-        the same, and whoever unpacks it finds the claim out.
+        For an LZF string with a stored size that its packed bytes cannot fill, returns the most that they can. Its end
+        is known in any case, and unpacking it raises the error.
         """
         if self.pos >= self.end:
             self.need(1)
@@ -417,9 +417,9 @@ class Cursor:
         return self.claim(), -1
 
     def inner(self, size: int, packed: int, start: int) -> Cursor:
-        """Return a cursor over the inside of the string whose head was just read; read it before anything else.
+        """Return a cursor over the content of the string whose head was just read; read it before anything else.
 
-        For strings of any length: the inside is fetched, and unpacked, through a window of its own. `start` is the
+        For strings of any length: the content is fetched, and unpacked, through a separate window. `start` is the
         string's offset, for errors.
         """
         source: Readable = _Inside(self, size) if packed < 0 else _Unpacked(self, packed, size, start)
@@ -428,7 +428,7 @@ class Cursor:
         return inside
 
     def open_string(self) -> tuple[int, Cursor]:
-        """Read a string's head in any of its forms; return its size and a cursor over its inside."""
+        """Read a string's head in any of its forms; return its size and a cursor over its content."""
         start = self.tell()
         self.need(1)
         if self.view[self.pos] >= 0xC0 and self.view[self.pos] < 0xC3:
@@ -468,7 +468,7 @@ def digits(number: int) -> int:
 
 
 class _Inside:
-    """The bytes of a raw string, taken from the cursor that stands on it."""
+    """The bytes of a raw string, read through the cursor that is at its start."""
 
     def __init__(self, outer: Cursor, size: int) -> None:
         self.outer = outer
@@ -496,7 +496,7 @@ class _Unpacked:
 
     def read(self, n: int, /) -> bytes:
         """Return the next bytes: at least one, unless the string is at its end."""
-        # A packed byte may stand for up to 88, so a sixteenth of what is asked for keeps the answer near it.
+        # A packed byte unpacks to up to 88, so reading a sixteenth of the request gives about the size requested.
         while True:
             packed = self.inside.read(max(n // 16, 64))
             if not packed:

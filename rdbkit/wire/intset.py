@@ -2,8 +2,8 @@
 
     [width: u32, 2, 4 or 8] [count: u32] [count numbers of that width, little endian, signed, strictly ascending]
 
-`members` takes a string in memory, `Reader` batch after batch of one of any length. Everything that contradicts
-itself is Corrupt("bad-intset") at the offset at which the string starts.
+`members` decodes a string in memory, `Reader` one of any length in batches. Both raise Corrupt("bad-intset"), with the
+offset at which the string starts, for every contradiction.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ENDLESS = 1 << 62
 
 
 def header(data: bytes, offset: int = -1) -> tuple[int, int]:
-    """Return width in bytes and number of members as the first 8 bytes claim them."""
+    """Return width in bytes and number of members as stated in the first 8 bytes."""
     if len(data) < _HEADER.size:
         raise _corrupt("an intset shorter than its header", offset)
     width, count = _HEADER.unpack_from(data)
@@ -56,9 +56,9 @@ class Reader:
     def read(self, limit: int) -> list[int]:
         """Return up to `limit` further members, [] at the end."""
         count = min(limit, self.left)
-        # Asking for the end lets a packed string find out whether it kept its promises.
+        # Only at the end of a compressed string is it known whether its stored size is right.
         if self.left == 0 and not self.cursor.at_end():
-            raise _corrupt("an intset with bytes behind its end", self.offset)
+            raise _corrupt("an intset with bytes after its end", self.offset)
         data = self.cursor.take(count * self.width)
         numbers = list(struct.unpack(f"<{count}{_LETTERS[self.width]}", data))
         self.left -= count

@@ -5,13 +5,13 @@
     [total bytes: u32] [entries: u16, 65535 = unknown] [entry …] [ff]
     entry = [encoding, data] [back-length: the size of these, 1 to 5 bytes]
 
-Back-lengths serve to walk backwards, 7 bits to a byte, the highest bits first, bit 7 set in all but the first. Walking
-forwards, a server takes their width from the size. Two generations of servers differ in it at three sizes: at 16383,
-2097151 and 268435455 the older spend a byte more, and neither can read what the other wrote. We read and count both.
+Back-lengths are for walking backwards: 7 bits per byte, the highest bits first, bit 7 set in all but the first. When it
+walks forwards, a server computes their width from the size. Two generations of servers differ at three sizes: at 16383,
+2097151 and 268435455 the older one uses a byte more, and neither reads what the other wrote. We read and count both.
 
-One kernel, `_entries`, decodes as many entries as lie whole in a stretch of bytes. `items` gives it a string in memory,
-`Reader` window after window of a string of any length. Everything that contradicts itself is
-Corrupt("bad-listpack") at the offset at which the string starts.
+One kernel, `_entries`, decodes the entries that are complete in a range of bytes. `items` calls it for a string in
+memory, `Reader` for each window of a string of any length. Both raise Corrupt("bad-listpack"), with the offset at which
+the string starts, for every contradiction.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rdbkit.wire.spool import LONG
 
 #: Bytes around the entries.
 _AROUND = 7
-#: A count in the header that says nothing.
+#: The count in the header that means "unknown".
 UNKNOWN = 65535
 _ENDLESS = 1 << 62
 _COMPILED = _build.compiled()
@@ -34,7 +34,7 @@ _SMALL = [b"%d" % number for number in range(128)]
 
 
 def header(data: bytes, offset: int = -1) -> tuple[int, int]:
-    """Return total bytes and number of entries as the first 6 bytes claim them (65535: unknown)."""
+    """Return total bytes and number of entries as stated in the first 6 bytes (65535: unknown)."""
     if len(data) < 6:
         _bad("a listpack shorter than its header", offset)
     view = data
@@ -44,7 +44,7 @@ def header(data: bytes, offset: int = -1) -> tuple[int, int]:
 
 
 def first_number(data: bytes) -> int:
-    """Return the first entry of a listpack that starts with these (16 or all) bytes; -1 where it is no number."""
+    """Return the first entry of a listpack that starts with these (16 or all) bytes; -1 if it is not a number."""
     first = data[6]
     if first < 0x80:
         return first
@@ -76,8 +76,8 @@ def items(data: bytes, offset: int = -1) -> list[bytes]:
 def _entries(view: bytes, at: int, end: int, out: list[bytes], limit: int, offset: int, reader: Reader | None) -> int:
     """Append the entries in view[at:end] until `out` has `limit`; return where the first one not decoded starts.
 
-    `reader`, where it is not None, counts the back-lengths of either generation, and says from which size on an entry
-    is not decoded here.
+    `reader`, if it is not None, counts the back-lengths of each generation, and gives the size from which on an entry
+    is not decoded here. One function, because the compiled loop must not make a call per entry.
     """
     while at < end and len(out) < limit:
         first = view[at]
@@ -131,7 +131,7 @@ def _entries(view: bytes, at: int, end: int, out: list[bytes], limit: int, offse
 
 
 def _size(view: bytes, at: int, held: int) -> int:
-    """Return the size, without back-length, of an entry that starts with e0 to f0; `held` where it cannot be told."""
+    """Return the size, without back-length, of an entry that starts with e0 to f0; `held` if it is not known yet."""
     if view[at] < 0xF0:
         return held if held < 2 else 2 + ((view[at] & 0xF) << 8 | view[at + 1])
     if held < 5:
@@ -153,12 +153,12 @@ def _width(size: int) -> int:
 
 
 def _differs(size: int) -> bool:
-    """Return whether the older generation spends a byte more on this size."""
+    """Return whether the older generation uses a byte more for this size."""
     return size == 0x3FFF or size == 0x1FFFFF or size == 0xFFFFFFF
 
 
 def _back(view: bytes, at: int, held: int, size: int, offset: int, reader: Reader | None) -> int:
-    """Return the width of the back-length at view[at], which must say `size`; 0 where it is not held whole."""
+    """Return the width of the back-length at view[at], which must equal `size`; 0 if its bytes are not all there."""
     width = _width(size)
     older = 1 if _differs(size) and view[at] == 0 else 0
     width += older
@@ -176,7 +176,7 @@ def _back(view: bytes, at: int, held: int, size: int, offset: int, reader: Reade
 
 def number_at(view: bytes, at: int, width: int) -> int:
     """Return the little-endian two's complement number of `width` (1 to 8) bytes at view[at]."""
-    if not _COMPILED:  # 50 ns less an integer than the loop
+    if not _COMPILED:  # 50 ns faster per integer than the loop
         return int.from_bytes(view[at : at + width], "little", signed=True)
     number = view[at + width - 1]
     if number > 0x7F:
@@ -202,7 +202,7 @@ def _bad_back(offset: int) -> NoReturn:
 class Reader:
     """Reads the entries of a listpack of `size` bytes at a cursor, some at a time.
 
-    Memory holds one window and what is returned. `old_widths` and `new_widths` count the back-lengths that only the
+    Memory holds one window and the returned entries. `old_widths` and `new_widths` count the back-lengths that only the
     older and only the newer generation writes.
     """
 
@@ -223,10 +223,10 @@ class Reader:
         self.longest = _ENDLESS if self.spool is None else LONG + 5
 
     def read(self, limit: int) -> list[Any]:
-        """Return up to `limit` further entries, [] at the end; the end checks the mark and the count.
+        """Return up to `limit` further entries, [] at the end, where the end mark and the count are checked.
 
-        Long ones come fewer at a time, though by sixes, so that no pair and no triple is split. Those too long to be
-        held are LongItems where the cursor has a spool for them.
+        If they are long, returns fewer, but a multiple of six, so that no pair and no triple is split. Entries that are
+        too long for memory are LongItems if the cursor has a spool.
         """
         cursor = self.cursor
         out: list[Any] = []
@@ -252,7 +252,7 @@ class Reader:
         return self.read(_ENDLESS)
 
     def _fetch(self, held: int, out: list[Any]) -> int:
-        """Have the next entry whole in the window; `held` bytes of it are not enough, or it is too long to be held."""
+        """Get the whole next entry into the window, which has `held` bytes of it, or append it if it is too long."""
         wanted = held + 1
         if held > 0:
             first = self.cursor.view[self.cursor.pos]
@@ -268,13 +268,13 @@ class Reader:
         return self.cursor.need(wanted)
 
     def _long(self, size: int, out: list[Any]) -> int:
-        """Append the entry of `size` bytes at the cursor, which is too long to be held."""
+        """Append the entry of `size` bytes at the cursor, which is too long for memory."""
         cursor = self.cursor
         if size >= self.left:
             _bad("a listpack entry runs over the end", self.offset)
         cursor.skip(5)
         out.append(self.spool.take(cursor, size - 5))
-        # Its back-length takes a byte more than it should where the older generation wrote it.
+        # If the older generation wrote it, its back-length has a byte more than the newer one expects.
         held = min(self.left - size, _width(size) + 1)
         cursor.need(held)
         width = _back(cursor.view, cursor.pos, held, size, self.offset, self)
@@ -286,7 +286,7 @@ class Reader:
 
     def _finish(self) -> None:
         self.left = -1
-        # Asking for the end lets a packed string find out whether it kept its promises.
+        # Only at the end of a compressed string is it known whether its stored size is right.
         if self.cursor.u8() != 0xFF or not self.cursor.at_end():
             _bad("a listpack lacks its end mark, or has bytes behind it", self.offset)
         if self.count != UNKNOWN and self.count != self.seen:
@@ -297,7 +297,7 @@ class Reader:
 
 
 def is_integer(text: bytes) -> bool:
-    """Return whether `text` is the canonical decimal of a signed 64-bit number: what servers store as an integer."""
+    """Return whether `text` is the canonical decimal of a signed 64-bit number, which servers store as an integer."""
     size = len(text)
     if size == 0 or size > 20:
         return False
@@ -319,7 +319,7 @@ def is_integer(text: bytes) -> bool:
 
 
 def integer_size(number: int) -> int:
-    """Return the bytes that a listpack spends on a 64-bit integer, without the back-length (which is 1 byte)."""
+    """Return the bytes that a 64-bit integer takes in a listpack, without the back-length (which is 1 byte)."""
     if 0 <= number < 0x80:
         return 1
     if -0x1000 <= number < 0x1000:
@@ -332,7 +332,7 @@ def integer_size(number: int) -> int:
 
 
 def string_entry(length: int) -> int:
-    """Return the bytes of a string's entry, with the back-length (older generation)."""
+    """Return the bytes of a string's entry, including the back-length (older generation)."""
     if length < 0x40:
         return 2 + length
     size = 2 + length if length < 0x1000 else 5 + length
@@ -344,13 +344,13 @@ def measure(items: Iterable[Any]) -> int:
     total = _AROUND
     for text in items:
         size = len(text)
-        # Only what is short can be an integer; the others may be LongItems.
+        # Only short items can be integers; the others may be LongItems.
         total += integer_size(int(text)) + 1 if size <= 20 and is_integer(text) else string_entry(size)
     return total
 
 
 def encode(items: Sequence[bytes], generation: str = "old") -> bytes:
-    """Return the listpack that a server of that generation ("old" or "new") makes of the items.
+    """Return the listpack that a server of that generation ("old" or "new") writes for the items.
 
     Canonical integers take the smallest integer form. Raises OverflowError beyond 4 GiB.
     """

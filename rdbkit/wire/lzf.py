@@ -8,12 +8,12 @@ A stream of instructions, without header or end mark; c is the first byte of one
     c >= 32    [c] [more, if c >> 5 == 7] [d]  copy (c >> 5) + more + 2 bytes (3 to 264) from what was unpacked already,
                                                ((c & 31) << 8 | d) + 1 bytes back (1 to 8192); the two may overlap
 
-The unpacked size stands outside, in the string's head. It is a claim: three packed bytes make 264 at the most, so
-nothing is set aside for a size that the packed bytes could not fill. Everything here raises Corrupt("bad-lzf") with the
-offset that it was given: the one at which the string starts.
+The unpacked size is stored outside, in the string's head, and can be wrong. Three packed bytes unpack to at most 264,
+so no memory is allocated for a size that the packed bytes cannot fill. All functions here raise Corrupt("bad-lzf") with
+the offset that they were given: the one at which the string starts.
 
-One kernel, `_unpack`, goes from position to position; whole strings, heads of strings and streams differ in where they
-stop.
+One kernel, `_unpack`, unpacks from one position to another; whole strings, heads of strings and streams differ only in
+where it stops.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from rdbkit.errors import Corrupt
 
 #: No instruction yields more than this many bytes for each of its own.
 RATIO = 88
-#: How far back a reference reaches, and how many bytes one instruction yields at most.
+#: How far back a reference can go, and how many bytes one instruction yields at most.
 _REACH = 8192
 _LONGEST = 264
 #: Bytes that an Unpacker unpacks at a time.
 _STEP = 1 << 16
-#: Strings that claim more than this are unpacked in steps.
+#: Strings whose stored size is larger than this are unpacked in steps.
 _LARGE = 1 << 24
 
 _COMPILED = _build.compiled()
-#: python-lzf's function, None where it is not installed, False until it is asked for.
+#: python-lzf's function, None if it is not installed, False before the first use.
 _lzf: Any = False
 
 
 def _unpack(data: bytes, at: int, room: bytearray, o: int, stop: int, size: int, offset: int) -> tuple[int, int]:
-    """Unpack data[at:] behind the first o bytes of `room` until `stop` (at most `size`) is reached.
+    """Unpack data[at:] into `room` after its first o bytes, until `stop` (at most `size`) is reached.
 
-    Returns the new (at, o). Stops before an instruction that `data` does not hold whole; the last one may go beyond
-    `stop`, and raises if it goes beyond `size`. Compiled, `room` has its full length from the start, stop + _LONGEST;
-    interpreted, it grows.
+    Returns the new (at, o). Stops before an instruction that is not complete in `data`. The last one may write past
+    `stop`; past `size` it raises. Compiled, `room` has its full length, stop + _LONGEST, from the start; interpreted,
+    it grows. One function, because a call per instruction would dominate the run time.
     """
     view = data
     out = room
@@ -56,7 +56,7 @@ def _unpack(data: bytes, at: int, room: bytearray, o: int, stop: int, size: int,
             if after > end:
                 break
             run += 1
-            # A byte loop is what compilers are best at (600 MB/s of JSON, slices 100), and interpreters worst.
+            # A byte loop is faster when compiled (600 MB/s of JSON, slices 100), and slower when interpreted.
             if _COMPILED:
                 for i in range(run):
                     out[o + i] = view[at + 1 + i]
@@ -108,7 +108,7 @@ def _cut(room: bytearray, start: int, end: int) -> bytes:
 
 
 def decompress(data: bytes, size: int, offset: int = -1) -> bytes:
-    """Unpack a whole string; raise Corrupt unless that takes all of `data` and gives exactly `size` bytes."""
+    """Unpack a whole string; raise Corrupt unless that uses all of `data` and gives exactly `size` bytes."""
     if size < 0 or size // RATIO > len(data):
         raise Corrupt(f"{len(data)} packed bytes cannot hold the {size} claimed", offset=offset, code="bad-lzf")
     if size > _LARGE:
@@ -125,7 +125,7 @@ def decompress(data: bytes, size: int, offset: int = -1) -> bytes:
 
 
 def _gradually(data: bytes, size: int, offset: int) -> bytes:
-    """Unpack a long string step by step: memory is taken for what came out, not for what the size claims."""
+    """Unpack a long string step by step: memory is allocated for the actual output, not for the stored size."""
     unpacker = Unpacker(size, offset)
     pieces = [unpacker.feed(data[at : at + _STEP]) for at in range(0, len(data), _STEP)]
     unpacker.finish()
@@ -133,7 +133,7 @@ def _gradually(data: bytes, size: int, offset: int) -> bytes:
 
 
 def _quick(data: bytes, size: int) -> bytes | None:
-    """Ask python-lzf, where it is installed; what it refuses is left to the kernel, which can say why."""
+    """Unpack with python-lzf, if it is installed; None if it fails: the kernel then raises an error with the reason."""
     global _lzf
     if _lzf is False:
         try:
@@ -150,12 +150,12 @@ def _quick(data: bytes, size: int) -> bytes | None:
 
 
 def head(data: bytes, n: int, size: int, offset: int = -1) -> bytes:
-    """Unpack the first min(n, size) bytes; of the packed bytes `data` need hold only what that takes."""
+    """Unpack the first min(n, size) bytes; `data` needs to have only as many packed bytes as that takes."""
     want = n if n < size else size
     room = _room(want)
     at, o = _unpack(data, 0, room, 0, want, size, offset)
     if o < want:
-        # Part of a literal run will do.
+        # A part of a literal run is enough.
         missing = want - o
         if at >= len(data) or data[at] >= 32 or missing >= len(data) - at:
             _unfinished(len(data) - at, o, size, offset)
@@ -164,7 +164,7 @@ def head(data: bytes, n: int, size: int, offset: int = -1) -> bytes:
 
 
 class Unpacker:
-    """Unpacks a string of `size` bytes as its packed bytes arrive, keeping what references may still reach."""
+    """Unpacks a string of `size` bytes as its packed bytes arrive; keeps the bytes that references can still use."""
 
     def __init__(self, size: int, offset: int = -1) -> None:
         self.size = size
@@ -175,7 +175,7 @@ class Unpacker:
         self._rest = b""
 
     def feed(self, packed: bytes) -> bytes:
-        """Return all that can be unpacked now: at most RATIO times what came in."""
+        """Return all bytes that can be unpacked now: at most RATIO times the bytes passed in."""
         data = self._rest + packed
         at = 0
         pieces = []
@@ -202,7 +202,7 @@ class Unpacker:
 
 
 def compress(data: bytes) -> bytes | None:
-    """Pack a string; None where that would not save at least 4 bytes (the servers' rule: then it is stored raw)."""
+    """Pack a string; None if that would not save at least 4 bytes (servers then store it raw)."""
     view = data
     size = len(data)
     # Where a hash of three bytes was seen last, plus 1.

@@ -1,16 +1,16 @@
-"""Byte strings that are too long to be held: a member, field, value, name or list element of hundreds of megabytes.
+"""Byte strings that are too long for memory: a member, field, value, name or list element of hundreds of megabytes.
 
-A decoder that is given a `Spool` copies each byte string longer than LONG piece by piece into an unnamed temporary file
-and hands over a LongItem in its place; shorter ones stay `bytes`. The length alone decides, never how much of the item
-a window happens to hold, so items of equal content are always of the same class.
+A decoder with a `Spool` copies each byte string longer than LONG, piece by piece, into an unnamed temporary file and
+returns a LongItem in its place; shorter ones stay `bytes`. This depends on the length only, not on how much of the item
+is in a window, so items with equal content always have the same class.
 
-How much of an item is wanted is the spool's level:
+The spool's level determines what is kept of an item:
 
-    MEASURED  its length: it is stepped over                       walks that only count and measure
-    SUMMED    and a digest: it can be told from others             uniqueness, in `check`
-    KEPT      and its bytes, in temporary space                    everything that writes or orders items
+    MEASURED  its length: the bytes are skipped                    walks that only count and measure
+    SUMMED    its length and a digest, for comparison              uniqueness, in `check`
+    KEPT      all of that, and its bytes in temporary space        everything that writes or orders items
 
-Several items share a file, up to a size; the file is gone with the last item that is in it.
+Several items share a file, up to a size; the file is deleted with the last item in it.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from itertools import zip_longest
 from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
 
-#: Longer byte strings are not held, where the reader has a spool for them.
+#: Longer byte strings are not held in memory if the reader has a spool.
 LONG: Final = 1 << 19
 MEASURED, SUMMED, KEPT = range(3)
 #: Bytes of an item that stay in memory, for messages.
 HEAD: Final = 1024
 #: Bytes read of an item at a time.
 PIECE: Final = 1 << 16
-#: A file takes no further items from this size on.
+#: No further items are added to a file of this size or more.
 _FULL = 1 << 26
-#: Drawn anew for each process, as for Python's own hashes of bytes: no file can be made to collide.
+#: Random for each process, as for Python's own hashes of bytes, so that no file can be built to cause collisions.
 _KEY = os.urandom(16)
 
 
 class SpoolError(OSError):
-    """There is no temporary space for an item."""
+    """No temporary space is left for an item."""
 
 
 class LongItem:
-    """A byte string that is not held: `len`, `pieces`, comparison with bytes and its like, a hash among its like.
+    """A byte string that is not held in memory. Has `len`, `pieces`, comparisons (with bytes, too) and a hash.
 
-    What it can do depends on the level of the spool that made it: content and order need KEPT, a hash SUMMED. A slice
-    is one of its first HEAD bytes, which messages show.
+    What is available depends on the level of the spool that made it: content and order need KEPT, a hash SUMMED. A
+    slice is one of its first HEAD bytes, which messages show.
     """
 
     __slots__ = ("__weakref__", "_at", "_digest", "_file", "_size", "head")
@@ -107,7 +107,7 @@ class LongItem:
         if len(other) != self._size or other[:HEAD] != self.head:
             return False
         if isinstance(other, LongItem) and (self._file is None or other._file is None):
-            # Of one that was only measured nobody knows.
+            # The content of an item that was only measured is not known.
             return self.digest == other.digest != b""
         return self._compare(other) == 0
 
@@ -124,7 +124,7 @@ class LongItem:
         return self._compare(other) >= 0
 
     def _compare(self, other: LongItem | bytes) -> int:
-        """Return a number below, at or above 0, as this item comes before, with or after another, bytewise."""
+        """Return a number below, equal to or above 0 if this item sorts before, with or after another, bytewise."""
         if self.head != other[:HEAD]:
             return -1 if self.head < other[:HEAD] else 1
         for mine, theirs in zip_longest(self.pieces(), pieces_of(other), fillvalue=b""):
@@ -150,7 +150,7 @@ def pieces_of(item: LongItem | bytes) -> Iterator[bytes]:
 
 
 def _digest() -> Any:
-    # Not above: see _File.
+    # Imported here for the reason given in _File.
     from hashlib import blake2b
 
     return blake2b(digest_size=16, key=_KEY)
@@ -161,7 +161,7 @@ Item = bytes | LongItem
 
 
 class Taker(Protocol):
-    """What bytes are taken from: a Cursor."""
+    """An object that bytes are read from: a Cursor."""
 
     def take(self, size: int, /) -> bytes: ...  # noqa: D102
     def skip(self, size: int, /) -> object: ...  # noqa: D102
@@ -169,7 +169,7 @@ class Taker(Protocol):
 
 
 class Spool:
-    """Makes the long items of one reader; `count` says how many it has made."""
+    """Makes the long items of one reader; `count` is how many it has made."""
 
     def __init__(self, level: int = KEPT) -> None:
         self.level = level
@@ -179,7 +179,7 @@ class Spool:
     def take(self, cursor: Taker, size: int) -> Any:
         """Read the next `size` bytes, more than LONG, at a cursor; return the item.
 
-        Raises what the cursor raises where they are not all there, SpoolError where there is no temporary space.
+        Raises what the cursor raises if bytes are missing, and SpoolError if no temporary space is left.
         """
         self.count += 1
         if self.level == MEASURED:
@@ -211,7 +211,7 @@ class _File:
     """A temporary file without a name, closed when the last item in it is gone."""
 
     def __init__(self, size: int) -> None:
-        # Not above: few runs meet such an item, and all of them start.
+        # Imported here, because few runs have such an item, and an import at the top would slow the start of all.
         from tempfile import TemporaryFile
 
         self.size = 0
@@ -248,5 +248,5 @@ class _File:
 
 def _no_space(size: int, error: OSError) -> SpoolError:
     why = error.strerror or os.strerror(error.errno or 0)
-    message = f"no temporary space for an item of {size} bytes: {why} (TMPDIR names another place)"
+    message = f"no temporary space for an item of {size} bytes: {why} (set TMPDIR to use another directory)"
     return SpoolError(error.errno, message)

@@ -1,16 +1,16 @@
 # cython: language_level=3, annotation_typing=False
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Ziplist: what listpacks took the place of in Redis 7.0.
+"""Ziplist: the compact list format that listpacks replaced in Redis 7.0.
 
     [total bytes: u32] [offset of the last entry: u32] [entries: u16, 65535 = unknown] [entry …] [ff]
     entry = [size of the entry before: u8 below 254, or fe u32] [encoding] [data]
 
-Sizes are chained: each entry says how long the one before it is, and the header where the last one starts, so damage
-rarely goes unseen. (The long form of a small size is legal: shrinking in place leaves it.)
+Sizes are chained: each entry has the size of the one before it, and the header the offset of the last one, so damage is
+rarely missed. (The long form of a small size is legal: an entry that shrinks in place keeps it.)
 
-One kernel, `_entries`, walks over as many entries as lie whole in a stretch of bytes, and either decodes them or adds
-up what they would take in a listpack: a server since 7.0 converts every ziplist that it loads. Everything that
-contradicts itself is Corrupt("bad-ziplist") at the offset at which the string starts.
+One kernel, `_entries`, walks over the entries that are complete in a range of bytes, and either decodes them or adds up
+what they would take in a listpack: servers since 7.0 convert every ziplist that they load. All functions here raise
+Corrupt("bad-ziplist"), with the offset at which the string starts, for every contradiction.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rdbkit.wire import listpack
 from rdbkit.wire.cursor import HELD, Cursor
 from rdbkit.wire.spool import LONG
 
-#: A count in the header that says nothing.
+#: The count in the header that means "unknown".
 UNKNOWN = 65535
 _HEAD = 10
 #: Bytes around the entries: header and end mark.
@@ -34,7 +34,7 @@ _HEADER = struct.Struct("<IIH")
 
 
 def header(data: bytes, offset: int = -1) -> tuple[int, int, int]:
-    """Return total bytes, offset of the last entry and number of entries as the first 10 bytes claim them."""
+    """Return total bytes, offset of the last entry and number of entries as stated in the first 10 bytes."""
     if len(data) < _HEAD:
         _bad("a ziplist shorter than its header", offset)
     total, tail, count = _HEADER.unpack_from(data)
@@ -68,7 +68,7 @@ def _whole(data: bytes, out: list[bytes] | None, offset: int) -> int:
 
 
 def _agree(size: int, previous: int, tail: int, count: int, seen: int, offset: int) -> None:
-    """Hold the header against what the entries were."""
+    """Compare the header with the entries that were read."""
     if tail != size - 1 - previous:
         _bad(f"a ziplist's last entry starts at {size - 1 - previous}, its header says {tail}", offset)
     if count != UNKNOWN and count != seen:
@@ -80,10 +80,9 @@ def _entries(
 ) -> tuple[int, int, int, int]:
     """Walk over the entries in view[at:end], at most `limit`; `previous` is the size of the entry before them.
 
-    Stops before a string of more than `longest` bytes.
-
-    Appends them to `out` or, where that is None, adds up what they take in a listpack. Returns where the first one not
-    walked over starts, the size of the one before it, how many there were and that sum.
+    Stops before a string of more than `longest` bytes. Appends the entries to `out` or, if that is None, adds up what
+    they take in a listpack. Returns the offset of the first entry not walked over, the size of the one before it, how
+    many there were and that sum. One function, because the compiled loop must not make a call per entry.
     """
     seen = added = 0
     while at < end and seen < limit:
@@ -125,7 +124,7 @@ def _entries(
             if out is not None:
                 out.append(view[at : at + size])
             else:
-                # What may be an integer starts with a digit or a minus (or a point or a slash, which is looked into).
+                # An integer starts with a digit or a minus (a point or a slash passes too; is_integer rejects it).
                 maybe = 0 < size <= 20 and 0x2D <= view[at] <= 0x39
                 added += _entry_size(view[at : at + size]) if maybe else listpack.string_entry(size)
             at += size
@@ -150,7 +149,7 @@ def _entries(
 
 
 def _integer_width(kind: int) -> int:
-    """Return the bytes of data behind an integer's encoding byte, 0 if there is no such encoding."""
+    """Return the bytes of data after an integer's encoding byte, 0 if there is no such encoding."""
     if kind == 0xFE:
         return 1
     if kind == 0xC0:
@@ -178,7 +177,7 @@ def _bad_kind(kind: int, offset: int) -> NoReturn:
 class Reader:
     """Reads the entries of a ziplist of `size` bytes at a cursor, some at a time.
 
-    Memory holds one window and what is returned.
+    Memory holds one window and the returned entries.
     """
 
     def __init__(self, cursor: Cursor, size: int) -> None:
@@ -197,10 +196,10 @@ class Reader:
         self.longest = _ENDLESS if self.spool is None else LONG
 
     def read(self, limit: int) -> list[Any]:
-        """Return up to `limit` further entries, [] at the end, which checks the mark, the count and the last offset.
+        """Return up to `limit` further entries, [] at the end, where end mark, count and last offset are checked.
 
-        Long ones come fewer at a time, though by sixes, so that no pair and no triple is split. Those too long to be
-        held are LongItems where the cursor has a spool for them.
+        If they are long, returns fewer, but a multiple of six, so that no pair and no triple is split. Entries that are
+        too long for memory are LongItems if the cursor has a spool.
         """
         cursor = self.cursor
         out: list[Any] = []
@@ -222,7 +221,7 @@ class Reader:
                 limit = min(limit, (len(out) + 5) // 6 * 6)
         if self.left == 0 and len(out) < limit:
             self.left = -1
-            # Asking for the end lets a packed string find out whether it kept its promises.
+            # Only at the end of a compressed string is it known whether its stored size is right.
             if cursor.u8() != 0xFF or not cursor.at_end():
                 _bad("a ziplist lacks its end mark, or has bytes behind it", self.offset)
             _agree(self.size, self.previous, self.tail, self.count, self.seen, self.offset)
@@ -233,7 +232,7 @@ class Reader:
         return self.read(_ENDLESS)
 
     def _long(self, held: int, out: list[Any]) -> bool:
-        """Append the next entry if it is too long to be held; False if it is not, or if its head is not there."""
+        """Append the next entry if it is too long for memory; False if it is not, or if its head is not complete."""
         if self.spool is None or held < 6:
             return False
         cursor = self.cursor
@@ -254,7 +253,7 @@ class Reader:
         return True
 
     def _fetch(self, held: int) -> None:
-        """Have the next entry whole in the window; `held` bytes of it are not enough."""
+        """Get the whole next entry into the window, which has `held` bytes of it."""
         wanted = max(held + 1, _wanted(self.cursor.view, self.cursor.pos, held))
         if wanted > self.left:
             _bad("a ziplist entry runs over the end", self.offset)
@@ -262,7 +261,7 @@ class Reader:
 
 
 def _wanted(view: bytes, at: int, held: int) -> int:
-    """Return how long an entry is, as far as the `held` bytes at view[at] tell it: only strings are long."""
+    """Return an entry's length, as far as the `held` bytes at view[at] show it: only strings are long."""
     if held < 1:
         return 0
     head = 5 if view[at] == 0xFE else 1
@@ -284,7 +283,7 @@ def _wanted(view: bytes, at: int, held: int) -> int:
 
 
 def encode(items: Sequence[bytes], wide: bool = False) -> bytes:
-    """Return the ziplist that a server makes of the items; `wide` leaves out the integer forms that RDB <= 5 lacks.
+    """Return the ziplist that a server writes for the items; `wide` leaves out the integer forms that RDB <= 5 lacks.
 
     Canonical integers take the smallest integer form. Raises OverflowError beyond 4 GiB.
     """

@@ -1,9 +1,9 @@
-"""Zipmap: how Redis 2.2 to 2.4 kept a small hash in one byte string.
+"""Zipmap: a small hash in one byte string, as Redis 2.2 to 2.4 kept it.
 
     [pairs: u8, 254 = unknown] [length] [field] [length] [free: u8] [value] [free bytes of garbage] … [ff]
     length = u8 below 254, or fe u32
 
-Everything that contradicts itself is Corrupt("bad-zipmap") at the offset at which the string starts.
+All functions here raise Corrupt("bad-zipmap"), with the offset at which the string starts, for every contradiction.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from rdbkit.errors import Corrupt
 from rdbkit.wire.cursor import HELD, Cursor
 from rdbkit.wire.spool import LONG
 
-#: From here on a first byte is no length: this one announces four more, the next one ends the map.
+#: From this value on a first byte is not a length: 254 is followed by a length of four bytes, 255 ends the map.
 _LONG = 254
 _END = 255
 _ENDLESS = 1 << 62
 
 
 def items(data: bytes, offset: int = -1) -> list[bytes]:
-    """Return fields and values by turns."""
+    """Return alternating fields and values."""
     return Reader(Cursor(data, blob=offset), len(data)).all()
 
 
@@ -38,9 +38,9 @@ class Reader:
         self._ended = False
 
     def read(self, limit: int) -> list[Any]:
-        """Return up to `limit` further fields and values by turns, but never half a pair; [] at the end.
+        """Return up to `limit` further fields and values, alternating, but never half a pair; [] at the end.
 
-        Fewer where they are long. Those too long to be held are LongItems where the cursor has a spool for them.
+        Returns fewer if they are long. Those that are too long for memory are LongItems if the cursor has a spool.
         """
         out: list[Any] = []
         enough = self.left - HELD if limit < _ENDLESS else -1
@@ -65,14 +65,14 @@ class Reader:
 
     def _finish(self) -> None:
         self._ended = True
-        # Asking for the end lets a packed string find out whether it kept its promises.
+        # Only at the end of a compressed string is it known whether its stored size is right.
         if self.left or not self.cursor.at_end():
             raise self._corrupt("a zipmap ends before its last byte")
         if not self.seen or (self.count != _LONG and self.count != self.seen):
             raise self._corrupt(f"a zipmap counts {self.count} pairs and holds {self.seen}")
 
     def _length(self) -> int:
-        """Read a length; -1 where the end mark stands in its place."""
+        """Read a length; -1 if the end mark is in its place."""
         length = self._byte()
         if length == _END:
             return -1
@@ -109,7 +109,7 @@ class Reader:
 
 
 def encode(items: Sequence[bytes]) -> bytes:
-    """Return the zipmap of these fields and values by turns, without free bytes."""
+    """Return the zipmap of these alternating fields and values, without free bytes."""
     pairs = zip(items[::2], items[1::2])
     body = b"".join(_length(field) + field + _length(value) + b"\0" + value for field, value in pairs)
     return bytes((min(len(items) // 2, _LONG),)) + body + b"\xff"

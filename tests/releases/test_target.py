@@ -270,7 +270,7 @@ BAD_VALUES = [
 
 @pytest.mark.parametrize(("name", "text"), BAD_VALUES)
 def test_bad_values(name, text):
-    with pytest.raises(ValueError, match=rf"^{name}: .* is wanted, not '"):
+    with pytest.raises(ValueError, match=rf"^{name}: expected .*, not '"):
         Settings().with_settings({name: text})
 
 
