@@ -232,7 +232,7 @@ class Entry:
             return None, None
         shape = self._measured()
         if len(shape) <= COST and self.type_id != spec.STRING:
-            shape = self._weighed()
+            shape = self._priced()
         row = self._row
         expires = row[walker.EXPIRES_AT] is not None
         return model.of(row[walker.TYPE], shape, len(self.key), expires, self.encoding, row[walker.EXTRA])
@@ -444,7 +444,7 @@ class Entry:
         if here:
             snapshot.walker.is_open = False
 
-    def _weighed(self) -> Any:
+    def _priced(self) -> Any:
         """Walk the body again with the target's prices: it had been walked before memory was requested."""
         body = self._row[walker.BODY]
         cursor = self._again() if body is None else Cursor(body, base=self._row[walker.BODY_OFFSET])

@@ -250,10 +250,10 @@ def test_nothing_but_nul_bytes(recognised, build, size):
 
 
 @pytest.mark.parametrize("data", [RDB, OLD, VALKEY])
-def test_nul_bytes_in_front_of_an_rdb(recognised, data):
+def test_nul_bytes_before_an_rdb(recognised, data):
     found = recognised(bytes(512) + data)
     assert (found.kind, found.code) == ("damaged", "leading-bytes")
-    assert "at offset 512, 512 bytes of NUL" in found.message
+    assert "at offset 512, with 512 bytes of NUL" in found.message
 
 
 @pytest.mark.parametrize("data", [RDB, VALKEY, made(("aux", b"redis-ver", b"7.0.0"), entry(0, LOG), version=10)])

@@ -1,1 +1,1 @@
-"""Drop-in replacements of the servers' own check tools: their words and their ways live here, and only here."""
+"""Drop-in replacements for the servers' own check tools. Only this package imitates their messages and behaviour."""

@@ -1,10 +1,10 @@
-r"""What redis-check-aof says of a record that makes no sense: aof/resp.py's findings in its words.
+r"""The messages of redis-check-aof for an invalid record: the findings of aof/resp.py in its words.
 
     0x              5d: Expected to read 5 bytes, got 2 bytes
-    ↑ offset of the element, filled up with blanks
+    ↑ offset of the element, padded with blanks
 
-Bytes are shown as C shows them: a char is signed, so that %02x of one above 127 has eight digits, and the text ends at
-a NUL. Where the tool shows memory that it did not write, a 0 stands; where it cannot have the memory, OutOfMemory.
+Bytes are printed as in C: a char is signed, so %02x of one above 127 has eight digits, and text ends at a NUL. If the
+tool prints memory that it did not write, a 0 is printed here; if it cannot allocate memory, OutOfMemory is raised.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from rdbkit.aof.resp import Resp, RespProblem, strtol
 from rdbkit.releases.check_tools import Tool
 
-#: What the tools' buffers hold of an error, and of a line of their log.
+#: Sizes of the tools' buffers for an error, and for a line of their log.
 TEXT = 1023
 #: No process has more memory: x86-64 has addresses of 47 bits.
 _ADDRESSES = 1 << 47
@@ -20,7 +20,7 @@ _LONG = 1 << 63
 
 
 class OutOfMemory(Exception):
-    """The tool asks for `size` bytes, in vain, and crashes."""
+    """The tool fails to allocate `size` bytes, and crashes."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
@@ -28,12 +28,12 @@ class OutOfMemory(Exception):
 
 
 def error_line(offset: int, text: bytes) -> bytes:
-    """Return an error as it comes out of the tool's buffers."""
+    """Return an error as the tool prints it, cut to its buffers."""
     return (b"0x%16x: %b" % (offset, text[:TEXT])).partition(b"\0")[0]
 
 
 def described(tool: Tool, problem: RespProblem, resp: Resp) -> tuple[int, bytes]:
-    """Return the offset and text of a problem; no text where the tool says nothing. Raises OutOfMemory."""
+    """Return the offset and text of a problem; no text if the tool prints nothing. Raises OutOfMemory."""
     what, offset, first, second = problem
     if what == "range":
         return _range(tool, resp, offset, first)
@@ -41,7 +41,7 @@ def described(tool: Tool, problem: RespProblem, resp: Resp) -> tuple[int, bytes]
         raise OutOfMemory(first)
     if what == "prefix" or what == "format":
         wanted, got = (first, second) if what == "prefix" else (ord("*"), first)
-        # Up to 3.2 it names them the wrong way round.
+        # Up to 3.2 the tool swaps them.
         shown = (got, wanted) if tool.swapped_prefixes else (wanted, got)
         return offset, b"Expected prefix '%c', got: '%c'" % shown
     if what == "newline":
@@ -52,7 +52,7 @@ def described(tool: Tool, problem: RespProblem, resp: Resp) -> tuple[int, bytes]
 
 
 def _range(tool: Tool, resp: Resp, offset: int, size: int) -> tuple[int, bytes]:
-    """Describe a length that cannot be; before 7.0 the value is read all the same, with two bytes for its CR LF."""
+    """Describe an impossible length; before 7.0 the value is read in any case, with two bytes for its CR LF."""
     if tool.aof_sets:
         return offset, b"Expected to read string of %d bytes, which is not in the suitable range" % size
     start = resp.cursor.tell()
@@ -74,7 +74,7 @@ def _hex(byte: int) -> bytes:
 
 
 def to_long(text: bytes) -> tuple[int, int, bool]:
-    """Return what strtol makes of a text: the number, where it stopped, and whether it fits a long."""
+    """Return the result of strtol for a text: the number, where it stopped, and whether it fits in a long."""
     number, end = strtol(text)
     if -_LONG < number < _LONG - 1:
         return number, end, True

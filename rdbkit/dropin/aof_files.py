@@ -1,4 +1,4 @@
-"""The files of redis-check-aof: opened as it opens them, and told apart as it tells them apart."""
+"""The files of redis-check-aof, opened and recognised in the same way as by the tool."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rdbkit.wire.cursor import WINDOW
 
 
 class CheckedFile:
-    """An open file: what a cursor reads from, and what is cut. `length` is as of opening; raises OSError."""
+    """An open file, which a cursor reads and which can be cut. `length` is as of opening. Raises OSError."""
 
     size = -1
 
@@ -23,7 +23,7 @@ class CheckedFile:
         return os.read(self.fd, n)
 
     def head(self, n: int) -> bytes:
-        """Return the first bytes, none of what cannot be read; the file stands at its beginning before and after."""
+        """Return the first bytes, b"" if they cannot be read; the position is 0 before and after."""
         data = b""
         with suppress(OSError):
             data = os.read(self.fd, n)
@@ -40,7 +40,7 @@ class CheckedFile:
 def mentions_file(file: CheckedFile) -> bool:
     """Return whether a line, or a chunk of 1024 bytes of one, begins with `file`: the older test for a manifest.
 
-    The same as manifest.is_manifest(strict=False), at the speed of a search: this one reads whole AOFs.
+    The same as manifest.is_manifest(strict=False), but at the speed of a search, because it reads whole AOFs.
     """
     line = base = 0
     data = b""
@@ -59,7 +59,7 @@ def mentions_file(file: CheckedFile) -> bool:
 
 
 def is_valkey_rdb(path: bytes) -> bool:
-    """Return whether a file begins as an RDB of Valkey 9 does, which none of the tools knows."""
+    """Return whether a file begins as an RDB of Valkey 9, which none of the tools recognises."""
     with suppress(OSError), CheckedFile(path) as file:
         head = file.head(9)
         return head.startswith(b"VALKEY") and head[6:].isdigit()
@@ -67,7 +67,7 @@ def is_valkey_rdb(path: bytes) -> bool:
 
 
 def beside(path: bytes, name: bytes) -> bytes:
-    """Return the path of another file of a set, as dirname() and a slash make it."""
+    """Return the path of another file of a set, made with dirname() and a slash."""
     parent, slash, _ = path.rstrip(b"/").rpartition(b"/")
     parent = parent.rstrip(b"/")
     return (parent or (b"/" if slash else b".")) + b"/" + name

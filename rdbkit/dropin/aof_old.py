@@ -1,4 +1,7 @@
-"""redis-check-aof up to 6.2: one file, be it a manifest, with an RDB in front since 4.0; annotations are damage."""
+"""redis-check-aof up to 6.2: a single file (even if it is a manifest), since 4.0 with an RDB at its start.
+
+Annotations are damage for it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ class OldChecker(CheckRun):
     """One run of the tool, up to 6.2."""
 
     def run(self, args: list[bytes]) -> None:
-        """Do what the arguments say."""
+        """Run the tool with these arguments."""
         if not args:
             self.end(b"Usage: %b [--fix] <file.aof>" % PROGRAM)
         if len(args) > 2:
@@ -30,7 +33,7 @@ class OldChecker(CheckRun):
         with file:
             if not file.length:
                 self.end(b"Empty file: " + path)
-            # It is the first argument that it takes for the file's name here.
+            # Here the tool prints its first argument as the file's name.
             resp = self.reader(file, self._preamble(file, args[0]))
             self._say_error(resp, self.scan(resp, path, annotations=True))
             self._analyzed(file, resp.good)

@@ -1,4 +1,4 @@
-"""What both generations of redis-check-aof share: a voice, reading on, the question, the cut."""
+"""The common parts of both generations of redis-check-aof: output, reading, the question, cutting the file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rdbkit.dropin.aof_files import CheckedFile
 from rdbkit.releases.check_tools import Tool
 from rdbkit.wire.cursor import Cursor
 
-#: How this program names itself in the usage line.
+#: The name of this program in the usage line.
 PROGRAM = b"rdbkit check-aof"
 
 
@@ -33,7 +33,7 @@ class CheckRun:
         self.answers = answers
         self.guard = guard
         self.fix = False
-        # Runs on from file to file, as the tool's own does.
+        # Not reset between files, as in the tool.
         self.line = 1
 
     def say(self, line: bytes) -> None:
@@ -41,12 +41,12 @@ class CheckRun:
         self.out.write(line + b"\n")
 
     def end(self, line: bytes, status: int = 1) -> NoReturn:
-        """Write a line, and end."""
+        """Write a line, and exit."""
         self.say(line)
         raise Exit(status)
 
     def log(self, text: bytes) -> None:
-        """Write as the server's log does."""
+        """Write a line in the format of the server's log."""
         self.say(check_rdb.log_line(self.tool, "#", "")[:-1] + text[:TEXT])
 
     def preamble(self, file: CheckedFile, shown: bytes) -> int:
@@ -66,7 +66,7 @@ class CheckRun:
         return Resp(Cursor(source=file, base=start), CHECKER, lines=self.line)
 
     def scan(self, resp: Resp, name: bytes, annotations: bool) -> int:
-        """Read on, to the next annotation where they matter."""
+        """Read to the end or, with `annotations`, to the next annotation."""
         try:
             status = resp.scan(annotations)
         except OSError:
@@ -75,7 +75,7 @@ class CheckRun:
         return status
 
     def said(self, resp: Resp, status: int) -> tuple[int, bytes]:
-        """Return the offset and text of what ended the reading, if anything is to be said of it."""
+        """Return the offset and text of the problem that ended the reading, if the tool prints one."""
         try:
             return described(self.tool, resp.problem, resp) if status == ERROR and resp.problem else (0, b"")
         except OutOfMemory as error:
@@ -83,7 +83,7 @@ class CheckRun:
             raise Exit(1) from None
 
     def cut(self, file: CheckedFile, good: int, name: bytes) -> None:
-        """Ask, look at the first byte of the answer, and shorten the file."""
+        """Ask, read the first byte of the answer, and truncate the file."""
         self.out.write(b"Continue? [y/N]: ")
         self.out.flush()
         answer = self.answers.read(1) if self.answers else b""

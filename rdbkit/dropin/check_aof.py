@@ -1,14 +1,14 @@
-"""redis-check-aof, imitated: its arguments, words, prompts and exit codes, and the bytes that it leaves.
+"""redis-check-aof, imitated: its arguments, messages, prompts, exit codes, and the files that it leaves.
 
-    arguments ─► what is the file ─► manifest: base, then each increment ─┐
+    arguments ─► kind of the file ─► manifest: base, then each increment ─┐
                                    └─ else: one file ─────────────────────┴─► [RDB check] ─► records ─► verdict, cut
 
-Two generations: OldChecker up to 6.2, for a single file; Checker from 7.0 on, with sets and annotations. What reads
-records is aof/resp.py in its dialect of the checker.
+Two generations: OldChecker up to 6.2, for a single file; Checker from 7.0 on, with sets and annotations. Records are
+read by aof/resp.py in the dialect of the check tool.
 
-Files are opened for writing even where nothing will be written, are cut in place and without a copy, and stay as they
-are where the tool leaves them. Where the tool crashes, its error line ends the run with status 1. Where it destroys
-what a server would load, `guard` keeps it from doing so.
+Files are opened for writing even if nothing will be written, are cut in place and without a copy, and stay unchanged if
+the tool does not change them. If the tool crashes, its error line ends the run with status 1. `guard` prevents it from
+destroying data that a server would load.
 
 Sources: valkey-check-aof.c of the BSD-licensed Valkey 8; recorded runs of the tools.
 """
@@ -30,22 +30,22 @@ from rdbkit.dropin.aof_run import PROGRAM, CheckRun, Exit
 from rdbkit.errors import RdbkitError
 from rdbkit.releases.check_tools import Tool
 
-#: A path may have as many bytes (PATH_MAX).
+#: The longest path (PATH_MAX).
 _PATH_MAX = 4096
-#: Larger files are no manifests that `guard` would look at.
+#: `guard` does not read larger files as manifests.
 _MANIFEST = 1 << 20
 
-# What came of a file.
+# The result for a file.
 _OK, _EMPTY, _CUT, _CUT_AT_TIME = b"is valid", b"is empty", b"cut", b"cut at time"
 
 
 def main(
     arguments: Sequence[str], tool: Tool, out: BinaryIO, answers: BinaryIO | None = None, *, guard: bool = False
 ) -> int:
-    """Do what the tool does with these arguments; return its exit status.
+    """Run the tool with these arguments; return its exit status.
 
-    `answers` is what it takes the answer to its question from. `guard`: nobody asked for this very tool, so good data
-    is not destroyed the way it does that.
+    `answers` is the stream from which it reads the answer to its question. `guard`: the user did not choose this tool
+    explicitly, so it must not destroy good data as the original does.
     """
     checker = (Checker if tool.aof_sets else OldChecker)(tool, out, answers, guard)
     try:
@@ -64,7 +64,7 @@ class Checker(CheckRun):
     until = 0
 
     def run(self, args: list[bytes]) -> None:
-        """Do what the arguments say."""
+        """Run the tool with these arguments."""
         if len(args) == 1:
             if self.tool.aof_version_option and args[0] in (b"-v", b"--version"):
                 self.end(b"%b-check-aof v=%b" % (self.tool.product.encode(), self.tool.number.encode()), 0)
@@ -95,7 +95,7 @@ class Checker(CheckRun):
             self.say(b"Start checking Old-Style AOF")
             self._verdict(b"AOF", path, self._check_file(path, path, True, is_rdb))
 
-    # -- what a file is --------------------------------------------------------------------------------------------
+    # -- the kind of a file ----------------------------------------------------------------------------------------
 
     def _open(self, path: bytes) -> CheckedFile:
         try:
@@ -117,10 +117,10 @@ class Checker(CheckRun):
         with self._open(path) as file:
             return file.length >= 8 and file.head(5) == b"REDIS"
 
-    # -- what the tool would destroy -------------------------------------------------------------------------------
+    # -- data that the tool would destroy --------------------------------------------------------------------------
 
     def _protect(self, path: bytes, is_set: bool) -> None:
-        """End here where the tool takes good data for damage."""
+        """Exit if the tool would treat good data as damage."""
         paths = [path]
         if is_set:
             with suppress(OSError, RdbkitError):
@@ -189,7 +189,7 @@ class Checker(CheckRun):
     # -- one file --------------------------------------------------------------------------------------------------
 
     def _check_file(self, name: bytes, path: bytes, last: bool, is_rdb: bool) -> bytes:
-        """Check a file of any kind; `last`: no file follows it. Return what came of it."""
+        """Check a file of any kind; `last`: no file follows it. Return the result."""
         try:
             file = CheckedFile(path, os.O_RDWR)
         except OSError as error:
@@ -219,7 +219,7 @@ class Checker(CheckRun):
             self.say(error_line(resp.element, b"Reached EOF before reading EXEC for MULTI"))
 
     def _is_newer(self, resp: Resp, path: bytes, last: bool) -> bool:
-        """Return whether an annotation, and so what follows it, is newer than what is to stay."""
+        """Return whether an annotation, and so the commands after it, is newer than the time up to which to keep."""
         text = resp.line_text
         if not text.startswith(b"#TS:"):
             return False
@@ -248,7 +248,7 @@ class Checker(CheckRun):
         return _CUT_AT_TIME
 
     def _analyzed(self, file: CheckedFile, name: bytes, good: int, last: bool) -> bytes:
-        """Say how far a file is sound, and cut it there where that is wanted."""
+        """Report up to which offset a file is valid, and cut it there if that is requested."""
         size, lost = file.length, file.length - good
         measures = b"size=%d, ok_up_to=%d, ok_up_to_line=%d, diff=%d" % (size, good, self.line, lost)
         self.say(b"AOF analyzed: filename=%b, %b" % (name, measures))

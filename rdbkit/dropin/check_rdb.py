@@ -1,4 +1,4 @@
-"""redis-check-rdb, and valkey-check-rdb: their arguments, words, order and exit codes, over rdbkit's own reading.
+"""redis-check-rdb and valkey-check-rdb, imitated: their arguments, messages, order and exit codes.
 
     Checking RDB file …
     one line per AUX field, database, module aux …       read-type, read-aux, read-len, read-module-aux, read-functions
@@ -6,11 +6,11 @@
     Checksum OK, looks OK
     the counts
 
-Where the original crashes or hangs (a file that ends among a module's parts, a NaN score in 6.2), the line that belongs
-there is given, and status 1.
+If the original crashes or hangs (a file that ends in a module's parts, a NaN score in 6.2), the appropriate line is
+printed, and the status is 1.
 
-Bytes of the file are written as they are, up to a NUL; lines are cut at 1023 bytes where the tool cuts them. What the
-loader logged before it failed stands before what is said of it.
+Bytes of the file are printed unchanged, up to a NUL; lines are cut at 1023 bytes if the tool cuts them. Lines that the
+loader logged before it failed come before the error.
 
 Source: BSD Valkey 7.2, valkey-check-rdb.c; recorded runs of the tools.
 """
@@ -30,18 +30,18 @@ from rdbkit.releases.check_tools import Tool
 Write = Callable[[bytes], object]
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-#: The longest line of its messages, in bytes.
+#: The longest line of the tool's messages, in bytes.
 _LINE = 1023
 
 
 class Descriptor(Protocol):
-    """Something that has an open file's descriptor."""
+    """An object with the descriptor of an open file."""
 
     fd: int
 
 
 class Outcome(Enum):
-    """How a check ends: EXITED is a refusal upon which the original leaves at once, also from a check of an AOF."""
+    """The result of a check. EXITED: the original exits at once, also during a check of an AOF."""
 
     SOUND = 0
     DAMAGED = 1
@@ -49,7 +49,7 @@ class Outcome(Enum):
 
 
 def log_line(tool: Tool, level: str, text: str, now: float | None = None) -> bytes:
-    """Return a line as the server's log has it."""
+    """Return a line in the format of the server's log."""
     now = time.time() if now is None else now
     then = time.localtime(now)
     year = f" {then.tm_year}" if tool.year else ""
@@ -59,7 +59,7 @@ def log_line(tool: Tool, level: str, text: str, now: float | None = None) -> byt
 
 
 class Check:
-    """One check of one file: `announce`, then `run`. `offset` then tells how many bytes were consumed."""
+    """One check of one file: call `announce`, then `run`. Then `offset` is the number of bytes consumed."""
 
     def __init__(self, tool: Tool, write: Write) -> None:
         self.tool = tool
@@ -71,7 +71,7 @@ class Check:
         self._info(b"Checking RDB file " + name)
 
     def run(self, source: Input) -> Outcome:
-        """Check the file, and write everything but the first line."""
+        """Check the file, and write all lines but the first."""
         self.records = RdbRecords(RdbReader(source, self.tool), self.tool, self._say, self._error)
         if self.tool.foreign:
             self._log("*", "Cleaning slot migration log in anticipation of a load operation.")
@@ -93,7 +93,7 @@ class Check:
         return Outcome.SOUND
 
     def code(self, status: int) -> None:
-        """Write the status, where the tool does."""
+        """Write the status, if the tool does."""
         if self.tool.foreign:
             self._info(b"Check RDB returned error code %d (0 means success)" % status)
 
@@ -139,20 +139,20 @@ class Check:
         self.offset = self.records.reader.offset
         self.code(0)
         looks = rb"\o/ RDB looks OK! \o/"
-        if self.tool.foreign and self.records.stranger():
+        if self.tool.foreign and self.records.unknown_version():
             looks = rb"\o/ RDB looks OK, but loading requires config 'rdb-version-check relaxed'"
         self._info(looks)
         self._counts()
 
 
 class Exited(Exception):
-    """The original leaves on the spot, with status 1, and so must whoever asked for the check of a preamble."""
+    """The original exits at once, with status 1, and so must the caller that checks a preamble."""
 
 
 def check_preamble(tool: Tool, file: Descriptor, name: bytes, out: BinaryIO) -> int | None:
     """Check the RDB at the start of an open file; return where it ends, None if it is damaged.
 
-    `name` is how the file is called in the first line. Where the file stands is left alone. Raises Exited.
+    `name` is the file's name in the first line. The file's position is not changed. Raises Exited.
     """
     check = Check(tool, out.write)
     check.announce(name)
@@ -167,7 +167,7 @@ def check_preamble(tool: Tool, file: Descriptor, name: bytes, out: BinaryIO) -> 
 
 
 def main(arguments: Sequence[str], tool: Tool, out: Write, err: Write) -> int:
-    """Do what the tool does with these arguments; return its exit status."""
+    """Run the tool with these arguments; return its exit status."""
     if len(arguments) != 1:
         options = " [--format table|info|csv] [--stats] [--output <file>]" if tool.statistics_options else ""
         err(f"Usage: {tool.product}-check-rdb <rdb-file-name>{options}\n".encode())

@@ -1,9 +1,10 @@
-"""Is this name there already? Asked for every member of a value while it is read, in bounded memory.
+"""Finds duplicate names while a value is read, in bounded memory.
 
-The first `KEPT` names of a value are held (long ones as a digest), and a repetition is told at once: the offset at
-which it is told is part of what the imitated tools print. Beyond that, fingerprints are collected (rdb/unique.py), and
-nothing is told until the value ends. Whoever reads asks `suspects()` then: if there are any, the value is read again
-from its beginning with `SeenNames(suspects)`, which holds no other names, and so finds the very place.
+The first `KEPT` names of a value are held (long ones as a digest), and a duplicate is reported at once, because the
+imitated tools print the offset at which they find it. For further names only fingerprints are collected
+(rdb/duplicate_filter.py), and nothing is reported until the value ends. Then the reader calls `suspects()`: if there
+are any, the value is read again from its beginning with `SeenNames(suspects)`, which holds no other names, and so
+finds the exact offset.
 """
 
 from __future__ import annotations
@@ -13,23 +14,23 @@ from hashlib import blake2b
 from rdbkit.rdb.duplicate_filter import DuplicateFilter, fingerprint
 from rdbkit.wire.spool import Item, LongItem
 
-#: SeenNames held: some 30 MB.
+#: The most names held: some 30 MB.
 KEPT = 1 << 18
 _SHORT = 32
 _BATCH = 1 << 12
-#: A longer name does not wait for others.
+#: Fingerprints of longer names are computed at once, not collected with others.
 _LONG = 1 << 12
 
 
 def _form(name: Item) -> bytes:
-    """Return a key for a name: digests of either kind have a length of their own."""
+    """Return a key for a name; digests of different kinds have different lengths."""
     if isinstance(name, LongItem):
         return name.digest.ljust(_SHORT + 2)
     return name if len(name) <= _SHORT else blake2b(name, digest_size=_SHORT + 1).digest()
 
 
 class SeenNames:
-    """The names of one value; `kept` bounds how many are held, None: no bound (what cannot be read twice)."""
+    """The names of one value; `kept` is the most names held, None: no limit (if the value cannot be read twice)."""
 
     def __init__(self, suspects: set[int] | None = None, kept: int | None = KEPT) -> None:
         self._suspects = suspects
@@ -39,11 +40,11 @@ class SeenNames:
         self._waiting: list[Item] = []
 
     def clear(self) -> None:
-        """Start another list of names, within the same value: suspects stay suspects."""
+        """Start another list of names within the same value; suspects are kept."""
         self._held.clear()
 
     def add(self, name: Item) -> bool:
-        """Take a name; True if it is certain that it was there."""
+        """Add a name; return True if it is certain that it was added before."""
         held = self._held
         form = _form(name)
         if self._suspects is not None:
@@ -67,7 +68,7 @@ class SeenNames:
         self._waiting = []
 
     def suspects(self) -> set[int]:
-        """Return the fingerprints of names that may have occurred twice without being told; ends the collection."""
+        """Return the fingerprints of names that may be duplicates and were not reported; ends the collection."""
         if self._unique is None and not self._waiting:
             return set()
         self._pour()

@@ -1,13 +1,13 @@
-"""Packed structures as the imitated tools validate them.
+"""Packed structures, validated as the imitated tools do.
 
-The codecs of rdbkit/wire judge first: they are compiled, and what they accept the tools accept too. What they refuse
-is walked once more here, byte by byte, because the tools are laxer in a few places: a listpack's back-length may be
-read on into the entry's own zero bytes, a ziplist's 32-bit length has six bits that nobody looks at, a zipmap may go
-on behind its end mark. In one place they are stricter: each knows one generation of back-length widths.
+The codecs of rdbkit/wire are used first: they are compiled, and the tools accept everything that they accept. Blobs
+that they refuse are walked again here, byte by byte, because the tools are less strict in a few cases: a listpack's
+back-length may extend into the entry's own zero bytes, six bits of a ziplist's 32-bit length are ignored, and a zipmap
+may continue after its end mark. In one case they are stricter: each accepts one generation of back-length widths.
 
-Blobs above `WHOLE` are read in batches, and there the codec's verdict stands.
+Blobs above `WHOLE` are read in batches, and for them the codec's result is final.
 
-Everything refused is Corrupt, which the caller turns into the tool's own words. Source: BSD Valkey 7.2, listpack.c
+An invalid blob raises Corrupt, which the caller replaces by the tool's message. Source: BSD Valkey 7.2, listpack.c
 (lpValidateIntegrity), ziplist.c, zipmap.c, t_stream.c (streamValidateListpackIntegrity).
 """
 
@@ -25,7 +25,7 @@ from rdbkit.wire.cursor import Cursor
 
 #: Bytes of a blob that are unpacked and held at once.
 WHOLE = 1 << 22
-#: Items looked at in one go; even.
+#: Items read at a time; an even number.
 BATCH = 1536
 
 Items = list[bytes]
@@ -36,7 +36,7 @@ def _bad() -> NoReturn:
 
 
 def batches(codec: ModuleType, blob: bytes | Cursor, size: int, tool: Tool) -> Iterator[Items]:
-    """Yield the items of a blob: held whole, or read from a cursor over its inside."""
+    """Yield the items of a blob: held whole, or read from a cursor over its content."""
     if not isinstance(blob, bytes):
         yield from _judged(codec, blob, size, tool.new_widths)
         return
@@ -69,7 +69,7 @@ def listpack_items(data: bytes, new_widths: bool) -> Items:
 
 
 def _walk_listpack(data: bytes, new_widths: bool) -> tuple[Items, int]:
-    """Return the entries up to the first end mark, and where that is; the count in the header is not looked at."""
+    """Return the entries up to the first end mark, and its position; the count in the header is ignored."""
     size = len(data)
     if size < 7 or int.from_bytes(data[:4], "little") != size or data[-1] != 0xFF:
         _bad()
@@ -90,7 +90,7 @@ def _walk_listpack(data: bytes, new_widths: bool) -> tuple[Items, int]:
 
 
 def are_numbers(data: bytes, step: int, new_widths: bool) -> bool:
-    """Return whether every `step`-th entry of a listpack is stored as a number; a sound one."""
+    """Return whether every `step`-th entry of a valid listpack is stored as a number."""
     at, left = 6, step
     while data[at] != 0xFF:
         left = (left or step) - 1
@@ -102,7 +102,7 @@ def are_numbers(data: bytes, step: int, new_widths: bool) -> bool:
 
 
 def _head(first: int) -> int:
-    """Return how many bytes say how long the entry is."""
+    """Return how many bytes encode the length of the entry."""
     if first < 0xE0 or 0xF0 < first < 0xF5:
         return 1
     if first > 0xF0:
@@ -144,7 +144,7 @@ def _width(length: int, new: bool) -> int:
 
 
 def _back(data: bytes, at: int) -> int:
-    """Read a back-length from its last byte to its first, wherever that turns out to be; -1 if it has none."""
+    """Read a back-length from its last byte to its first, which may be before the entry's end; -1 if there is none."""
     number = 0
     for i in range(5):
         number |= (data[at - i] & 0x7F) << 7 * i
@@ -209,9 +209,9 @@ def _ziplist_item(kind: int, data: bytes) -> bytes:
 
 
 def zipmap_items(data: bytes, hardened: bool) -> Items:
-    """Return fields and values by turns, of a zipmap that zipmapValidateIntegrity accepts.
+    """Return alternating fields and values of a zipmap that zipmapValidateIntegrity accepts.
 
-    `hardened`: a length must not be longer than it need be.
+    `hardened`: a length must be in its shortest form.
     """
     size = len(data)
     if size < 2 or data[-1] != 0xFF:
@@ -224,7 +224,7 @@ def zipmap_items(data: bytes, hardened: bool) -> Items:
             skipped = data[at] if free else 0
             at += free
             items.append(data[at : at + length])
-            # The sum is one of 32 bits there.
+            # The tool adds in 32 bits.
             at += length + skipped & 0xFFFFFFFF
             if at >= size:
                 _bad()
@@ -234,7 +234,7 @@ def zipmap_items(data: bytes, hardened: bool) -> Items:
 
 
 def _zipmap_length(data: bytes, at: int, hardened: bool) -> tuple[int, int]:
-    """Read a length; return where it ends, and what it says."""
+    """Read a length; return where it ends, and its value."""
     if data[at] < 254:
         after, length = at + 1, data[at]
     else:
@@ -251,10 +251,10 @@ def _zipmap_length(data: bytes, at: int, hardened: bool) -> tuple[int, int]:
 
 
 def stream_node(blob: bytes | Cursor, size: int, tool: Tool) -> int:
-    """Check a stream's listpack; return how many live entries it claims.
+    """Check a stream's listpack; return the number of live entries that it states.
 
-    Streams are validated item by item: neither the header's count nor anything behind the first end mark matters,
-    unless the tool is exact.
+    Streams are validated item by item: the header's count and bytes after the first end mark are ignored, unless the
+    tool is exact.
     """
     new_widths, exact = tool.new_widths, tool.exact_streams
     if isinstance(blob, bytes):

@@ -1,7 +1,7 @@
 """Hashes, checked in the order in which rdb.c loads them.
 
-A hash of few and short pairs is loaded into a compact form first, and a field that occurs twice is told in other words
-there than later, in the table.
+A hash of few and short pairs is loaded into a compact form first, where the message for a duplicate field is another
+one than later, in the table.
 
 Source: BSD Valkey 7.2, rdb.c; hashes whose fields expire: recorded runs of redis-check-rdb 8.2.3 and valkey-check-rdb
 9.0.0 to 9.1.2.
@@ -23,15 +23,15 @@ from rdbkit.wire.cursor import Cursor
 if TYPE_CHECKING:
     from rdbkit.dropin.rdb_values import Values
 
-#: Beyond this many pairs, or bytes of a field or value, a hash is a table.
+#: With more pairs, or more bytes in a field or value, a hash is a table.
 _COMPACT_PAIRS, _COMPACT_BYTES = 512, 64
 _NO_LISTPACK = "Hash listpack integrity check failed."
 
 
 def load(values: Values, kind: int) -> None:
-    """HASH, and Valkey's with expiries, -1 for none: that one is a table from its beginning.
+    """HASH, and Valkey's with expiries (-1 for none), which is a table from the start.
 
-    Duplicates have two names, by the form that the hash has by then.
+    There are two messages for duplicates, depending on the present form of the hash.
     """
     reader = values.reader
     count = values.nonzero(reader.length())
@@ -58,7 +58,7 @@ def _twice(values: Values, compact: bool) -> None:
 
 
 def load_zipmap(values: Values, kind: int) -> None:
-    """HASH_ZIPMAP: repeated fields are looked for when the structure was found sound."""
+    """HASH_ZIPMAP: duplicate fields are searched for after the structure was found valid."""
     twice: list[int] = []
 
     def judge(inside: bytes | Cursor, size: int) -> int:
@@ -78,7 +78,7 @@ def load_ziplist(values: Values, kind: int) -> None:
 
 
 def load_listpack(values: Values, kind: int) -> None:
-    """HASH_LISTPACK, and those with expiries: the smallest one in front is not looked at."""
+    """HASH_LISTPACK, and those with expiries: the smallest expiry before them is ignored."""
     if kind == spec.HASH_LISTPACK:
         values.nonzero(values.items(listpack, _NO_LISTPACK, 2))
         return
@@ -110,7 +110,7 @@ def _triples(values: Values, inside: bytes | Cursor, size: int) -> int:
 
 
 def load_metadata(values: Values, kind: int) -> None:
-    """HASH_METADATA and its forerunner: expiry, field, value. No table is asked for, however many are claimed."""
+    """HASH_METADATA and its pre-release form: expiry, field, value. No table is allocated for the stated count."""
     reader = values.reader
     base = _smallest(values) - 1 if kind == spec.HASH_METADATA else 0
     count = values.nonzero(reader.length())
@@ -138,7 +138,7 @@ def load_metadata(values: Values, kind: int) -> None:
 
 
 def _smallest(values: Values) -> int:
-    """Read the smallest expiry; one beyond the greatest stands for none."""
+    """Read the smallest expiry; the greatest possible one plus 1 means none."""
     try:
         smallest = int.from_bytes(values.reader.take(8), "little")
     except Ended as error:

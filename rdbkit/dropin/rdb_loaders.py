@@ -1,4 +1,4 @@
-"""Which function steps over a value, by the id of its type."""
+"""The functions that check a value, by the id of its type."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The records of an RDB, read in the order and with the state of redis-check-rdb's own loop.
+"""The records of an RDB, read in the order and with the state of the main loop in redis-check-rdb.
 
-`doing`, `key` and `type` are what the tool would show if the next step failed. "Doing" names the last step that set it,
-not always the one that failed; the type is 0 before the first key (up to Valkey 8).
+`doing`, `key` and `type` are printed if the next step fails. "Doing" is the last step that set it, not always the one
+that failed; the type is 0 before the first key (up to Valkey 8).
 
 Source: BSD Valkey 7.2, valkey-check-rdb.c; 3.2 and 4.0 from the same file of those releases; recorded runs.
 """
@@ -21,22 +21,22 @@ from rdbkit.rdb.modules import module_name
 from rdbkit.releases.check_tools import Tool
 from rdbkit.wire.spool import Item
 
-#: RDB versions that Valkey leaves to others, and the first type that means something else there.
+#: RDB versions that Valkey does not use itself, and the first type that has another meaning in these.
 _FOREIGN = range(12, 80)
 _FOREIGN_TYPE = 22
-#: The first opcode that it takes in any version.
+#: The first opcode that it accepts in any version.
 _ANYWHERE = 243
 #: Bytes in the name of a slot import.
 _JOB_NAME = 40
 
 
 def shown(text: Item) -> bytes:
-    """Return what `%s` prints of it; of what is too long to be held, at most as much as a line has."""
+    """Return the text that `%s` prints; of a text that is too long for memory, at most the length of a line."""
     return (text if isinstance(text, bytes) else text.head).split(b"\0", 1)[0]
 
 
 def _atoi(text: bytes) -> int:
-    """Read a number as C does: blanks, a sign, digits, and whatever follows."""
+    """Read a number as in C: blanks, a sign, digits; the rest is ignored."""
     text = text.lstrip(b" \t\n\v\f\r")
     sign = text[:1] in (b"+", b"-")
     digits = text[sign : len(text) - len(text[sign:].lstrip(b"0123456789"))]
@@ -44,7 +44,7 @@ def _atoi(text: bytes) -> int:
 
 
 class RdbRecords:
-    """Reads the records of one file. `say` is told what goes well, `complain` what does not and yet does not matter."""
+    """Reads the records of one file. `say` gets lines of progress, `complain` problems that do not end the check."""
 
     def __init__(
         self, reader: RdbReader, tool: Tool, say: Callable[[bytes], None], complain: Callable[[str], None]
@@ -57,11 +57,11 @@ class RdbRecords:
         self.key: Item | None = None
         self.type = -1 if tool.foreign else 0
         self.version = 0
-        #: What the tool counts.
+        #: The tool's counters.
         self.keys = self.expires = self.expired = self.subexpires = self.functions = self.scripts = 0
         #: When the next key expires, in ms; -1: never.
         self.due = -1
-        # Asked for each record.
+        # Computed once, because it is needed for each record.
         self._opcodes = tool.opcodes
         self._types = frozenset(range(tool.last + 1)) - set(range(8 if tool.words64 else 5, 9))
         self._early = tool.expiry_records
@@ -76,8 +76,8 @@ class RdbRecords:
             pass
         self._checksum()
 
-    def stranger(self) -> str:
-        """Return whether the file's version is "foreign" or "future" to the tool, "" for neither."""
+    def unknown_version(self) -> str:
+        """Return whether the file's version is "foreign" or "future" for the tool, "" for neither."""
         if self.version in _FOREIGN:
             return "foreign"
         return "future" if self.version > self.tool.rdb else ""
@@ -99,8 +99,8 @@ class RdbRecords:
             raise Refused("Wrong signature trying to load DB from file")
         if not accepted:
             raise Refused(f"Can't handle RDB format version {self.version}")
-        if self.tool.foreign and self.stranger():
-            self.say(f"{self.stranger().capitalize()} RDB version {self.version} detected".encode())
+        if self.tool.foreign and self.unknown_version():
+            self.say(f"{self.unknown_version().capitalize()} RDB version {self.version} detected".encode())
 
     def _record(self) -> bool:
         """Read one record; False at the end mark."""
@@ -114,7 +114,7 @@ class RdbRecords:
         if kind == spec.EOF:
             return False
         if self.tool.foreign and self._is_strange(kind):
-            version = f"{self.stranger()} version {self.version}"
+            version = f"{self.unknown_version()} version {self.version}"
             raise Refused(f"Unknown object type {kind} in RDB file with {version}")
         if kind in self._opcodes:
             _OPCODES[kind](self)
@@ -123,13 +123,13 @@ class RdbRecords:
         return True
 
     def _is_strange(self, kind: int) -> bool:
-        """Return whether a byte may mean something that the tool does not know, by the file's version."""
-        stranger = self.stranger()
-        first = _FOREIGN_TYPE if stranger == "foreign" else self.tool.last + 1
-        return bool(stranger) and first <= kind < _ANYWHERE
+        """Return whether a byte may have a meaning that the tool does not know, by the file's version."""
+        unknown_version = self.unknown_version()
+        first = _FOREIGN_TYPE if unknown_version == "foreign" else self.tool.last + 1
+        return bool(unknown_version) and first <= kind < _ANYWHERE
 
     def _expiring_entry(self, kind: int) -> None:
-        """Up to 4.0 an expiry and its key are one record, -1 is an error, and the type is not looked at."""
+        """Up to 4.0 an expiry and its key are one record, -1 is an error, and the type is not checked."""
         self.doing = "read-expire"
         due = self.reader.signed(4 if kind == spec.EXPIRETIME else 8)
         if due == -1:
@@ -158,7 +158,7 @@ class RdbRecords:
         self.key, self.type, self.due = None, -1, -1
 
     def _value(self, kind: int) -> None:
-        """Read a value; once more, if names in it could not all be held and some may be there twice."""
+        """Read a value; read it again if not all of its names could be held and some may be duplicates."""
         if kind == spec.STRING:
             self.reader.skip_string()
             return
@@ -181,7 +181,7 @@ class RdbRecords:
         try:
             Values(second, SeenNames(suspects), self._templates, LOADERS).load(kind)
         except Failure:
-            # What is found now lies before what the first reading found, or is the same.
+            # The error found now is before that of the first reading, or is the same.
             self.reader = second
             raise
         finally:
@@ -200,7 +200,7 @@ class RdbRecords:
         elif self.tool.words64:
             raise Refused("RDB CRC error")
         else:
-            # 3.2 goes on, and then finds that it looks OK.
+            # 3.2 continues, and then prints that the RDB looks OK.
             self.complain("RDB CRC error")
 
     # -- records other than keys -------------------------------------------------------------------------------------

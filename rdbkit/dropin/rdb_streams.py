@@ -1,4 +1,4 @@
-"""Streams, checked in the order in which rdb.c loads them; each step has its own sentence.
+"""Streams, checked in the order in which rdb.c loads them; each step has its own message.
 
     nodes: (key of 16 bytes, listpack)*   length, last id [, first id, deleted id, added]
     groups: (name, id [, read], pending: (id, time, count)*,
@@ -7,8 +7,8 @@
 
 The ids of one group's pending entries are held while it is read, so that consumers can be compared with them.
 
-Source: BSD Valkey 7.2, rdb.c; what Redis 8.6 and later added is read as rdb/streams.py reads it, and its damage is told
-as a mere end of the file.
+Source: BSD Valkey 7.2, rdb.c; the additions of Redis 8.6 and later are read as in rdb/streams.py, and their damage is
+reported as the end of the file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _or(text: str) -> Iterator[None]:
-    """Say this where the loader returned nothing."""
+    """Report this text if the loader returns nothing."""
     try:
         yield
     except Ended as error:
@@ -36,7 +36,7 @@ def _or(text: str) -> Iterator[None]:
 
 
 def load(values: Values, kind: int) -> None:
-    """Step over a stream's body, or raise a Failure."""
+    """Check a stream's body. Raises Failure."""
     reader = values.reader
     with _or("Stream listpacks len loading failed."):
         nodes = reader.length()
@@ -61,7 +61,7 @@ def load(values: Values, kind: int) -> None:
 
 
 def _nodes(values: Values, count: int) -> int:
-    """Step over the nodes; return how many live entries they claim."""
+    """Check the nodes; return the number of live entries that they state."""
     reader, tool = values.reader, values.tool
     node = "primary" if tool.primary else "master"
     keys = values.new_names()

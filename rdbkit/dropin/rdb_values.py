@@ -1,10 +1,10 @@
 """Values of an RDB, checked in the order in which rdb.c loads them: one function per layout.
 
-Nothing is built. What fires first, and how much was consumed by then, is what the imitated tools print, so every loader
-follows the original's steps; structures inside of strings are judged by dropin/packed.py. Values that only Redis after
-7.2 writes are read by rdbkit's own decoders, with sentences after the pattern of those that were recorded.
+Nothing is built. The imitated tools print the first problem and the number of bytes consumed before it, so every loader
+follows the original's steps; structures in strings are checked by dropin/packed.py. Values that only Redis after 7.2
+writes are read by rdbkit's own decoders, with messages similar to those that were recorded.
 
-A value that is empty is "Unexpected EOF" there, from 6.2 on, although a server skips it.
+The tools report an empty value as "Unexpected EOF", from 6.2 on, although a server skips it.
 
 Source: BSD Valkey 7.2, rdb.c (rdbLoadObject), and recorded runs of later tools.
 """
@@ -28,16 +28,16 @@ from rdbkit.wire import intset, listpack, ziplist
 from rdbkit.wire.cursor import Cursor
 from rdbkit.wire.spool import MEASURED, Spool
 
-#: From here on a set or sorted set is given its table at once.
+#: A set or sorted set with at least this many members gets its table at once.
 _INTSET = 512
-#: What sscanf("%lg") of glibc takes for the start of a number; all else that follows is left over.
+#: The text that sscanf("%lg") of glibc accepts as a number; it ignores the rest.
 _NUMBER = re.compile(
     rb"[ \t-\r]*[+-]?(?:(?P<nan>nan)|inf(?!i)|infinity|0x[0-9a-f.]|(?!0x)\.?[0-9])",
     re.IGNORECASE,
 )
 
 
-#: Steps over a value, by the id of its type (rdb_loaders.LOADERS).
+#: Functions that check a value, by the id of its type (rdb_loaders.LOADERS).
 Loaders = Mapping[int, Callable[["Values", int], None]]
 
 
@@ -56,36 +56,36 @@ class Values:
         self.expiring = False
 
     def load(self, kind: int) -> None:
-        """Step over a value of this type (rdb.spec's id), or raise a Failure."""
+        """Check a value of this type (an id of format.spec). Raises Failure."""
         self.expiring = False
         self._loaders[kind](self, kind)
 
     # -- helpers -----------------------------------------------------------------------------------------------------
 
     def nonzero(self, count: int) -> int:
-        """Return the count; Ended for none, where the tool sees that as an error."""
+        """Return the count. Raises Ended for 0, if that is an error for the tool."""
         if count == 0 and self.tool.deep:
             raise Ended
         return count
 
     def new_names(self) -> SeenNames:
-        """Return the collector of names, for another list of them."""
+        """Return the collector of names, cleared for another list of them."""
         self.names.clear()
         return self.names
 
     def table(self, count: int) -> None:
-        """Ask for a hash table of that many entries, as the original does before it reads the first."""
+        """Check that a hash table of that many entries can be allocated, which the original does before the first."""
         if self.tool.buckets:
-            # Of 64 bytes, for 6.4 entries each.
+            # A bucket has 64 bytes, and there is one for 6.4 entries.
             size, what = 64 << ((count * 5 - 1) // 32).bit_length(), "hashtableTryExpand"
         else:
             size, what = 8 << max(2, (count - 1).bit_length()), "dictTryExpand"
-        # From 2^64 on the size of the table overflows, and so nothing is asked for.
+        # From 2^64 on the size of the table overflows, and so nothing is allocated.
         if self.tool.deep and ALLOCATABLE <= size < 1 << 64:
             raise Reported(f"OOM in {what} {count}")
 
     def items(self, codec: ModuleType, complaint: str, step: int = 0) -> int:
-        """Check a blob; return how many items it has. Every `step`-th is a name: none twice, none without the rest."""
+        """Check a blob; return how many items it has. Every `step`-th is a name: unique, and followed by its value."""
 
         def judge(inside: bytes | Cursor, size: int) -> int:
             names = self.new_names()
@@ -101,7 +101,7 @@ class Values:
         return self.judged(judge, complaint)
 
     def judged(self, judge: Callable[[bytes | Cursor, int], int], complaint: str) -> int:
-        """Read a string and have it judged; Reported where it is found bad, None of it looked at before 6.2."""
+        """Read a string and check it by `judge`. Raises Reported if it is invalid; before 6.2 it is not checked."""
         if not self.tool.deep:
             self.reader.skip_string()
             return 1
@@ -122,7 +122,7 @@ class Values:
             self.reader.skip_string()
 
     def set_(self, kind: int) -> None:
-        """SET: the table is asked for at once, or at the first member that is no integer (from 7.2: see below)."""
+        """SET: the table is allocated at once, or at the first member that is not an integer (from 7.2: see below)."""
         reader = self.reader
         count = self.nonzero(reader.length())
         if count > _INTSET:
@@ -152,7 +152,7 @@ class Values:
         self.nonzero(self.items(listpack, "Set listpack integrity check failed.", 1))
 
     def quicklist(self, kind: int) -> None:
-        """LIST_QUICKLIST and LIST_QUICKLIST_2: empty nodes are skipped, unless all are."""
+        """LIST_QUICKLIST and LIST_QUICKLIST_2: empty nodes are skipped, unless all are empty."""
         reader = self.reader
         left = self.nonzero(reader.length())
         total = 0
@@ -184,7 +184,7 @@ class Values:
         return found
 
     def filled(self, size: int) -> int:
-        """Return 1; Ended for a node without a byte."""
+        """Return 1. Raises Ended for a node of 0 bytes."""
         if size == 0 and self.tool.strict:
             raise Ended
         return 1
@@ -202,14 +202,14 @@ class Values:
             nan = self._text_score() if kind == spec.ZSET else math.isnan(struct.unpack("<d", reader.take(8))[0])
             if not self.tool.deep:
                 continue
-            # 6.2 aborts on it. Its own words are a crash report, so it gets those of its successors.
+            # 6.2 aborts here and prints a crash report, so the message of its successors is used.
             if nan:
                 raise Reported("Zset with NAN score detected")
             if names.add(name):
                 raise Reported("Duplicate zset fields detected")
 
     def _text_score(self) -> bool:
-        """Read an old score; tell whether it is NaN."""
+        """Read an old score; return whether it is NaN."""
         size = self.reader.u8()
         if size >= 253:
             return size == 253
@@ -220,14 +220,14 @@ class Values:
         return match["nan"] is not None
 
     def zset_ziplist(self, kind: int) -> None:
-        """ZSET_ZIPLIST: scores are not looked at."""
+        """ZSET_ZIPLIST: scores are not checked."""
         self.nonzero(self.items(ziplist, "Zset ziplist integrity check failed.", 2))
 
     def zset_listpack(self, kind: int) -> None:
         """ZSET_LISTPACK."""
         self.nonzero(self.items(listpack, "Zset listpack integrity check failed.", 2))
 
-    # -- modules, and what came after 7.2 ------------------------------------------------------------------------------
+    # -- modules, and types added after 7.2 ----------------------------------------------------------------------------
 
     def module(self, kind: int) -> None:
         """MODULE_2: typed parts, up to the end mark."""
@@ -240,7 +240,7 @@ class Values:
             raise Reported("Short read module id") from error
 
     def parts(self, name: str) -> None:
-        """Step over a module's parts. Up to Redis 8.6 a part of unknown kind is a part without contents."""
+        """Check a module's parts. Up to Redis 8.6 a part of unknown kind is a part without contents."""
         reader = self.reader
         while part := self._part_kind(name):
             if part in (spec.MODULE_SINT, spec.MODULE_UINT):
@@ -258,7 +258,7 @@ class Values:
         try:
             return self.reader.number()
         except Ended as error:
-            # Up to 8.6 the end of the file is one more unknown kind, and the loop never ends.
+            # Up to 8.6 the end of the file is read as an unknown kind, and the loop never ends.
             if self.tool.strict_modules:
                 raise Reported(f"Unknown module opcode {(1 << 64) - 1} reading module {name} value") from error
             raise
@@ -277,7 +277,7 @@ class Values:
         raise Reported(f"The RDB file contains module data I can't load: no matching module type '{name}'")
 
     def decoded(self, kind: int) -> None:
-        """Everything else: as rdbkit itself reads it."""
+        """All other types, as rdbkit's own decoders read them."""
         decoder = Decoder(kind, self.reader.cursor, self.templates, Spool(MEASURED))
         try:
             for _ in decoder.parts():

@@ -1,16 +1,18 @@
 """The primitives of an RDB, read in the steps and with the offsets of the imitated tools.
 
-The tools report how many bytes they had consumed when something went wrong, and a read that cannot be satisfied
-consumes nothing. So each primitive here takes the same steps: a length's first byte, then the rest of it; a packed
-string's two lengths, then all of its bytes, and only then a look at what they unpack to.
+The tools report how many bytes they had consumed when an error occurred, and a read that fails consumes nothing. So
+each primitive here has the same steps: a length's first byte, then the rest of it; a packed string's two lengths, then
+all of its bytes, and only then unpacking.
 
-Three ways to fail, as in the original:
+There are three kinds of failure, as in the original:
 
-    Ended       rdb.c returned nothing: "Unexpected EOF", also for what is not an end of file
-    Reported    rdb.c gave a reason, and the tool exits on the spot
-    Refused     the check itself has a sentence for it
+    Ended       rdb.c returned nothing: "Unexpected EOF", also for problems other than an end of file
+    Reported    rdb.c gave a reason, and the tool exits at once
+    Refused     the check itself prints a message
 
-None of them leaves this package. Source: BSD Valkey 7.2, rdb.c (rdbLoadLenByRef, rdbGenericLoadStringObject, …).
+None of them is raised outside this package.
+
+Source: BSD Valkey 7.2, rdb.c (rdbLoadLenByRef, rdbGenericLoadStringObject, …).
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from rdbkit.wire.crc64 import update
 from rdbkit.wire.cursor import WINDOW, Cursor
 from rdbkit.wire.spool import LONG, SUMMED, Spool
 
-#: The tools ask for memory first, and get as much as there are addresses: 47 bits of them.
+#: The tools allocate memory first, and the most that they get is the address space of 47 bits.
 ALLOCATABLE = 1 << 47
 _LENERR = (1 << 64) - 1
 
@@ -36,7 +38,7 @@ Verdict = TypeVar("Verdict")
 
 
 class Failure(Exception):
-    """What ends a check; `text` is the tool's sentence, `logged` a line that the loader logged before."""
+    """The failure that ends a check; `text` is the tool's message, `logged` a line that the loader logged before."""
 
     def __init__(self, text: str = "Unexpected EOF reading RDB file", logged: str = "") -> None:
         super().__init__(text)
@@ -45,7 +47,7 @@ class Failure(Exception):
 
     @property
     def log(self) -> list[str]:
-        """All that was logged: a failure that stands for another is raised from it."""
+        """All lines that were logged: a failure that replaces another is raised from it."""
         earlier = self.__cause__.log if isinstance(self.__cause__, Failure) else []
         return [*earlier, self.logged] if self.logged else earlier
 
@@ -63,10 +65,10 @@ class Refused(Failure):
 
 
 class Input:
-    """A file as the tools open it: by its path, never unpacked; what cannot be read is at its end."""
+    """A file as the tools open it: by its path, never unpacked; a read error counts as its end."""
 
     def __init__(self, path: bytes | str | int, position: int = 0, origin: int = 0) -> None:
-        """Raise OSError where it cannot be opened. `origin` is where offset 0 of the check lies in the file."""
+        """Raise OSError if it cannot be opened. `origin` is the file's offset that is offset 0 of the check."""
         self._file = os.dup(path) if isinstance(path, int) else os.open(path, os.O_RDONLY)
         status = os.fstat(self._file)
         self.seekable = stat.S_ISREG(status.st_mode)
@@ -122,7 +124,7 @@ class RdbReader:
             raise Ended from None
 
     def skip(self, n: int) -> None:
-        """Step over n bytes."""
+        """Skip n bytes."""
         start = self.cursor.tell()
         try:
             self.cursor.skip(n)
@@ -144,11 +146,11 @@ class RdbReader:
     # -- lengths ---------------------------------------------------------------------------------------------------
 
     def number(self) -> int:
-        """Read a length whose every value means something."""
+        """Read a length of which every value is valid."""
         return self._coded()[0]
 
     def length(self) -> int:
-        """Read a length where the greatest number stands for an error. A marked form gives its six bits, unasked."""
+        """Read a length; the greatest number means an error. For a special form, returns its six bits."""
         return self._sane(self._coded()[0])
 
     def _sane(self, number: int) -> int:
@@ -157,7 +159,7 @@ class RdbReader:
         return number
 
     def _coded(self) -> tuple[int, bool]:
-        """Return a length, and whether it is a mark: that of a string's special form."""
+        """Return a length, and whether it marks a special form of a string."""
         first = self.u8()
         if first < 0x40:
             return first, False
@@ -174,7 +176,7 @@ class RdbReader:
     # -- strings ---------------------------------------------------------------------------------------------------
 
     def string(self) -> Any:
-        """Read a string in any form; one too long to be held as a LongItem that knows its digest."""
+        """Read a string in any form; one that is too long for memory is a LongItem with a digest."""
         cursor = self.cursor
         at = cursor.pos
         if at < cursor.end:
@@ -194,7 +196,7 @@ class RdbReader:
         return self.take(size) if packed < 0 else self._unpack(self.take(packed), size)
 
     def skip_string(self) -> int:
-        """Step over a string, holding no more than WHOLE bytes of it; return its size."""
+        """Skip a string, holding at most WHOLE bytes of it; return its size."""
         cursor = self.cursor
         at = cursor.pos
         if at < cursor.end:
@@ -205,10 +207,10 @@ class RdbReader:
         return self.blob(_unseen)[0]
 
     def blob(self, judge: Callable[[bytes | Cursor, int], Verdict]) -> tuple[int, Verdict | None]:
-        """Read a string and have its inside judged: bytes, or a cursor over what is too long to be held.
+        """Read a string and check its content by `judge`: as bytes, or a cursor if it is too long for memory.
 
-        Returns its size and the verdict; None where the judge raised Corrupt. Whatever the judge finds, a string that
-        is not there whole, or does not unpack, comes first.
+        Returns its size and the verdict, None if `judge` raised Corrupt. A string that is incomplete, or cannot be
+        unpacked, raises before the verdict counts.
         """
         size, marked = self._coded()
         packed = -1
@@ -247,7 +249,7 @@ class RdbReader:
         except Corrupt as error:
             found, broken = None, error.code
         except Truncated:
-            # _finish will find the same end.
+            # _finish finds the same end.
             pass
         self._finish(start, end)
         if broken == "bad-lzf":
@@ -255,7 +257,7 @@ class RdbReader:
         return found
 
     def _finish(self, start: int, end: int) -> None:
-        """Have consumed up to `end`, or from `start` nothing."""
+        """Consume the bytes up to `end`; if they are incomplete, consume nothing from `start` on."""
         try:
             self.skip(end - self.cursor.tell())
         except Ended:
@@ -271,13 +273,13 @@ class RdbReader:
         return self._allowed(packed, loader), self._allowed(size, loader)
 
     def _allowed(self, size: int, loader: str = "rdbGenericLoadStringObject") -> int:
-        """Return the size of a string; Ended where there is no memory for it."""
+        """Return the size of a string. Raises Ended if there is no memory for it."""
         if size >= ALLOCATABLE:
             raise Ended(logged=f"{loader} failed allocating {size} bytes" if self.tool.logs_allocations else "")
         return size
 
     def _unpack(self, data: bytes, size: int) -> bytes:
-        # Nothing unpacked is what both an empty string and any damage give there.
+        # In the tool, the result for an empty string and for any damage is the same: nothing.
         if size == 0 and self.tool.words64:
             return b""
         try:
@@ -292,18 +294,18 @@ class RdbReader:
 
 
 def times(count: int) -> range:
-    """Return a range for a claimed count: no file holds more items than fit its machine word."""
+    """Return a range for a stated count, cut to a machine word: no file holds more items."""
     return range(min(count, 1 << 62))
 
 
 def _summed(inside: bytes | Cursor, size: int) -> Any:
-    """Return a string that is too long to be held, and bytes of one that only its packed bytes are too many for."""
+    """Return a LongItem if the string is too long for memory, or its bytes if only its packed form was too long."""
     assert isinstance(inside, Cursor)
     return Spool(SUMMED).take(inside, size) if size > LONG else inside.take(size)
 
 
 def _unseen(inside: bytes | Cursor, size: int) -> None:
-    """Judge nothing."""
+    """Check nothing."""
 
 
 def _judge(judge: Callable[[bytes | Cursor, int], Verdict], data: bytes, size: int) -> Verdict | None:

@@ -1,1 +1,1 @@
-"""The RDB format: what records there are, where they end, what they mean."""
+"""Reading and writing RDB files: records, the bodies of values, streams, and DUMP payloads."""

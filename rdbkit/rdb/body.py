@@ -1,10 +1,10 @@
 # cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
 # cython: cdivision=True, initializedcheck=False
-"""Where a value ends, and what shape it has: the walk over one entry's body, without building anything of it.
+"""The walk over one entry's body: it finds the end and the shape of a value, without building the value.
 
-Two depths. `skip` finds the end and believes every length on the way; `shape` also counts and sums (rdb/shape.py),
-looking into a blob only where its head does not tell: an LZF string's unpacked size stands in its own header, a
-listpack's and a ziplist's byte size and count in their first six or ten bytes, so unpacking that much is enough.
+There are two depths. `skip` finds the end and trusts every length; `shape` also counts and sums (format/shape.py). A
+blob is read only if its head does not have the numbers: an LZF string's unpacked size is in its header, a listpack's
+and a ziplist's byte size and count are in their first six or ten bytes, so unpacking these is enough.
 
 Types are grouped by layout, not by meaning: a set written item by item and a list are the same walk.
 """
@@ -59,7 +59,7 @@ _ARRAY_INT = spec.ARRAY_INT
 _ARRAY_FLOAT = spec.ARRAY_FLOAT
 _ARRAY_SMALL_STRING = spec.ARRAY_SMALL_STRING
 
-#: Enough of a packed string to unpack the ten bytes of a ziplist's head: one literal run, or a few short ones.
+#: Packed bytes that are enough to unpack the ten bytes of a ziplist's head: one literal run, or a few short ones.
 _HEAD = 48
 #: Types whose body is one string.
 _ONE_STRING = {
@@ -92,28 +92,28 @@ _LISTPACKS = {
     spec.HASH_LISTPACK_EX: 3,
     spec.HASH_TMPL_LP_REF: 1,
 }
-#: A blob's count when it does not fit: walk to find out.
+#: A blob's count if the number does not fit: the items have to be counted.
 _UNKNOWN = 0xFFFF
-#: Items looked at in one go inside a blob.
+#: Items read at a time in a blob.
 _BATCH = 1024
-#: Only blobs this long can hold an entry of 16383 bytes or more, whose back-length tells the generation of its writer.
+#: Only blobs this long can hold an entry of 16383 bytes or more, whose back-length shows the generation of its writer.
 _TELLING = 1 << 14
-#: Longer texts are no integers.
+#: Longer texts are not integers.
 _DIGITS = 20
-#: For items that are too long to be held: only their lengths matter here.
+#: For items that are too long for memory: only their lengths matter here.
 _MEASURE = Spool(MEASURED)
 
 
 class Body:
     """Walks the bodies of entries on one cursor.
 
-    `limits` are the target's longest compact items for hash, set, zset and list (Shape.OVER); `converts` tells that the
-    target turns ziplists into listpacks; `lists` (rdb.limits.ListLimits) how it builds nodes from an old list's
+    `limits` are the target's longest compact items for hash, set, zset and list (Shape.OVER); `converts`: whether the
+    target converts ziplists to listpacks; `lists` (releases.limits.ListLimits): how it builds nodes from an old list's
     elements, None for targets that do not.
     `templates` maps a hash template's id to its field names (RDB 15), and is filled by the walker.
 
-    Where `watches` is set, listpacks of 16 KiB and more are walked: `old_widths` and `new_widths` count, in the body at
-    hand, the back-lengths that only servers before, or from, Valkey 9.1 and Redis 8.8 write (wire.listpack).
+    If `watches` is set, listpacks of 16 KiB and more are walked: `old_widths` and `new_widths` count, in the current
+    body, the back-lengths that only servers before, or from, Valkey 9.1 and Redis 8.8 write (wire.listpack).
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Body:
         self.detail: Any = None
         self.old_widths = 0
         self.new_widths = 0
-        # Of the blob at hand: its first bytes, its offset, its size, how many bytes are stored (-1: as many).
+        # Of the current blob: its first bytes, its offset, its size, how many bytes are stored (-1: as many).
         self.head = b""
         self.start = 0
         self.size = 0
@@ -164,7 +164,7 @@ class Body:
     # -- skip ------------------------------------------------------------------------------------------------------
 
     def skip(self, kind: int) -> int:
-        """Step over a body, believing its lengths."""
+        """Skip a body, trusting its lengths."""
         cursor = self.cursor
         if kind in _ONE_STRING:
             cursor.skip_string()
@@ -190,7 +190,7 @@ class Body:
             self._skip_names()
             cursor.skip_string()
         else:
-            # Their shape takes nothing but lengths and tags.
+            # Their shape needs only lengths and tags, so the same walk serves here.
             self.shape(kind)
         return 0
 
@@ -332,7 +332,7 @@ class Body:
         return 0
 
     def _long_string(self) -> int:
-        """Step over a string that is not in its short raw form; a number may hide in a long form of a short text."""
+        """Skip a string that is not in its short raw form; it can be a short text in a long form, so a number."""
         cursor = self.cursor
         start = cursor.tell()
         if cursor.view[cursor.pos] == 0xC3:
@@ -352,7 +352,7 @@ class Body:
         return size
 
     def _number(self, text: bytes) -> int:
-        """Take note of whether a short string is a number, and of which."""
+        """Record whether a short string is a number, and which."""
         if listpack.is_integer(text):
             self.low = self.high = int(text)
         else:
@@ -362,8 +362,8 @@ class Body:
     def _items(self, count: int, strings: int, tail: int, limit: int) -> int:
         """Walk `count` elements of `strings` strings each.
 
-        `tail` bytes follow each element; -1: the text double of an old sorted set; -2: a length stands before each
-        element instead (a field's expiry).
+        `tail` bytes follow each element; -1: the text double of an old sorted set; -2: a length comes before each
+        element instead (a field's expiry). One function, because the compiled loop must not make a call per item.
         """
         cursor = self.cursor
         view = cursor.view
@@ -385,7 +385,7 @@ class Body:
                 if size < 0x40 and size < end - pos:
                     pos += 1 + size
                 elif size == 0xC0 and end - pos > 1:
-                    # A number from -128 to 127, most of what is not text; two's complement, told by its length only.
+                    # A number from -128 to 127, the most common one; two's complement. Only its length matters.
                     size = view[pos + 1]
                     if size < 0x80:
                         size = 1 if size < 10 else 2 if size < 100 else 3
@@ -428,7 +428,7 @@ class Body:
         return 0
 
     def _set(self) -> int:
-        """Walk a set: member by member while they are integers, then as any other items."""
+        """Walk a set: member by member while they are integers, then like any other items."""
         cursor = self.cursor
         count = cursor.claim()
         while self.elements < count:
@@ -493,7 +493,7 @@ class Body:
         return 0
 
     def _pushed(self) -> int:
-        """Step over one element of an old list; return what it takes as a listpack entry."""
+        """Skip one element of an old list; return its size as a listpack entry."""
         item = self.cursor.string_up_to(_DIGITS)
         self.size = self.cursor.passed if item is None else len(item)
         self._measure(self.size, self.list_limit)
@@ -502,7 +502,7 @@ class Body:
     # -- blobs -----------------------------------------------------------------------------------------------------
 
     def _open(self, least: int, what: str) -> bytes:
-        """Read a blob's head and return the first bytes of what it unpacks to; `_pass` or `_inside` come next."""
+        """Read a blob's head and return the first bytes of its unpacked data; call `_pass` or `_inside` next."""
         cursor = self.cursor
         start = cursor.tell()
         cursor.need(1)
@@ -537,7 +537,7 @@ class Body:
         return inside
 
     def _listpack(self) -> int:
-        """Step over a listpack; return how many items it holds."""
+        """Skip a listpack; return how many items it holds."""
         head = self._open(7, "listpack")
         total = _word(head, 0)
         count = head[4] | head[5] << 8
@@ -546,7 +546,7 @@ class Body:
         return self._held(count, True)
 
     def _ziplist(self) -> int:
-        """Step over a ziplist; return how many items it holds."""
+        """Skip a ziplist; return how many items it holds."""
         head = self._open(11, "ziplist")
         total = _word(head, 0)
         count = head[8] | head[9] << 8
@@ -556,7 +556,7 @@ class Body:
         return self._held(count, False)
 
     def _held(self, count: int, packed_list: bool) -> int:
-        """Step over the blob at hand, which claims to hold `count` items; return how many it holds."""
+        """Skip the current blob, whose head states `count` items; return how many it holds."""
         if count == _UNKNOWN or (self.watches and packed_list and self.size >= _TELLING):
             return self._count((listpack.Reader if packed_list else ziplist.Reader)(self._inside(), self.size))
         self._pass()
@@ -569,7 +569,7 @@ class Body:
             )
 
     def _count(self, reader: Any) -> int:
-        """Count the items of a blob whose head does not tell."""
+        """Count the items of a blob whose head does not have the number."""
         count = 0
         while True:
             got = len(reader.read(_BATCH))
@@ -584,7 +584,7 @@ class Body:
             self.new_widths += reader.new_widths
 
     def _convert(self) -> int:
-        """Walk a ziplist; add what the target's listpack of the same items measures; return their count."""
+        """Walk a ziplist; add the size of the target's listpack of the same items; return their count."""
         reader = ziplist.Reader(self._inside(), self.size)
         count = 0
         self.listpack += 7
@@ -652,7 +652,7 @@ class Body:
                 raise Corrupt(f"quicklist container {container}", offset=start, code="bad-quicklist")
             else:
                 count = self._listpack() if containers else self._ziplist()
-            # The loader drops nodes that hold nothing.
+            # The loader drops empty nodes.
             if count:
                 self.nodes += 1
                 self.elements += count
@@ -718,7 +718,7 @@ class Body:
         self.module_parts()
 
     def module_parts(self) -> int:
-        """Step over a module's data up to and with its end mark."""
+        """Skip a module's data up to and including its end mark."""
         cursor = self.cursor
         while True:
             start = cursor.tell()
@@ -750,7 +750,7 @@ class Body:
             self.elements += 1
 
     def _element(self, index: int) -> int:
-        """Step over an element of an array; return the length of one that is a string of its own, else -1."""
+        """Skip an element of an array; return the length of one that is a separate string, else -1."""
         cursor = self.cursor
         start = cursor.tell()
         tag = cursor.length()
@@ -804,6 +804,6 @@ class Body:
 
 def _word(data: bytes, at: int) -> int:
     """Return the 32-bit number at data[at]."""
-    # Widened before it is shifted: in C, a byte shifted by 24 reaches the sign.
+    # Widened before it is shifted, because in C a byte shifted by 24 sets the sign bit.
     number = data[at + 3]
     return number << 24 | data[at + 2] << 16 | data[at + 1] << 8 | data[at]

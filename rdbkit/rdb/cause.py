@@ -1,9 +1,9 @@
-"""What the bytes around damage say of its cause: text copies, NUL bytes, converted line ends.
+"""Finds the cause of damage from the bytes around it: text copies, NUL bytes, converted line ends.
 
     error ─► [ bytes at its offset ] ─► EF BF BD · NUL bytes
-          └► [ the strings read last ] ─► would the walk go on, had each LF in them been CR LF (or the other way round)?
+          └► [ the strings read last ] ─► would the walk continue if each LF in them had been CR LF (or vice versa)?
 
-Only what can be seen is said: the error keeps its offset, and where nothing is seen it is left as it is.
+A cause is reported only if the bytes show it. The error keeps its offset; without a cause it is returned unchanged.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from rdbkit.source.recognise import NUL_CAUSES, NULS, nul_run
 from rdbkit.wire import crc64
 from rdbkit.wire.cursor import Cursor
 
-#: Entries before the damage whose strings are looked at, and bytes from each of them on.
+#: Entries before the damage whose strings are examined, and bytes from each of them on.
 ENTRIES = 8
 _LOOK = 1 << 18
-#: Strings that must be whole only with other line ends before that is believed, and how many are looked for.
+#: The least number of strings that must be complete only with other line ends, and how many are searched for.
 _SURE = 2
 _ENOUGH = 8
-#: CR that a packed string may miss.
+#: CR bytes that a packed string may lack.
 _MISSING = 12
 _HEAD = b"REDIS0009"
 _REPLACED = b"\xef\xbf\xbd"
 _KNOWN = frozenset(("checksum-mismatch", "text-copy", "nul-run", "needs-replay", "trailing-bytes", "empty"))
 
-#: Returns bytes of the file from an offset on; b"" where they are gone.
+#: Returns bytes of the file from an offset on; b"" if they are not available.
 Fetch = Callable[[int, int], bytes]
 
 
 def explained(error: RdbkitError, fetch: Fetch, start: int, last: Sequence[EntryTuple]) -> RdbkitError:
-    """Return the error that says what caused this one, if that can be seen, else the same.
+    """Return an error that gives the cause of this one, if the bytes show it, else the same error.
 
     The file begins at the offset `start`; `last` are the entries that were read before the damage.
     """
@@ -66,7 +66,7 @@ def _at(offset: int, fetch: Fetch) -> tuple[str, str] | None:
 
 
 def _line_ends(fetch: Fetch, start: int, last: Sequence[EntryTuple]) -> tuple[str, str] | None:
-    """Recognise line ends that were converted: what undoes it makes the checksum right, or several strings whole."""
+    """Recognise converted line ends: undoing the conversion makes the checksum right, or several strings complete."""
     data = fetch(start, _LOOK)
     feeds = data.count(b"\n")
     if feeds and feeds == data.count(b"\r\n") and _sums_up(fetch, start):
@@ -82,7 +82,7 @@ def _line_ends(fetch: Fetch, start: int, last: Sequence[EntryTuple]) -> tuple[st
 
 
 def _sums_up(fetch: Fetch, start: int) -> bool:
-    """Return whether the file's checksum is that of its bytes with LF for CR LF."""
+    """Return whether the file's checksum is right for its bytes with LF instead of CR LF."""
     update, crc, at, held = crc64.update(), 0, start, b""
     while piece := fetch(at, _LOOK):
         at += len(piece)
@@ -96,9 +96,9 @@ def _sums_up(fetch: Fetch, start: int) -> bool:
 
 
 def _followed(data: bytes) -> int:
-    """Return how many strings, from the one that begins here, have their length only with CR LF for each LF.
+    """Return how many strings, from the one at `data[0]` on, have the right length only with CR LF for each LF.
 
-    After each of them the walk must go on, up to the next one of the kind.
+    After each of them the walk must continue, up to the next such string.
     """
     fixed, at = 0, 0
     while fixed < _ENOUGH:
@@ -116,7 +116,7 @@ def _followed(data: bytes) -> int:
 
 
 def _step(data: bytes, at: int) -> tuple[int, list[EntryTuple]] | None:
-    """Return where a string ends if LF in it was CR LF, and the entries after it; None if it cannot be so."""
+    """Return where a string ends if LF in it was CR LF, and the entries after it; None if that is not possible."""
     for end in _ends(data, at):
         rows = _walk(data, end)
         if rows is not None:
@@ -125,7 +125,7 @@ def _step(data: bytes, at: int) -> tuple[int, list[EntryTuple]] | None:
 
 
 def _walk(data: bytes, at: int) -> list[EntryTuple] | None:
-    """Return the entries from an offset up to the next damage; None where there is no entry, nor a file's end."""
+    """Return the entries from an offset up to the next damage; None if there is neither an entry nor a file's end."""
     walker = Walker(Cursor(_HEAD + data[at:]), Plan(SHAPE), verify=False)
     rows: list[EntryTuple] = []
     try:
@@ -137,7 +137,7 @@ def _walk(data: bytes, at: int) -> list[EntryTuple] | None:
 
 
 def _ends(data: bytes, at: int) -> Iterator[int]:
-    """Yield where a string may end that misses CR: as long as its LF allow."""
+    """Yield the possible ends of a string that lacks CR bytes: at most one for each LF."""
     start, size, packed = _header(data[at : at + 12])
     start += at
     if size <= 0 or start >= len(data):
@@ -157,7 +157,7 @@ def _ends(data: bytes, at: int) -> Iterator[int]:
 
 
 def _header(head: bytes) -> tuple[int, int, bool]:
-    """Return where the bytes of a string begin, how many there are said to be, and whether they are packed."""
+    """Return where the bytes of a string begin, their stated number, and whether they are packed."""
     packed = head[:1] == b"\xc3"
     start, size = _length(head, int(packed))
     if packed:
@@ -166,7 +166,7 @@ def _header(head: bytes) -> tuple[int, int, bool]:
 
 
 def _length(head: bytes, at: int) -> tuple[int, int]:
-    """Return where a length ends, and what it is; -1 for none."""
+    """Return where a length ends, and its value; -1 for none."""
     first = head[at] if at < len(head) else 0xC0
     if first < 0x40:
         return at + 1, first

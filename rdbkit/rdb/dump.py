@@ -1,8 +1,8 @@
-"""The payload of DUMP: a value without its key, behind it the RDB version and a checksum.
+"""The payload of DUMP: a value without its key, followed by the RDB version and a checksum.
 
     [KEY_META] TYPE body | version: u16 | crc64 of all before it: u64          and of FUNCTION DUMP: (f5 str)* | …
 
-There is no magic. The version tells the product: up to 11 both read it, 12 to 79 is Redis, from 80 on Valkey.
+There is no magic. The version identifies the product: up to 11 both read it, 12 to 79 is Redis, from 80 on Valkey.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _FOOTER = 10
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """A payload taken apart.
+    """The parts of a payload.
 
-    `type_id` is a row of rdb.spec (FUNCTION2 for FUNCTION DUMP, whose libraries stand in `functions`), `body` the
-    value's bytes, `offset` where they start; `checksum` is "good" or "disabled".
+    `type_id` is the id of a row in format.spec (FUNCTION2 for FUNCTION DUMP, whose libraries are in `functions`),
+    `body` the value's bytes, `offset` where they start; `checksum` is "good" or "disabled".
     """
 
     type_id: int
@@ -36,7 +36,7 @@ class Payload:
 
 
 def read_payload(data: bytes) -> Payload:
-    """Take a DUMP payload apart. Raises Truncated, Corrupt (checksum, framing) or Unsupported (version, type)."""
+    """Parse a DUMP payload. Raises Truncated, Corrupt (checksum, framing) or Unsupported (version, type)."""
     if len(data) <= _FOOTER:
         raise Truncated(f"{len(data)} bytes are no DUMP payload", offset=len(data))
     version = int.from_bytes(data[-10:-8], "little")
@@ -52,7 +52,7 @@ def read_payload(data: bytes) -> Payload:
         functions.append(cursor.string())
     if functions:
         if not cursor.at_end():
-            raise Corrupt("bytes behind the last function library", offset=cursor.pos, code="bad-payload")
+            raise Corrupt("bytes after the last function library", offset=cursor.pos, code="bad-payload")
         return Payload(spec.FUNCTION2, b"", 0, version, product, state, tuple(functions))
     return _value(cursor, table, version, product, state)
 
@@ -84,5 +84,5 @@ def _value(cursor: Cursor, table: list[int], version: int, product: str, state: 
     start = cursor.pos
     Body(cursor).skip(kind)
     if not cursor.at_end():
-        raise Corrupt("bytes are left over behind the value", offset=cursor.pos, code="bad-payload")
+        raise Corrupt("bytes are left over after the value", offset=cursor.pos, code="bad-payload")
     return Payload(kind, cursor.data[start:], start, version, product, state)

@@ -1,10 +1,10 @@
-"""Is there anything twice among hundreds of millions of names? In bounded memory, and never a false "no".
+"""Finds duplicates among hundreds of millions of names, in bounded memory and without missing any.
 
-Each name leaves a 64-bit fingerprint. Python's own hash of bytes is one: SipHash with a key drawn anew for each
-process, so no file can be made to collide; names too long to be held have digests with such a key. Fingerprints
-gather in small sorted runs that are dealt out by their top bits; above `BUDGET` what each share holds goes to
-a temporary file. In the end every share is looked at by itself. Equal fingerprints are candidates, not verdicts: who
-asks confirms them by reading again.
+For each name a 64-bit fingerprint is kept. Python's own hash of bytes is used: SipHash with a key that is random for
+each process, so that no file can be built to cause collisions; names too long for memory have digests with such a key.
+Fingerprints are collected in small sorted runs and distributed by their highest bits to shares; above `BUDGET` the
+shares are written to temporary files. At the end each share is searched separately. Equal fingerprints are only
+candidates: the caller confirms them by reading again.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import BinaryIO, Self
 
 from rdbkit.wire.spool import Item
 
-#: Bytes of fingerprints held in memory before a share goes to disk.
+#: Bytes of fingerprints held in memory before shares are written to disk.
 BUDGET = 1 << 24
 _SHARES = 256
 _RUN = 1 << 16
-#: Where each share begins, on the scale of signed 64-bit numbers.
+#: The first fingerprint of each share, as a signed 64-bit number.
 _BOUNDS = [(share << 56) - (1 << 63) for share in range(1, _SHARES)]
-#: Candidates beyond this many are a file of copies; the first ones tell that.
+#: The most candidates returned: a file with more consists of copies, which the first ones show.
 _MOST = 1 << 14
 
 
@@ -34,7 +34,7 @@ def fingerprint(name: Item, salt: int = 0) -> int:
 
 
 def _twice(fingerprints: Sequence[int]) -> set[int]:
-    """Return what occurs more than once. Of few, a set tells quickest that nothing does; many are sorted, for room."""
+    """Return what occurs more than once. For few a set is fastest; many are sorted, to save memory."""
     if len(fingerprints) <= _RUN and len(set(fingerprints)) == len(fingerprints):
         return set()
     return {a for a, b in pairwise(sorted(fingerprints)) if a == b}
@@ -43,7 +43,7 @@ def _twice(fingerprints: Sequence[int]) -> set[int]:
 class DuplicateFilter:
     """Collects fingerprints of names. Use as a context manager: it may hold temporary files.
 
-    Raises OSError where the temporary directory cannot take them.
+    Raises OSError if the temporary directory cannot hold them.
     """
 
     def __init__(self, budget: int = BUDGET) -> None:
@@ -56,7 +56,7 @@ class DuplicateFilter:
         self._spilled = 0
 
     def add(self, names: Iterable[Item], salt: int = 0) -> None:
-        """Take names; the same name under another salt is another name."""
+        """Add names; the same name with another salt is another name."""
         if salt:
             self._run.extend(map(hash, zip(names, repeat(salt))))
         else:
@@ -81,7 +81,7 @@ class DuplicateFilter:
         if not self._files:
             self._files = [self._temporary() for _ in range(_SHARES // 16)]
         for number, share in enumerate(self._shares):
-            # Sixteen shares to a file keep the number of open files low; each run carries its share and length.
+            # Sixteen shares in a file keep the number of open files low; each run is stored with its share and length.
             out = self._files[number >> 4]
             out.write(array("q", [number, len(share)]).tobytes())
             out.write(share.tobytes())
@@ -90,7 +90,7 @@ class DuplicateFilter:
         self._spilled += 1
 
     def _temporary(self) -> BinaryIO:
-        # Not above: few runs need one, and all of them start.
+        # Imported here, because few runs need it, and an import at the top would slow the start of all.
         import tempfile
 
         return self._stack.enter_context(tempfile.TemporaryFile())

@@ -1,6 +1,6 @@
-"""Values to the bodies of entries: one encode_<type> per type id, the mirror of values.DECODERS.
+"""Values to the bodies of entries: one encode_<type> per type id, the counterpart of values.DECODERS.
 
-    encode_<type>(value, options) -> what stands in the file behind type byte and key
+    encode_<type>(value, options) -> the bytes that follow type byte and key in the file
 
 Values have these shapes, in the order of the file:
 
@@ -10,9 +10,9 @@ Values have these shapes, in the order of the file:
     zset    [(member, score)]                   stream: see stream_encoder
     CRON    (script, start, interval, [key], [argument])
 
-The order of the value is kept where any order is legal; where the format prescribes one (scores in a packed zset,
-expiries in LISTPACK_EX, integers in an intset, template fields) the value is sorted. What a type cannot hold raises
-ValueError: leaving something out is a decision that belongs to the caller.
+The order of the value is kept if any order is valid; if the format prescribes one (scores in a packed zset, expiries in
+LISTPACK_EX, integers in an intset, template fields) the value is sorted. Data that a type cannot hold raises
+ValueError: only the caller may decide to leave something out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Field = tuple[bytes, bytes, int | None]
 Scored = tuple[bytes, float]
 Cron = tuple[bytes, int, int, Sequence[bytes], Sequence[bytes]]
 
-#: What a node holds at the most, unless told otherwise: the servers' list-max-listpack-size -2.
+#: The most bytes in a node by default: the servers' list-max-listpack-size -2.
 LIST_NODE_BYTES = 8192
 #: Head and end mark of an empty listpack and ziplist.
 LISTPACK_AROUND, ZIPLIST_AROUND = 7, 11
@@ -51,26 +51,26 @@ SMALL_STRING = 7
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a body is laid out, where the format leaves a choice."""
+    """The layout of a body, for those parts in which the format has a choice."""
 
-    #: Pack strings and blobs with LZF where that saves enough.
+    #: Pack strings and blobs with LZF if that saves enough.
     compress: bool = True
     #: Back-length rule of listpacks: "new" for Redis >= 8.8 and Valkey >= 9.1.
     generation: Literal["old", "new"] = "old"
-    #: Keep to the ziplist integers that RDB <= 5 knew.
+    #: Use only the ziplist integers that RDB <= 5 has.
     wide: bool = False
     #: Elements of a quicklist node, entries of a stream node, at the most; None: any number, and 100.
     node_size: int | None = None
-    #: Bytes of a node at the most, as servers estimate them; None: 8192 in a quicklist, 4096 in a stream. A longer
-    #: element stands alone, as a PLAIN node where the type has them.
+    #: The most bytes in a node, as servers estimate them; None: 8192 in a quicklist, 4096 in a stream. A longer element
+    #: is alone in its node, which is a PLAIN node if the type has them.
     node_bytes: int | None = None
-    #: Scores of packed zsets as servers from 7.2 on write them, else as those before did.
+    #: Write scores of packed zsets as servers from 7.2 on do, else as those before.
     short_scores: bool = False
     #: Leave out field names that are those of the node's first entry (streams).
     same_fields: bool = True
-    #: Deleted entries that still lie in the nodes: (id, pairs) (streams).
+    #: Deleted entries that are still in the nodes: (id, pairs) (streams).
     deleted: Sequence[tuple[tuple[int, int], Sequence[tuple[bytes, bytes]]]] = ()
-    #: Where an array's next insert goes, if it says.
+    #: The index of an array's last insert (ARINSERT), if the body has one.
     insert_index: int | None = None
     #: Id of the hash template: the one of its HASH_TEMPLATE record, or any for the self-contained types.
     template: int = 0
@@ -80,7 +80,7 @@ class Options:
 
 PLAINLY = Options()
 
-#: Element, size of the one before it in the node, options: the server's estimate of its bytes, and the true number.
+#: (element, size of the one before it in the node, options) -> the server's estimate of its bytes, and their number.
 Measure = Callable[[bytes, int, Options], tuple[int, int]]
 
 
@@ -101,7 +101,7 @@ def _ziplist(items: Sequence[bytes], o: Options) -> bytes:
 
 
 def _members(value: Iterable[bytes]) -> list[bytes]:
-    # Python shuffles sets anew in every process; the same input shall give the same file.
+    # Sorted, because the order of Python's sets differs between processes; the same input must give the same file.
     return sorted(value) if isinstance(value, (set, frozenset)) else list(value)
 
 
@@ -148,7 +148,7 @@ def _list_limit(o: Options) -> int:
 def _nodes(items: Iterable[bytes], o: Options, measure: Measure, empty: int) -> Iterator[list[bytes]]:
     """Yield the elements node by node, filled as by a server that pushes one after the other.
 
-    A server asks whether the node's true size plus an estimate of the element's stays within the limit.
+    A server checks whether the node's actual size plus an estimate of the element's is within the limit.
     """
     limit = _list_limit(o)
     node: list[bytes] = []
@@ -207,7 +207,7 @@ def encode_zset(value: Sequence[Scored], o: Options = PLAINLY) -> bytes:
 
 
 def encode_zset_2(value: Sequence[Scored], o: Options = PLAINLY) -> bytes:
-    """ZSET_2; the highest score first, which lets a server insert at the head of its skiplist."""
+    """ZSET_2; the highest score first, so that a server inserts at the head of its skiplist."""
     pairs = [encode_string(member, o.compress) + encode_f64(score) for member, score in reversed(_ranged(value))]
     return encode_length(len(pairs)) + b"".join(pairs)
 
@@ -292,7 +292,7 @@ def encode_hash_listpack_ex_pre_ga(value: Sequence[Field], o: Options = PLAINLY)
 
 
 def encode_hash_listpack_ex(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
-    """HASH_LISTPACK_EX: the smallest expiry in front."""
+    """HASH_LISTPACK_EX: the smallest expiry first, then the triples."""
     triples = encode_hash_listpack_ex_pre_ga(value, o)
     return encode_ms(_first_expiry(value)) + triples
 
@@ -302,7 +302,7 @@ def _first_expiry(value: Iterable[Field]) -> int:
 
 
 def encode_hash_2(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
-    """HASH_2 (Valkey): the expiry behind the value, -1 for none."""
+    """HASH_2 (Valkey): the expiry after the value, -1 for none."""
     out = [encode_length(len(value))]
     for field, data, expires_at in value:
         due = -1 if expires_at is None else _due(expires_at, 0, (1 << 63) - 1)
@@ -311,7 +311,7 @@ def encode_hash_2(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
 
 
 def _due(ms: int, low: int, high: int) -> int:
-    """Return a field's expiry, if it is one for the type: what lies outside would be read back as none, or refused."""
+    """Return a field's expiry, if the type can have it: any other would be read back as none, or refused."""
     if not low <= ms <= high:
         raise ValueError(f"a field of this type cannot expire at {ms} ms")
     return ms
@@ -321,12 +321,12 @@ def _due(ms: int, low: int, high: int) -> int:
 
 
 def template_order(fields: Iterable[bytes]) -> list[bytes]:
-    """Return field names in the order that a template has them: by length, then by bytes."""
+    """Return field names in the order of a template: by length, then by bytes."""
     return sorted(fields, key=lambda field: (len(field), field))
 
 
 def encode_hash_tmpl_lp(value: Sequence[Field], o: Options = PLAINLY) -> bytes:
-    """HASH_TMPL_LP: names, then what its _REF twin holds."""
+    """HASH_TMPL_LP: names, then the same as in HASH_TMPL_LP_REF."""
     return _names(value, o) + encode_hash_tmpl_lp_ref(value, o)
 
 

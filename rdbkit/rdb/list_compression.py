@@ -1,4 +1,4 @@
-"""Lists whose inner nodes are kept compressed in memory (list-compress-depth), and how a file shows that they were."""
+"""Lists whose inner nodes are compressed in memory (list-compress-depth), and how a file shows that they were."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections import deque
 
 from rdbkit.wire import lzf
 
-#: So many blobs are looked at: whether they could have been packed tells of the settings.
+#: The number of raw blobs that are examined: whether they could have been packed shows the writer's settings.
 _TRIES = 16
 
 
 class CompressionEvidence:
-    """Whether the file shows that list-compress-depth was set: what is shared by all walks over one file.
+    """Whether the file shows that list-compress-depth was set; shared by all walks over one file.
 
-    Servers write a compressed node as it lies in memory, and whether they compress anything else for the file is
-    another setting. So a blob that is raw, although it could be packed, tells that this other setting was off; then
-    every packed node is one that was compressed in memory, and will be again. lookahead.shows_raw searches the begin of
-    a file for one before it is walked.
+    Servers write a compressed node as it is in memory; whether they compress anything else for the file is another
+    setting. So a blob that is raw, although it could be packed, shows that this other setting was off; then every
+    packed node was compressed in memory, and will be again. lookahead.shows_raw searches the beginning of a file for
+    such a blob before it is walked.
     """
 
     def __init__(self) -> None:
@@ -24,19 +24,19 @@ class CompressionEvidence:
         self.raw = False
 
     def judge(self, blob: bytes) -> None:
-        """Look at a raw blob, unless one was seen that tells."""
+        """Examine a raw blob, unless an earlier one was evidence."""
         if self.raw:
             return
         self.tries -= 1
         packed = lzf.compress(blob)
-        # Not by a hair: another compressor may have found nothing to save.
+        # It must save more than a few bytes, because another compressor may save slightly less.
         self.raw = packed is not None and 4 * len(packed) <= 3 * len(blob)
 
 
 class PackedNodes:
-    """What list-compress-depth saves on a list: all nodes but `depth` at each end are kept compressed.
+    """The bytes that list-compress-depth saves on a list: all nodes but `depth` at each end are kept compressed.
 
-    A depth of -1 is the file's own: the nodes that are packed in it, if there is evidence for that.
+    With a depth of -1 the file decides: these are the nodes that are packed in it, if there is evidence for that.
     """
 
     def __init__(self, depth: int) -> None:
@@ -46,7 +46,7 @@ class PackedNodes:
         self.seen = 0
 
     def add(self, saved: int) -> None:
-        """Count a node, and what it saves if it is kept packed."""
+        """Count a node, and the bytes that it saves if it is kept packed."""
         if self.depth > 0:
             if self.seen < self.depth:
                 saved = 0
@@ -55,7 +55,7 @@ class PackedNodes:
         self.total += saved
 
     def saved(self, evidence: CompressionEvidence) -> int:
-        """Return what is saved in all."""
+        """Return the bytes saved in total."""
         if self.depth < 0:
             return self.total if evidence.raw else 0
         return self.total - sum(self.last) if self.seen > 2 * self.depth > 0 else 0

@@ -1,7 +1,7 @@
-"""What stands later in a file and is needed before: second readings, begun only where somebody asks.
+"""Second readings for data that is later in a file than it is needed; made only on request.
 
-How many keys share each hash template, for its memory is divided among them. And whether the file's writer left strings
-as they were that can be packed, for then a list's packed nodes are packed in memory, too.
+These are: how many keys share each hash template, because its memory is divided among them; and whether the writer left
+strings raw that can be packed, because then a list's packed nodes are packed in memory, too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TEMPLATED = (spec.HASH_TMPL_LP_REF, spec.HASH_TMPL_ARRAY_REF)
 
 
 def template_users(cursor: Cursor) -> Counter[int] | None:
-    """Return how many keys have each template, from the magic at the cursor on; None where damage hides some."""
+    """Return how many keys have each template, from the magic at the cursor on; None if damage hides some."""
     users: Counter[int] = Counter()
     walker = Walker(cursor, Plan(level=SHAPE, types=frozenset(("hash",))), verify=False)
     for batch in _batches(walker):
@@ -36,7 +36,7 @@ def template_users(cursor: Cursor) -> Counter[int] | None:
 
 
 def shows_raw(cursor: Cursor, prices: PriceTables) -> bool:
-    """Return whether the first 1 MiB from the magic at the cursor shows rdbcompression no (list_compression)."""
+    """Return whether the first 1 MiB from the magic at the cursor shows `rdbcompression no` (list_compression.py)."""
     evidence = CompressionEvidence()
     walker = Walker(cursor, Plan(level=SHAPE), verify=False)
     walker.body = MemoryWalker(cursor, prices, walker.body.templates, evidence)
@@ -47,7 +47,7 @@ def shows_raw(cursor: Cursor, prices: PriceTables) -> bool:
 
 
 def _batches(walker: Walker) -> Iterator[list[EntryTuple]]:
-    """Yield what can be read; whoever reads the file itself comes to the damage, and tells it."""
+    """Yield the batches before any damage, which the reader of the file itself reports."""
     try:
         while not walker.done:
             yield walker.batch()

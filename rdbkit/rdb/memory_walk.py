@@ -1,12 +1,12 @@
 # cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
 # cython: cdivision=True, initializedcheck=False
-"""The walk over a body that also sums up what its items take in the target's memory.
+"""The walk over a body that also sums up the memory of its items on the target.
 
-As body.Body, with a target's `PriceTables`: wherever the plain walk steps over an item, this one adds the price for its
-length. Nothing else is looked at, except where a load converts: a blob with more elements than the target keeps in
-one, a collection written item by item that becomes one, an old list that is pushed element by element.
+As body.Body, with a target's `PriceTables`: when the plain walk skips an item, this one adds the price for its length.
+More is read only if a load converts the value: a blob with more elements than the target keeps in a blob, a collection
+written item by item that becomes one, an old list that is pushed element by element.
 
-The shape is the plain one with COST, VARIANCE and PACKED behind it (shape.py).
+The shape is the plain one followed by COST, VARIANCE and PACKED (format/shape.py).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PLAIN = spec.PLAIN
 _PACKED = spec.PACKED
 _HASH_2 = spec.HASH_2
 
-#: What the items of a type are.
+#: The kinds of items.
 _WHAT = {
     spec.SET: _SET,
     spec.SET_INTSET: _SET,
@@ -68,13 +68,13 @@ _PER = {
     spec.HASH_LISTPACK_EX_PRE_GA: 3,
 }
 _UNKNOWN = 0xFFFF
-#: Longer texts are no integers.
+#: Longer texts are not integers.
 _DIGITS = 20
-#: Items looked at in one go inside a blob: whole elements, whether of one, two or three.
+#: Items read at a time in a blob: a multiple of 2 and 3, so that elements of one, two or three items are whole.
 _BATCH = 1020
 #: Nodes shorter than this are never compressed, and others only if it saves more than _GAIN bytes (quicklist.c).
 _LEAST, _GAIN = 48, 8
-#: Raw blobs up to this size are looked at as evidence.
+#: Raw blobs up to this size are examined as evidence.
 _REMEMBERED = 1 << 14
 _NO_LIMIT = 1 << 62
 _F64 = struct.Struct("<d")
@@ -129,7 +129,7 @@ class MemoryWalker(Body):
         self.in_list = False
 
     def shape(self, kind: int) -> Shape:
-        """Walk a body and return its shape, with the sums behind it."""
+        """Walk a body and return its shape, followed by the sums."""
         if kind == _STRING:
             return Body.shape(self, kind)
         self._reset(kind)
@@ -165,10 +165,10 @@ class MemoryWalker(Body):
         self.cost += self.values[value] if value < len(self.values) else self.above(_VALUES, value)
         return 0
 
-    # -- what a loose collection takes as a blob ---------------------------------------------------------------------
+    # -- a collection written item by item, as a blob ----------------------------------------------------------------
 
     def _pack(self, entry: int) -> int:
-        """Add an entry to the blob; a ziplist's entries also say how long the one before was."""
+        """Add an entry to the blob; a ziplist's entries also have the size of the one before."""
         if self.ziplists:
             entry += 1 if self.previous < 254 else 5
             self.previous = entry
@@ -204,7 +204,8 @@ class MemoryWalker(Body):
         packing = count <= self.packs
         expires = False
         first = size = 0
-        # The usual element's term is looked up here; the odd one's has a function of its own.
+        # The price of the usual element is looked up here, others by functions: the loop must not make a call per item,
+        # which is also why this function is long.
         cost = 0
         members = self.members
         fields = self.fields
@@ -226,7 +227,7 @@ class MemoryWalker(Body):
         if 0 < embedding < lookups:
             lookups = embedding
         embed = self.embed
-        # A binary score that nobody asks for; `packing` only ever ends on the way.
+        # A binary score that is not needed can be skipped; during the loop `packing` can end, but not begin.
         plain_tail = tail > 0 and not packing and self.kind != _HASH_2
         while index < count:
             if tail == -2:
@@ -239,14 +240,14 @@ class MemoryWalker(Body):
                 size = view[pos] if pos < end else 0xFF
                 if size < 0x40 and size < end - pos:
                     if packing:
-                        # What may be an integer starts with a digit or a minus.
+                        # An integer starts with a digit or a minus.
                         if 0 < size <= 20 and 0x2D <= view[pos + 1] <= 0x39:
                             self._pack_text(view[pos + 1 : pos + 1 + size])
                         else:
                             self._pack_string(size)
                     pos += 1 + size
                 elif size == 0xC0 and not packing and end - pos > 1:
-                    # A number from -128 to 127, most of what is not text; two's complement, told by its length only.
+                    # A number from -128 to 127, the most common one; two's complement. Only its length matters.
                     size = view[pos + 1]
                     if size < 0x80:
                         size = 1 if size < 10 else 2 if size < 100 else 3
@@ -304,7 +305,7 @@ class MemoryWalker(Body):
         return 0
 
     def _packed_item(self) -> int:
-        """Step over a string and add it to the blob; return its length."""
+        """Skip a string and add it to the blob; return its length."""
         cursor = self.cursor
         start = cursor.tell()
         cursor.need(1)
@@ -323,7 +324,7 @@ class MemoryWalker(Body):
         return size
 
     def _tail(self, tail: int, packing: bool) -> bool:
-        """Step over what follows an element; tell whether that is an expiry."""
+        """Skip the bytes that follow an element; return whether they are an expiry."""
         cursor = self.cursor
         if self.kind == _HASH_2:
             return cursor.take(8) != b"\xff\xff\xff\xff\xff\xff\xff\xff"
@@ -347,7 +348,7 @@ class MemoryWalker(Body):
         self._pack_text(self.prices.score(score))
 
     def _set(self) -> int:
-        """As Body's; the integers at the head have their prices, too."""
+        """As Body._set; the prices of the integers at the start are added, too."""
         cursor = self.cursor
         count = cursor.claim()
         packing = count <= self.packs
@@ -385,7 +386,7 @@ class MemoryWalker(Body):
         return self._items(count - self.elements, 1, 0, self.set_limit)
 
     def _list(self) -> int:
-        """Push an old list element by element, as the target's quicklist takes them."""
+        """Push an old list element by element, as the target's quicklist does."""
         cursor = self.cursor
         count = cursor.claim()
         node = held = 0
@@ -427,7 +428,7 @@ class MemoryWalker(Body):
         return node, held + 1
 
     def _around(self, size: int) -> int:
-        """Return what a quicklist allows for an entry's own bytes when it looks for room."""
+        """Return the bytes that a quicklist adds for an entry's head when it checks whether the entry fits."""
         if not self.ziplists:
             return 8
         return (1 if size < 254 else 5) + (1 if size < 64 else 2 if size < 0x4000 else 5)
@@ -445,7 +446,7 @@ class MemoryWalker(Body):
         return cost
 
     def _held(self, count: int, packed_list: bool) -> int:
-        """Step over the blob at hand; look at its items where the target takes it apart."""
+        """Skip the current blob; walk its items if the target converts it."""
         per = _PER.get(self.kind, 0)
         if per and (count == _UNKNOWN or count // per > self.most):
             reader = (listpack if packed_list else ziplist).Reader(self._inside(), self.size)
@@ -455,7 +456,7 @@ class MemoryWalker(Body):
         return Body._held(self, count, packed_list)
 
     def _look(self) -> None:
-        """Take a raw blob as evidence."""
+        """Examine a raw blob as evidence."""
         cursor = self.cursor
         cursor.need(self.size)
         self.evidence.judge(cursor.view[cursor.pos : cursor.pos + self.size])
@@ -547,7 +548,7 @@ class MemoryWalker(Body):
                 count = self._listpack() if containers else self._ziplist()
                 size = self.listpack - before if containers or self.converts else self.size
                 packed = self.packed if containers or not self.converts else -1
-            # The loader drops nodes that hold nothing.
+            # The loader drops empty nodes.
             if count:
                 self.nodes += 1
                 self.elements += count
@@ -563,7 +564,7 @@ class MemoryWalker(Body):
         return 0
 
     def _plain_node(self) -> tuple[int, int]:
-        """Step over a node of one long element; return its size, and how many bytes are stored if it is packed."""
+        """Skip a node of one long element; return its size, and how many bytes are stored if it is packed."""
         cursor = self.cursor
         cursor.need(1)
         first = cursor.view[cursor.pos]
@@ -598,7 +599,7 @@ class MemoryWalker(Body):
         return size
 
 
-#: Stands for the time of any expiry in a listpack: eight bytes.
+#: A value for the time of any expiry in a listpack: it takes eight bytes.
 _DISTANT = 1 << 40
 
 

@@ -11,7 +11,7 @@ from rdbkit.format import spec
 from rdbkit.wire.cursor import Cursor
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-#: Parts handed over in one go.
+#: Parts in a batch.
 _BATCH = 1024
 
 Part = tuple[str, Any]

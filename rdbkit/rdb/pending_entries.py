@@ -1,10 +1,10 @@
-"""Pending entries of a stream's consumer group: there may be as many of them as the stream has entries.
+"""Pending entries of a stream's consumer group, of which there can be as many as the stream has entries.
 
     group     id time count   id time count   …        ids ascend
     consumer  name  id id …                            each of them one of the group's
     nobody    id id …                                  (XNACK, Redis 8.8)
 
-They lie side by side in arrays, 40 bytes each, and become objects when somebody looks at them.
+They are kept in arrays, with 40 bytes each, and objects are made on access.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rdbkit.rdb.stream_nodes import StreamID
 
 @dataclass(slots=True)
 class Pending:
-    """A delivered and unacknowledged entry. `consumer` is None where nobody owns it (XNACK, Redis 8.8); times in ms."""
+    """A delivered and unacknowledged entry. `consumer` is None if it has no owner (XNACK, Redis 8.8); times in ms."""
 
     id: StreamID
     consumer: bytes | None
@@ -32,7 +32,7 @@ class Pending:
 class PendingEntries(Sequence[Pending]):
     """A group's pending entries in the order of the file; equal to a list of the same.
 
-    Whoever reads them calls `enter` for each, and then for each consumer `owner`, and `find` and `give` for its own.
+    A reader calls `enter` for each entry, and then for each consumer `owner`, and `find` and `give` for its entries.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class PendingEntries(Sequence[Pending]):
         self._owners = array("q")
         """Positions in names; -1: nobody."""
         self._places: dict[bytes, int] | None = None
-        """Where each id is, once they do not ascend, which no server writes."""
+        """The position of each id, if they do not ascend (which no server writes)."""
         self._hint = 0
 
     # -- as a sequence -------------------------------------------------------------------------------------------------
@@ -71,13 +71,13 @@ class PendingEntries(Sequence[Pending]):
 
     @property
     def unowned(self) -> int:
-        """How many of them nobody owns."""
+        """The number of entries without an owner."""
         return self._owners.count(-1)
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def enter(self, raw: bytes, time: int, count: int) -> bool:
-        """Add an entry by its id's 16 bytes; False if there is one of this id."""
+        """Add an entry by its id's 16 bytes; False if there is already one with this id."""
         size = len(self)
         if self._places is None and size and raw <= self._raw(size - 1):
             self._places = {self._raw(at): at for at in range(size)}
@@ -98,10 +98,10 @@ class PendingEntries(Sequence[Pending]):
         return len(self._names) - 1
 
     def find(self, raw: bytes) -> int:
-        """Return where an entry is; -1: nowhere."""
+        """Return the position of an entry; -1: there is none."""
         if self._places is not None:
             return self._places.get(raw, -1)
-        # A consumer's ids ascend as the group's do: the next one is seldom far behind the last.
+        # A consumer's ids ascend as the group's do, so the next one is usually near the last.
         low, step, count = self._hint, 1, len(self)
         if low >= count or self._raw(low) > raw:
             low = 0
@@ -112,11 +112,11 @@ class PendingEntries(Sequence[Pending]):
         return at if at < count and self._raw(at) == raw else -1
 
     def is_owned(self, at: int) -> bool:
-        """Return whether somebody owns the entry there."""
+        """Return whether the entry at this position has an owner."""
         return self._owners[at] >= 0
 
     def give(self, at: int, owner: int) -> None:
-        """Let a consumer own the entry there."""
+        """Make a consumer the owner of the entry at this position."""
         self._owners[at] = owner
 
     def _raw(self, at: int) -> bytes:

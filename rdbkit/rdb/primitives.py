@@ -1,12 +1,12 @@
-"""What every record is written with: lengths, strings, doubles, ids. The reading half is rdbkit.wire.cursor.
+"""Encoders for the parts of every record: lengths, strings, doubles, ids. The decoders are in rdbkit.wire.cursor.
 
     length   6, 14, 32 or 64 bits, always in the shortest form
     string   raw, integer or LZF, chosen by the servers' own rule
-    double   text behind one length byte (ZSET only)
+    double   text after one length byte (ZSET only)
     ids      a stream id as 16 raw bytes; the names of modules and of metadata classes, with version and flags, as one
              number: six bits a character, in two alphabets that differ in their last two
 
-Values that the format cannot hold are the caller's mistake and raise ValueError; nothing here reads foreign bytes.
+Values that the format cannot hold are the caller's mistake and raise ValueError.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def score_text(score: float, short: bool = False) -> bytes:
     `short` gives what servers from 7.2 on write: all 64-bit integers as such, and no more digits than are needed.
     """
     if abs(score) < (1 << 63 if short else 1 << 52) and score.is_integer():
-        # The servers lose the sign of -0, which whoever reads the score would see.
+        # The servers lose the sign of -0, which a reader of the score would see.
         return b"%d" % score if score or math.copysign(1, score) > 0 else b"-0"
     return repr(score).encode() if short else b"%.17g" % score
 

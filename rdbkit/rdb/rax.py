@@ -1,8 +1,8 @@
 # cython: language_level=3, annotation_typing=False, boundscheck=False, cdivision=True, initializedcheck=False
-"""How many nodes a server's radix tree of sorted keys has, and what they take: without building the tree.
+"""The number and memory of the nodes of a server's radix tree of sorted keys, computed without building the tree.
 
-A tree that was only ever inserted into has one shape for its keys, and keys that come in order touch its right edge
-only. So a stack of the nodes on the path to the last key is enough; whatever leaves the path is final.
+If keys were only inserted, the keys determine the shape of the tree, and keys that are added in order change only its
+right edge. So a stack of the nodes on the path to the last key is enough; nodes that leave the path are final.
 
     node = [header 4] [characters, padded to 8 with the header] [a pointer per child] [8 more if a key ends here]
 
@@ -17,15 +17,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-#: Deeper keys are cut: no name of a group or consumer that matters is longer.
+#: Longer keys are cut to this length; names of groups and consumers are rarely longer.
 _LONGEST = 1 << 16
 
 
 class Rax:
-    """Sums up the tree of the keys that are fed in ascending order; call `finish` for the last of them.
+    """Sums up the tree of keys that are added in ascending order; call `finish` after the last of them.
 
-    `classes` is a table of allocation sizes by request, in `unit`s of a byte, for requests below its length; `above`
-    answers for larger ones. `inline`: a key's data stands in its parent, and leaves take nothing.
+    `classes` is a table of allocation sizes by request, in fractions of a byte, for requests below its length; `above`
+    returns those of larger ones. `inline`: a key's data is stored in its parent, and leaves take no memory.
 
     Afterwards `keys`, `nodes` and `real` (allocated, in the same units).
     """
@@ -66,12 +66,12 @@ class Rax:
         return 0
 
     def finish(self) -> None:
-        """Count what is still on the path."""
+        """Count the nodes that are still on the path."""
         self._close(0)
         self._node(self.path[0])
 
     def _close(self, depth: int) -> int:
-        """Take the nodes below `depth` off the path; the last of them hangs on a node at `depth`."""
+        """Remove the nodes below `depth` from the path; the last of them is a child of a node at `depth`."""
         path = self.path
         while True:
             node = path[-1]

@@ -1,6 +1,6 @@
-"""What can be wrong with the records of a file that are no keys: databases, functions, templates, slots, modules' data.
+"""Checks of the records of a file other than keys: databases, functions, templates, slots, modules' data.
 
-Severities as in check.py.
+Severities are as in value_checks.py.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from rdbkit.format import spec
 from rdbkit.format.slots import SLOTS
 from rdbkit.rdb.modules import module_name
 
-#: What a check yields: severity, code, message.
+#: The result of a check: severity, code, message.
 Problem = tuple[str, str, str]
 
 #: The greatest database number that a server can be configured to have.
 MAX_DB = (1 << 31) - 1
-#: The records that RecordChecks has anything to say of.
+#: The records that RecordChecks checks.
 CHECKED_RECORDS = frozenset(
     (
         spec.SELECTDB,
@@ -49,7 +49,7 @@ def function_problems(source: bytes, size: int, names: set[bytes]) -> Iterator[P
 
 
 class RecordChecks:
-    """Says what is wrong with the records of one file that are no keys, in the order in which they come."""
+    """Checks the records of one file other than keys, in the order of the file."""
 
     def __init__(self, settings: dict[str, str] | None = None) -> None:
         given = (settings or {}).get("databases", "")
@@ -59,7 +59,7 @@ class RecordChecks:
         self._seen_dbs: set[int] = set()
 
     def problems(self, record: tuple[int, int, Any], templates: dict[int, tuple[bytes, ...]]) -> Iterator[Problem]:
-        """Yield what is wrong with a record (offset, id, what it says); `templates` are those read so far."""
+        """Yield the problems of a record (offset, id, contents); `templates` are those read so far."""
         _, kind, payload = record
         if kind == spec.SELECTDB:
             yield from self._select(payload)
@@ -97,9 +97,9 @@ def _module_aux(module: int, when: int) -> Iterator[Problem]:
 
 
 def announced_slot(kind: int, payload: tuple[Any, ...]) -> tuple[int, int, int] | None:
-    """Return slot, keys and expires of a record that announces the keys of a slot; None where that cannot be read.
+    """Return slot, keys and expires of a record that announces the keys of a slot; None if it cannot be read.
 
-    Redis has an opcode for it, Valkey an AUX field: numbers with commas between them.
+    Redis has an opcode for it, Valkey an AUX field with numbers separated by commas.
     """
     if kind == spec.SLOT_INFO:
         slot, keys, expires = payload

@@ -1,8 +1,8 @@
 """Streams to bodies: five types that differ in what follows the entries.
 
-Entries lie in nodes. A node is a listpack under the id of its first entry, its master: first a master entry with the
-counts and field names, then every entry as deltas to that id. Ids are unsigned and listpack integers are signed, so
-deltas wrap at 64 bits; the delta of the sequence numbers is often negative.
+Entries are in nodes. A node is a listpack with the id of its first entry as key: first a master entry with the counts
+and field names, then every entry with its id as difference to the key. Ids are unsigned and listpack integers are
+signed, so differences wrap at 64 bits; that of the sequence numbers is often negative.
 
     master  live count · deleted count · fields · name … · 0
     entry   flags · ms delta · seq delta · [fields · name · value … | value …] · number of elements before this one
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
 
 DELETED, SAME_FIELDS = 1, 2
-#: What a node holds at the most, unless told otherwise: the servers' stream-node-max-entries and -bytes.
+#: The most entries and bytes in a node by default: the servers' stream-node-max-entries and -bytes.
 NODE_SIZE, NODE_BYTES = 100, 4096
-#: Stands for "unknown" in a group's entries read.
+#: The value for "unknown" in a group's entries read.
 UNKNOWN = (1 << 64) - 1
-#: What Redis writes where the stream never used idempotent producers: duration in s, entries kept.
+#: The values that Redis writes if a stream never used idempotent producers: duration in s, entries kept.
 NO_IDMP = (100, 100)
 
 ID = tuple[int, int]
@@ -37,10 +37,10 @@ StreamEntry = tuple[ID, Pairs, bool]
 
 
 def encode_stream(type_id: int, value: Stream, o: Options = PLAINLY) -> bytes:
-    """One of the five stream types; what an older type has no room for is left out of it.
+    """One of the five stream types; data that an older type cannot hold is left out.
 
-    Below STREAM_LISTPACKS_5 a pending entry without an owner stands in the group's list alone: what old servers left
-    behind reads back as it was.
+    Below STREAM_LISTPACKS_5 a pending entry without an owner is only in the group's list, as old servers wrote it, so
+    that it is read back unchanged.
     """
     nodes = list(_nodes(value, o))
     out = [encode_length(len(nodes)), *nodes, encode_length(len(value.entries)), _id(value.last_id)]
@@ -90,7 +90,7 @@ class _Node:
         return [*_numbers(*self.counts, len(self.names)), *self.names, b"0"]
 
     def full(self, entry: StreamEntry, most: int, limit: int) -> bool:
-        """Return whether the entry has to go into a node of its own."""
+        """Return whether the entry needs a new node."""
         length = sum(len(name) + len(value) for name, value in entry[1])
         return sum(self.counts) >= most or self.size + length >= limit
 
@@ -109,7 +109,7 @@ class _Node:
         self.counts[deleted] += 1
 
     def encode(self, o: Options) -> Iterator[bytes]:
-        """Yield key and listpack; nothing if all entries are deleted, for such a node may not exist."""
+        """Yield key and listpack; nothing if all entries are deleted, because such a node is not valid."""
         if self.counts[0]:
             blob = listpack.encode(self._master() + self.items, o.generation)
             yield encode_string(rawid(self.id), o.compress) + encode_string(blob, o.compress)

@@ -1,10 +1,10 @@
 # cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
-"""What a stream takes: its nodes, the radix trees that hold them, its groups, their consumers and pending entries.
+"""The memory of a stream: its nodes, the radix trees that hold them, its groups, their consumers and pending entries.
 
     trees   main: nodes' ids   names: groups   pel: a group's pending ids   own: a consumer's   consumers: their names
             union: the pending ids of all groups (what servers keep from Redis 8.6 on)
 
-Ids come in order, so no tree is built (rax.py). The walk over the nodes is the body's; everything behind them is here.
+Ids are in order, so no tree is built (rax.py). Nodes are walked by the body; all that follows them is walked here.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _STREAM_LISTPACKS_4 = spec.STREAM_LISTPACKS_4
 _STREAM_LISTPACKS_5 = spec.STREAM_LISTPACKS_5
 #: Names of groups and consumers matter up to this length.
 _NAME = 1 << 12
-#: Ids of pending entries of several groups are brought together up to so many bytes.
+#: Ids of pending entries of several groups are merged up to this many bytes.
 _UNITED = 1 << 24
-#: And so many bytes are moved for it.
+#: The most bytes that are moved for merging.
 _MOVED = 1 << 28
 
 
 class StreamMemory:
-    """Measures streams by a target's prices: `measure` walks one, and leaves its listpacks' sum in `cost`."""
+    """Measures streams by a target's prices: `measure` walks one, and puts the sum of its listpacks in `cost`."""
 
     def __init__(self, cursor: Cursor, prices: PriceTables) -> None:
         self.cursor = cursor
@@ -60,13 +60,13 @@ class StreamMemory:
         self.consumers = 0
         self.name_bytes = 0
         self.name_cost = 0
-        # Keys and nodes, and what the nodes take, of all trees of a kind.
+        # Keys and nodes, and the memory of the nodes, of all trees of a kind.
         self.keys = 0
         self.nodes = 0
         self.group_pending = 0
         self.own_pending = 0
         self.consumer_trees = 0
-        # The sorted ids of all groups so far, where they are wanted; else None, and in the end known or not.
+        # The sorted ids of all groups so far, if they are needed, else None; and whether they are known.
         self.united: bytearray | None = None
         self.is_united = True
         self.moved = 0
@@ -119,7 +119,7 @@ class StreamMemory:
         return inside.take(16)
 
     def _name(self) -> tuple[bytes, int]:
-        """Read a name, of a long one the beginning; return it and its length."""
+        """Read a name, or the beginning of a long one; return it and the name's length."""
         size, inside = self.cursor.open_string()
         text = inside.take(min(size, _NAME))
         inside.skip(size - len(text))
@@ -166,7 +166,7 @@ class StreamMemory:
             key = cursor.take(16)
             self.pel.add(key)
             if before is not None:
-                # Both ascend: what comes first of either goes first, what is in both goes once.
+                # Both ascend, so this is a merge in which equal ids are taken once.
                 place = self._place(before, at, key)
                 after += before[at:place]
                 at = place + 16 if before[place : place + 16] == key else place
@@ -185,7 +185,7 @@ class StreamMemory:
         self.is_united = False
 
     def _place(self, ids: bytearray, at: int, key: bytes) -> int:
-        """Return where the first of the sorted ids from `at` on is that is not less than a key; it is often near."""
+        """Return the position of the first sorted id from `at` on that is not less than a key; it is often near."""
         end = len(ids)
         step = 16
         while at + step <= end and ids[at + step - 16 : at + step] < key:
@@ -219,7 +219,7 @@ class StreamMemory:
         self.name_cost += self.members[size] if size < len(self.members) else self.above(_MEMBERS, size)
 
     def _union(self) -> int:
-        """Return what the tree of all groups' pending entries takes; -1 where there were too many to know."""
+        """Return the memory of the tree of all groups' pending entries; -1 if there were too many to compute it."""
         united = self.united
         if united is None:
             return self.group_pending if self.is_united else -1

@@ -1,10 +1,10 @@
 # cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
-"""The entries in one node of a stream: a listpack whose items say how many of them belong to what.
+"""The entries in one node of a stream: a listpack in which counts determine the meaning of the items.
 
     count  deleted  n  field*n  0  { flags  ms  seq  [n field value …] or [value*n]  items }*(count + deleted)
 
-The master entry's field names serve for every entry with SAMEFIELDS; ms and seq are added to the node's own id. Items
-are read some at a time, so a node of any size is held in part only.
+The master entry's field names apply to every entry with SAMEFIELDS; ms and seq are added to the node's own id. Items
+are read in batches, so only a part of a node is held in memory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rdbkit.wire.spool import MEASURED, Spool
 
 _DELETED, _SAMEFIELDS = 1, 2
 _MASK = (1 << 64) - 1
-#: Items of a node looked at in one go, and entries handed over.
+#: Items of a node that are read at a time, and entries in a batch.
 _BATCH = 4096
 #: Most numbers in a node are among these.
 _SMALL = {b"%d" % number: number for number in range(1024)}
@@ -40,7 +40,7 @@ _new = tuple.__new__
 
 
 class Node:
-    """Reads the node whose listpack stands at the cursor and whose id is `master`; `batch` until `done`.
+    """Reads the node whose listpack is at the cursor and whose id is `master`; call `batch` until `done`.
 
     `bare`: entries have no fields.
     """
@@ -51,7 +51,7 @@ class Node:
         self.start = cursor.tell()
         size, inside = cursor.open_string()
         if bare and inside.spool is not None:
-            # Nobody will look at what is too long to be held.
+            # Items that are too long for memory are not needed.
             inside.spool = Spool(MEASURED)
         self.reader = listpack.Reader(inside, size)
         self.items: list[bytes] = []
@@ -136,12 +136,12 @@ class Node:
         return 0
 
     def _need(self, count: int) -> int:
-        """Have so many items ahead."""
+        """Read until `count` items are available."""
         while count > len(self.items) - self.at:
             more = self.reader.read(_BATCH)
             if not more:
                 self._bad("ends in the middle of an entry")
-            # In place: an entry can claim as many fields as its node has items.
+            # In place, because an entry can have as many fields as its node has items.
             del self.items[: self.at]
             self.items += more
             self.at = 0

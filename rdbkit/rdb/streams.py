@@ -1,11 +1,11 @@
-"""Streams: entries in listpack nodes, then what the stream and its consumer groups know.
+"""Streams: entries in listpack nodes, then the data of the stream and of its consumer groups.
 
     nodes * (str master id, str listpack)   length   last id   [first id  max deleted id  entries added]
     groups * (name, last delivered, [entries read], pending * (id, time, count),
               consumers * (name, seen, [active], ids), [ids nobody owns])
     [idempotency: duration, max, producers * (name, ids), added, duplicates]
 
-What is in a node, stream_nodes.py reads.
+The nodes are read by stream_nodes.py.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Group:
 
 @dataclass(slots=True)
 class Idmp:
-    """What a stream remembers against double delivery (Redis 8.6): duration in s, ids by producer."""
+    """A stream's idempotency data (Redis 8.6): duration in s, ids by producer."""
 
     duration: int
     max_entries: int
@@ -70,7 +70,7 @@ class Stream:
     entries_added: int = 0
     groups: list[Group] = field(default_factory=list)
     idmp: Idmp | None = None
-    #: The length that the file states; equal to len(entries) in a sound one.
+    #: The length that the file states; equal to len(entries) in a valid stream.
     length: int = 0
 
 
@@ -88,7 +88,7 @@ class StreamReader:
     def entries(self) -> Iterator[list[tuple[StreamID, Fields]]]:
         """Yield live entries, a list per run of a node; ids ascend.
 
-        Raises Corrupt with the offset of the node at hand.
+        Raises Corrupt with the offset of the current node.
         """
         master = -1
         for _ in range(self.cursor.claim()):

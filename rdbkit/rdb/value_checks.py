@@ -1,11 +1,11 @@
-"""What can be wrong with one entry although it can be read: one function per type (of other records: records.py).
+"""Checks of one entry that can be read: one function per type (for other records see records.py).
 
-A decoder already refuses what contradicts itself (and raises). What is left is what servers notice only later, or
-never: names twice, scores out of order, counters that do not add up. `error` means that a server refuses the file or
-loses data of it, `warning` that it loads and is odd.
+A decoder already raises for data that contradicts itself. These checks find what servers notice only later, or never:
+duplicate names, scores out of order, wrong counters. `error` means that a server refuses the file or loses data of it,
+`warning` that it loads the file although a value is unusual.
 
-Everything that says what is wrong with a value asks here: `check` for every value (`problems`), `Entry.value`, `export`
-and `get` where a quick look at what they decoded leaves a doubt (`doubtful`).
+All commands use these checks: `check` for every value (`problems`); `Entry.value`, `export` and `get` only if a quick
+test of the decoded parts does not exclude errors (`doubtful`).
 """
 
 from __future__ import annotations
@@ -26,32 +26,31 @@ from rdbkit.rdb.streams import ZERO, Group, Stream
 from rdbkit.rdb.values import Decoder, assembled
 from rdbkit.wire.spool import KEPT, MEASURED, SUMMED, LongItem
 
-#: No array has an element at this index, or after it.
+#: No array has an element at this index or a higher one.
 _LAST_INDEX = (1 << 64) - 1
 
 _FIRST, _SECOND = itemgetter(0), itemgetter(1)
 
 
-#: Gives a second decoder of the same body; raises Passed where that cannot be.
+#: Returns a second decoder of the same body; raises Passed if that is not possible.
 Again = Callable[[], Decoder]
 
 
 def problems(decoder: Decoder, again: Again, end: int | None = None) -> Iterator[Problem]:
-    """Read a body to its end and yield what is wrong with it; raises where it cannot be read.
+    """Read a body to its end and yield its problems; raises if it cannot be read.
 
-    `decoder.count` is then the number of its elements. `end` is the offset at which the body ends, None: it is known to
-    be where the value ends.
+    `decoder.count` is then the number of its elements. `end` is the offset at which the body ends; None: it is known
+    that the body ends with the value.
     """
     yield from _CHECKS.get(decoder.type, _check_items)(decoder, again)
     if left_over(decoder, end):
-        yield "error", "bad-length", "bytes are left over behind the value"
+        yield "error", "bad-length", "bytes are left over after the value"
 
 
 def doubtful(decoder: Decoder, parts: list[Any], found: Any = None) -> bool:
     """Return whether `problems` may find an error in a body of which these are all the parts.
 
-    `found` is the value that they come to, where it is known. True too often costs time; False where there is an
-    error loses it.
+    `found` is the value made of them, if it is known. A wrong True only costs time; a wrong False would hide an error.
     """
     kind = decoder.type
     if kind == "string" or kind == "list":
@@ -70,7 +69,7 @@ def doubtful(decoder: Decoder, parts: list[Any], found: Any = None) -> bool:
 
 
 class Watch:
-    """Passes the parts of a body on, and says at their end what `doubtful` says of all of them."""
+    """Passes the parts of a body on, and computes `doubtful` for all of them."""
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
@@ -108,14 +107,14 @@ class Watch:
 
 def left_over(decoder: Decoder, end: int | None) -> bool:
     """Return whether bytes are left between the value that was read and the end of its body (None: not known)."""
-    # Modules skip what they do not know.
+    # Modules skip parts that they do not know.
     return end is not None and decoder.cursor.tell() != end and decoder.type != "module"
 
 
 def whole_value(decoder: Decoder, again: Again, end: int | None, offset: int) -> tuple[Any, dict[bytes, int]]:
-    """Read a body whole: its value as Entry.value has it, and the expiries of a hash's fields in ms.
+    """Read a whole body: its value as in Entry.value, and the expiries of a hash's fields in ms.
 
-    Raises also, at `offset`, what `problems` calls an error: then the body holds more than such a value can, or less.
+    Also raises, at `offset`, the errors that `problems` finds: then the body has contents that no valid value has.
     """
     parts = [part for batch in decoder.parts() for part in batch]
     found = assembled(decoder, parts)
@@ -126,7 +125,7 @@ def whole_value(decoder: Decoder, again: Again, end: int | None, offset: int) ->
 
 
 def errors(again: Again, end: int | None, offset: int) -> list[RdbkitError]:
-    """Return what `problems` calls an error in a body, as errors at `offset`; raises where it cannot be read."""
+    """Return the errors that `problems` finds in a body, as errors at `offset`; raises if it cannot be read."""
     found = list(problems(again(), again, end))
     return [Corrupt(message, offset=offset, code=code) for severity, code, message in found if severity == "error"]
 
@@ -137,14 +136,14 @@ _ORDERED = (spec.ZSET_ZIPLIST, spec.ZSET_LISTPACK)
 
 
 def level_of(kind: int) -> int:
-    """Return how much of an item that is too long to be held a check of this type wants (a Spool's level)."""
+    """Return how much of an item that is too long for memory a check of this type needs (a Spool's level)."""
     if kind in _ORDERED:
         return KEPT
     return MEASURED if spec.BY_ID[kind].type in _PLAIN else SUMMED
 
 
 class UniqueNames:
-    """Tells whether a name occurs twice in one value, whatever its size; without temporary space it says so."""
+    """Finds duplicate names in one value of any size; reports it if no temporary space is left."""
 
     def __init__(self) -> None:
         self.first: list[Any] | None = None
@@ -152,7 +151,7 @@ class UniqueNames:
         self.failure: OSError | None = None
 
     def add(self, names: list[Any]) -> None:
-        """Take the names of a batch."""
+        """Add the names of a batch."""
         if self.first is None:
             self.first = names
             return
@@ -167,7 +166,7 @@ class UniqueNames:
             self.failure = error
 
     def verdict(self, what: str, again: Again) -> Iterator[Problem]:
-        """Yield the finding, if there is one; equal fingerprints are looked at by reading again."""
+        """Yield the finding, if there is one; equal fingerprints are confirmed by reading again."""
         names = self.first or []
         if self.more is None:
             if len(set(names)) < len(names):
@@ -197,8 +196,8 @@ def _confirmed(what: str, suspects: set[int], again: Again) -> Iterator[Problem]
             if fingerprint(name) in suspects:
                 seen.add(name)
     except Passed:
-        told = f"{len(suspects)} {what}s twice, going by 64-bit fingerprints (a pipe cannot be read again)"
-        yield "error", f"duplicate-{what}", told
+        message = f"{len(suspects)} {what}s twice, going by 64-bit fingerprints (a pipe cannot be read again)"
+        yield "error", f"duplicate-{what}", message
 
 
 def _empty(count: int) -> Iterator[Problem]:
@@ -207,7 +206,7 @@ def _empty(count: int) -> Iterator[Problem]:
 
 
 def _check_items(decoder: Decoder, again: Again) -> Iterator[Problem]:
-    """Lists, strings and modules: reading them is all there is to check."""
+    """Lists, strings and modules: they only have to be readable."""
     count = sum(map(len, decoder.parts()))
     decoder.count = 1
     if decoder.type == "list":
@@ -300,15 +299,15 @@ def _check_stream(decoder: Decoder, again: Again) -> Iterator[Problem]:
 
 
 def _unowned(decoder: Decoder, group: Group) -> bool:
-    """Return whether a group has pending entries without an owner where the layout knows none."""
+    """Return whether a group has pending entries without an owner although the type cannot have them."""
     entries = group.pending
     return isinstance(entries, PendingEntries) and bool(entries.unowned) and decoder.kind < spec.STREAM_LISTPACKS_5
 
 
 def _counters(stream: Stream, live: int) -> Iterator[Problem]:
     if stream.length != live:
-        told = f"length {stream.length}, but {live} entries: Redis 8.8, Valkey 9.1.2 and newer refuse it"
-        yield "warning", "stream-length", told
+        message = f"length {stream.length}, but {live} entries: Redis 8.8, Valkey 9.1.2 and newer refuse it"
+        yield "warning", "stream-length", message
     if not live <= stream.entries_added < 1 << 63:
         yield "warning", "stream-entries-added", f"{stream.entries_added} entries ever added, {live} there"
 

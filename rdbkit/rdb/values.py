@@ -1,14 +1,14 @@
 """From a body's bytes to Python objects: one decoder per type, each yielding parts in batches.
 
-A decoder reads a cursor that stands at the body, whether that is a retained body of forty bytes or a file with five
-million fields to come, and yields lists of parts in file order. `value` puts them together. Flat lists
-of byte strings are the common currency: a listpack, a ziplist and a run of plain strings all give one, and pairing
-them up is left to zip, which is as quick interpreted as compiled.
+A decoder reads a cursor at the start of the body, which can be a retained body of forty bytes or a file with five
+million fields, and yields lists of parts in file order. `value` joins them. Listpacks, ziplists and sequences of
+strings are all read as flat lists of byte strings, which zip then groups, because zip is as fast interpreted as
+compiled.
 
-Decoders believe nothing: arity, numbers and framing are checked on the way, and raise Corrupt.
+Decoders check everything: arity, numbers and framing, and raise Corrupt.
 
-With a spool, byte strings too long to be held come as LongItems (wire/spool.py), wherever a part has bytes; without
-one a value comes whole.
+With a spool, byte strings that are too long for memory are LongItems (wire/spool.py) in all parts; without one they are
+held whole.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from rdbkit.wire.spool import LongItem, Spool
 
 #: Elements in a batch; a multiple of 2 and 3, so that pairs and triples are never split.
 BATCH = 1536
-#: Elements in the first batch of those whose length is not known, and the stored bytes above which batches shrink.
+#: Elements in the first batch if their length is not known, and the stored bytes above which batches become smaller.
 _FIRST, _PACE = 16, 1 << 16
-#: Blobs up to this size are decoded in one go.
+#: Blobs up to this size are decoded at once.
 _WHOLE = 1 << 16
-#: Redis keeps a field's expiry in 48 bits, one more stands for none; in Valkey any that fits 63 bits is loaded.
+#: Redis keeps a field's expiry in 48 bits, and the next number means none; Valkey loads any that fits in 63 bits.
 MAX_FIELD_EXPIRY = (1 << 48) - 1
 
 Templates = dict[int, tuple[bytes, ...]]
@@ -44,7 +44,7 @@ Parts = Iterator[list[Any]]
 class Array:
     """A sparse array (Redis 8.8): (index, value) ascending; a value is bytes, int or float.
 
-    `insert_index` is the index of the last ARINSERT, None where there was none.
+    `insert_index` is the index of the last ARINSERT, None if there was none.
     """
 
     elements: list[tuple[int, bytes | int | float]] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Array:
 
 
 class Decoder:
-    """One body being read: `parts()` to their end; then what else the body told stands in the attributes."""
+    """One body being read: `parts()` to their end; then the attributes have the other contents of the body."""
 
     def __init__(self, kind: int, cursor: Cursor, templates: Templates, spool: Spool | None = None) -> None:
         self.kind = kind
@@ -67,31 +67,31 @@ class Decoder:
         #: Module: name and encoding version.
         self.module: tuple[str, int] = ("", 0)
         self.insert_index: int | None = None
-        #: Field expiries come with this smallest one (HASH_METADATA, HASH_LISTPACK_EX), as the file states it.
+        #: The smallest field expiry as stated in the file (HASH_METADATA, HASH_LISTPACK_EX).
         self.min_expiry: int | None = None
-        #: Elements read, set by who counts them (rdb/check.py).
+        #: Elements read, set by the code that counts them (value_checks.py).
         self.count = 0
-        #: How large a string is, before its parts are read.
+        #: The size of a string, known before its parts are read.
         self.size = 0
-        #: Stream: leave the fields of its entries out; they are looked at all the same.
+        #: Stream: leave out the fields of its entries; they are checked in any case.
         self.bare = False
         self._run: Parts | None = None
 
     def prime(self, parts: list[Any]) -> None:
-        """Have `parts` give what was read of it before: all parts of the value."""
+        """Make `parts` return these parts, which were read before: all parts of the value."""
         self._run = iter([parts])
 
     def parts(self) -> Parts:
         """Return the lists of parts, in file order; always the same iterator.
 
-        At its end the cursor stands behind the body.
+        At its end the cursor is after the body.
         """
         if self._run is None:
             self._run = DECODERS[self.kind](self)
         return self._run
 
     def bad(self, problem: str, start: int, code: str) -> Corrupt:
-        """Return the error for a body whose structure `start` is wrong."""
+        """Return the error for a problem in the structure at offset `start` of the body."""
         return Corrupt(problem, offset=start, code=code)
 
 
@@ -99,7 +99,7 @@ class Decoder:
 
 
 def _items(decoder: Decoder, codec: Any, width: int, what: str) -> Parts:
-    """Yield the items of the blob at the cursor as flat lists, each a whole number of elements of `width` items."""
+    """Yield the items of the blob at the cursor as flat lists, each with whole elements of `width` items."""
     cursor = decoder.cursor
     start = cursor.tell()
     size, packed = cursor.head()
@@ -118,7 +118,7 @@ def _items(decoder: Decoder, codec: Any, width: int, what: str) -> Parts:
 
 
 def _paced(cursor: Cursor, left: int, read: Callable[[int], list[Any]]) -> Parts:
-    """Yield `left` elements in batches as `read` makes them: small ones at first, and where elements are long."""
+    """Yield `left` elements in batches that `read` makes: small ones at first, and if elements are long."""
     count = _FIRST
     while left > 0:
         start = cursor.tell()
@@ -140,7 +140,7 @@ def decode_string(decoder: Decoder) -> Parts:
     decoder.size, inside = decoder.cursor.open_string()
     for piece in inside.pieces(decoder.size):
         yield [piece]
-    # The end of a packed string is where it is found out whether it kept its promises.
+    # Only at the end of a compressed string is it known whether its stored size is right.
     inside.at_end()
 
 
@@ -198,7 +198,7 @@ def decode_list_quicklist_2(decoder: Decoder) -> Parts:
 
 
 def decode_zset(decoder: Decoder) -> Parts:
-    """ZSET: the score as text, with three lengths that stand for numbers which have none."""
+    """ZSET: the score as text, with three special lengths for NaN and the infinities."""
     cursor = decoder.cursor
 
     def read(count: int) -> list[Any]:
@@ -217,9 +217,9 @@ def _text_double(decoder: Decoder) -> float:
 
 
 def score(text: bytes | LongItem, start: int) -> float:
-    """Read a score; Corrupt for text that is no number."""
+    """Read a score. Raises Corrupt for text that is not a number."""
     try:
-        # float() also takes what C's strtod does not.
+        # float() also accepts text that C's strtod does not.
         if isinstance(text, LongItem) or b"_" in text or text != text.strip() or not text:
             raise ValueError
         return float(text)
@@ -227,7 +227,7 @@ def score(text: bytes | LongItem, start: int) -> float:
         raise Corrupt(f"{text[:40]!r} where a score is due", offset=start, code="bad-score") from None
 
 
-#: What numbers are written with. float() takes more: blanks around them and underscores inside.
+#: The characters of numbers. float() accepts more: blanks around them and underscores inside.
 _IN_SCORES = b"0123456789+-.einfaINFATYtyE"
 
 
@@ -259,7 +259,7 @@ def _scored(decoder: Decoder, codec: Any, what: str) -> Parts:
                 raise ValueError
             yield list(zip(items[::2], map(float, items[1::2])))
         except (ValueError, TypeError):
-            # A TypeError: a LongItem, which is no score.
+            # TypeError is raised for a LongItem, which is not a score.
             yield [(member, score(text, start)) for member, text in zip(items[::2], items[1::2])]
 
 
@@ -344,13 +344,13 @@ def _with_expiries(decoder: Decoder, base: int) -> Parts:
 
 def decode_hash_listpack_ex(decoder: Decoder) -> Parts:
     """HASH_LISTPACK_EX: triples field, value, expiry (absolute, 0 for none), sorted by expiry, those without last."""
-    # Servers do not look at the smallest, whatever it is.
+    # Servers ignore the smallest one.
     decoder.min_expiry = decoder.cursor.fixed_signed(8)
     return _triples(decoder)
 
 
 def decode_hash_listpack_ex_pre_ga(decoder: Decoder) -> Parts:
-    """The same without the smallest in front."""
+    """The same without the smallest expiry at the start."""
     return _triples(decoder)
 
 
@@ -369,7 +369,7 @@ def decode_hash_tmpl_lp_ref(decoder: Decoder) -> Parts:
 
 
 def decode_hash_tmpl_lp(decoder: Decoder) -> Parts:
-    """The same with the names in front and an id without meaning."""
+    """The same after the names, and with an id that is not used."""
     return _templated(decoder, _names(decoder))
 
 
@@ -384,7 +384,7 @@ def _templated(decoder: Decoder, fields: tuple[bytes, ...] | None) -> Parts:
     at = 0
     batch: list[bytes] | None = values[1:]
     while batch is not None:
-        # Looking one batch ahead tells too few values of a small hash before anything of it is given.
+        # One batch is read ahead, so that too few values of a small hash are noticed before any part of it is returned.
         after = next(batches, None)
         end = at + len(batch)
         if end > len(fields) or (after is None and end < len(fields)):
@@ -400,7 +400,7 @@ def _fields(decoder: Decoder, template: int, start: int) -> tuple[bytes, ...]:
     long = sum(isinstance(name, LongItem) for name in fields)
     if decoder.spool is None:
         return tuple(map(bytes, fields)) if long else fields
-    # They are in the spool of the walk, and yet among this decoder's parts.
+    # Long names are in the spool of the walk, but they are parts of this decoder too.
     decoder.spool.count += long
     return fields
 
@@ -439,7 +439,7 @@ def _named(decoder: Decoder, fields: tuple[bytes, ...]) -> Parts:
 
 
 def decode_stream(decoder: Decoder) -> Parts:
-    """(id, fields); groups and counters stand in `tail` afterwards."""
+    """(id, fields); groups and counters are in `tail` afterwards."""
     reader = StreamReader(decoder.cursor, decoder.kind, decoder.bare)
     yield from reader.entries()
     decoder.tail = reader.tail()
@@ -479,7 +479,7 @@ def _element(decoder: Decoder) -> Any:
 
 
 def decode_module(decoder: Decoder) -> Parts:
-    """(kind, value); name and version stand in `module` at once."""
+    """(kind, value); name and version are in `module` at once."""
     decoder.module = module_name(decoder.cursor.length())
     yield from read_parts(decoder.cursor)
 
@@ -532,12 +532,12 @@ DECODERS: dict[int, Callable[[Decoder], Parts]] = {
 
 
 def value(decoder: Decoder) -> tuple[Any, dict[bytes, int]]:
-    """Read a body whole; the result is that of `assembled`."""
+    """Read a whole body; the result is that of `assembled`."""
     return assembled(decoder, [part for batch in decoder.parts() for part in batch])
 
 
 def assembled(decoder: Decoder, parts: list[Any]) -> tuple[Any, dict[bytes, int]]:
-    """Put all parts of a body together: the value as Entry.value has it, and the expiries of a hash's fields in ms."""
+    """Join all parts of a body: return the value as in Entry.value, and the expiries of a hash's fields in ms."""
     if decoder.type == "hash":
         due = {name: at for name, _, at in parts if at is not None}
         return {name: text for name, text, _ in parts}, due

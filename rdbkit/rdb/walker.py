@@ -1,23 +1,23 @@
 # cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
 # cython: cdivision=True, initializedcheck=False
-"""The one walk over an RDB file: where every record starts and ends, in file order.
+"""The walk over an RDB file: it finds where every record starts and ends, in file order. All commands use it.
 
     magic  [ AUX | functions | templates … ]  { SELECTDB RESIZEDB { [expiry] [idle | freq] [meta] TYPE key body }* }*
     EOF crc
 
-Readers treat every opcode as legal anywhere, as servers do: attributes are remembered until the next key, AUX fields
-do not disturb them. Entries leave in batches of tuples (ENTRY names the positions), so that the border of the compiled
-core is crossed once for hundreds of keys; what is not a key is left in `records`, to be collected between batches.
-What a caller does not select is walked over and never built. A key that is longer than the plan's `max_item` is not
-held: its entry is stepped over, and leaves a record in place of a tuple.
+Every opcode is accepted anywhere, as servers do: attributes are remembered until the next key, also across AUX fields.
+Entries are returned in batches of tuples (the constants below are the positions), so that there is one call into the
+compiled core for hundreds of keys. Other records are put in `records`, to be collected between batches. Entries that
+the plan does not select are walked over and never built. A key that is longer than the plan's `max_item` is not held:
+its entry is skipped, and has a record in place of a tuple.
 
-How deep a body is walked is the plan's `level`: HEAD finds its end, SHAPE also sums it up. With `retain` the body's
-bytes come along. An entry too long for that is handed over *open*, the last of its batch, with the cursor standing at
-its body: the caller may read it from there, and whatever is left of it is stepped over before the walk goes on.
+The plan's `level` determines how a body is walked: HEAD finds its end, SHAPE also computes its shape. With `retain` the
+tuple has the body's bytes. An entry that is too long for that is returned *open*, as the last of its batch, with the
+cursor at its body: the caller may read it from there, and the rest of it is skipped before the walk continues.
 
-Damage of the framing (a length, a tag, an opcode, the end of the file) hides what follows. It raises, but never takes
-along what came before it: the current batch is delivered first, the error comes with the next. Damage inside a value
-hides nothing: the entry is delivered without a shape, its error is left in `damages`, and the walk goes on.
+Damage of the framing (a length, a tag, an opcode, the end of the file) hides what follows. It raises, but no entry
+before it is lost: the current batch is returned first, the error is raised by the next call. Damage inside a value
+hides nothing: the entry is returned without a shape, its error is put in `damages`, and the walk continues.
 """
 
 from __future__ import annotations
@@ -37,24 +37,23 @@ from rdbkit.wire.spool import Spool
 HEAD, SHAPE = 0, 1
 _SHAPE = SHAPE
 _STRING = spec.STRING
-#: Kind of the record of an entry whose key is too long to be held: (LimitExceeded, whether it expires).
+#: Kind of the record of an entry whose key is too long for memory: (LimitExceeded, whether it expires).
 LONG_KEY: Final = -1
-#: Bytes of a key that are held, unless the plan says otherwise.
+#: The longest key, in bytes, that is held by default.
 MAX_ITEM: Final = 1 << 22
-#: No plan makes it longer than this: the longest string that is ever held whole.
+#: The upper limit for the plan's value: the longest string that is ever held whole.
 _LONGEST = 1 << 29
 _LITTLE_ENDIAN_SINCE = versions.LITTLE_ENDIAN_SINCE
-#: Products in messages, where that is not what their magic says.
+#: Names of products in messages, if these are not as in their magic.
 _SHOWN = {"valkey": "VALKEY", "dragonfly": "Dragonfly"}
-#: Whose magic other products use, too: AUX fields may name another one.
+#: Products whose magic others use, too: AUX fields may name another one.
 _UNSETTLED = ("redis",)
 _AUX, _CRON, _EXPIRETIME_MS = spec.AUX, spec.CRON, spec.EXPIRETIME_MS
 
-#: Positions in an entry. `size` counts from `offset` (the first attribute, else the type byte) to the end of the body;
-#: it is -1, and shape and body are None, for an open entry; of an entry whose shape cannot be told, for its value is
-#: damaged, the shape alone is None. `extra` is None or a dict: "meta" and "members" are what
-#: KEY_META and KeyDB's records say of the key, "widths" (old, new) are Body's, where the plan watches them and there
-#: are any.
+#: Positions in an entry. `size` counts from `offset` (the first attribute, else the type byte) to the end of the body.
+#: For an open entry it is -1, and shape and body are None; for an entry whose shape is not known, because its value is
+#: damaged, only the shape is None. `extra` is None or a dict: "meta" and "members" have the contents of KEY_META and of
+#: KeyDB's records for the key, "widths" (old, new) those of Body, if the plan watches them and there are any.
 OFFSET: Final = 0
 DB: Final = 1
 KEY: Final = 2
@@ -74,33 +73,33 @@ Record = tuple[int, int, Any]
 #: Entries in a batch, and bytes of keys, retained bodies and records in it.
 _BATCH = 256
 _BATCH_BYTES = 1 << 20
-#: Bytes walked over in one batch, however few of the entries in them are wanted: so a caller can show how far it is.
+#: The most bytes walked in one batch, even if few of their entries are selected, so that a caller can show progress.
 _BATCH_WALKED = 1 << 24
-#: Records, and bytes of them, that `prologue` leaves at once; further ones come with the first batches.
+#: Records, and bytes of them, that `prologue` reads at most; further ones come with the first batches.
 _PROLOGUE_RECORDS = 1 << 14
 _PROLOGUE_BYTES = 1 << 23
-#: AUX values are kept whole up to this size; of longer ones (Active-Active backlogs) the beginning.
+#: AUX values are kept whole up to this size; of longer ones (Active-Active backlogs) only the beginning is kept.
 _AUX_KEPT = 1 << 16
-#: A function library is kept whole up to this size, and of a longer one its first line.
+#: A function library is kept whole up to this size; of a longer one only the first line is kept.
 _FUNCTION_KEPT = 1 << 24
 _TEMPLATES_KEPT = 1 << 25
-#: Members' expiries of one entry (KeyDB) come along up to so many bytes, and what a dict takes for each of them.
+#: The most bytes of members' expiries (KeyDB) that are kept for one entry, and the bytes of a dict for each of them.
 _MEMBERS_KEPT = 1 << 24
 _MEMBER = 200
-#: NUL bytes after a type and a key that are such, by which a run is recognised, and how far one is counted.
+#: NUL bytes after a NUL type and an empty key by which a run is recognised, and how far one is counted.
 _SOME_NULS = 6
 _MOST_NULS = 1 << 26
-# Times between 1990 and 2200, in ms: which byte order a time of an old file was written in.
+# Times between 1990 and 2200, in ms, show the byte order in which a time of an old file was written.
 _EARLY, _LATE = 631152000000, 7258118400000
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is asked of a walk, as data.
+    """The selection and depth of a walk.
 
-    `ttl`: pairs (low, high) of expiry times in ms, both inclusive, of which an entry must meet one; None in it admits
-    entries without expiry; an empty tuple admits all. `pattern` is a function of the key, such as a compiled regex'
-    search. `watches` is for Body: it looks into long listpacks. `max_item`: bytes of the longest key that is held.
+    `ttl`: pairs (low, high) of expiry times in ms, both inclusive; an entry must be in one of them. None in it selects
+    entries without expiry; an empty tuple selects all. `pattern` is a function of the key, such as a compiled regex'
+    search. `watches` is for Body: it walks long listpacks. `max_item`: bytes of the longest key that is held.
     """
 
     level: int = HEAD
@@ -116,7 +115,8 @@ class Plan:
 class Walker:
     """Walks one RDB file from its magic to its checksum.
 
-    After construction `product` ("redis" or "valkey", later perhaps "keydb", "dragonfly") and `version` are known.
+    After construction `product` ("redis" or "valkey"; AUX fields can change it to "keydb" or "dragonfly") and `version`
+    are known.
     """
 
     def __init__(self, cursor: Cursor, plan: Plan, *, verify: bool = True) -> None:
@@ -126,7 +126,7 @@ class Walker:
         self.table = spec.dialect(self.product)
         self.body = Body(cursor)
         self.beside: Body | None = None
-        """Walks each body a second time, by other prices (shape.BESIDE)."""
+        """Walks each body a second time, with other prices (shape.BESIDE)."""
         self.select(plan)
         self.done = False
         self.checksum = "not reached"
@@ -134,11 +134,11 @@ class Walker:
         self.computed = 0
         self.records: list[Record] = []
         self.damages: list[RdbkitError] = []
-        """What is wrong with values whose entries were delivered without a shape, to be collected between batches."""
+        """The errors of values whose entries were returned without a shape, to be collected between batches."""
         self.stops = False
-        """Damage inside a value ends the walk, as that of the framing does."""
+        """Whether damage inside a value ends the walk, as that of the framing does."""
         self.again: Callable[[int], Cursor] | None = None
-        """Gives a second cursor at an offset; None: there is only one reading."""
+        """Returns a second cursor at an offset; None: the input can be read only once."""
         self.error: RdbkitError | None = None
         self.is_open = False
         self.open_kind = 0
@@ -162,7 +162,7 @@ class Walker:
         self.extra: Any = None
 
     def select(self, plan: Plan) -> None:
-        """Take over another plan."""
+        """Use another plan."""
         self.plan = plan
         self.level = plan.level
         self.retain = plan.retain
@@ -172,9 +172,9 @@ class Walker:
         self.selects = not (plan.dbs is None and plan.types is None and plan.pattern is None and not plan.ttl)
 
     def prologue(self) -> None:
-        """Read the records that come before the first key: who wrote the file stands there.
+        """Read the records before the first key, which name the writer of the file.
 
-        Damage among them raises with the first batch.
+        Damage among them is raised by the first call of `batch`.
         """
         try:
             while self.held < _PROLOGUE_BYTES and len(self.records) < _PROLOGUE_RECORDS and not self.cursor.at_end():
@@ -189,9 +189,9 @@ class Walker:
     # -- the loop --------------------------------------------------------------------------------------------------
 
     def batch(self) -> list[EntryTuple]:
-        """Return the next entries, in file order; none may mean that only records came, or with `done` the end.
+        """Return the next entries, in file order; [] if only records were read or, with `done`, at the end.
 
-        Raises Truncated, Corrupt, Unsupported at the damage, after everything before it was delivered.
+        Raises Truncated, Corrupt, Unsupported at the damage, after everything before it was returned.
         """
         if self.error is not None:
             error, self.error = self.error, None
@@ -214,7 +214,7 @@ class Walker:
         return out
 
     def finish(self) -> None:
-        """Step over what is left of an open entry; call it only while nothing of its body was read."""
+        """Skip an open entry; call it only if nothing of its body was read."""
         if self.is_open:
             self.is_open = False
             self.body.skip(self.open_kind)
@@ -226,7 +226,7 @@ class Walker:
             if cursor.pos >= cursor.end:
                 cursor.need(1)
             number = cursor.view[cursor.pos]
-            # A KeyDB entry is complete only when none of its members' expiries follows: no batch ends between the two.
+            # A KeyDB entry is followed by its members' expiries, so no batch may end between them.
             if (number != _AUX or self.settled) and (
                 len(out) >= _BATCH
                 or self.held >= _BATCH_BYTES
@@ -249,11 +249,12 @@ class Walker:
                 self._record(kind, at, out)
         return 0
 
+    # Long, because it runs once per key and each call in it costs as much as the rest of a small entry.
     def _entry(self, kind: int, at: int, out: list[EntryTuple]) -> int:
         cursor = self.cursor
         if self.first < 0:
             self.first = at
-        # Lengths of less than 16 KiB are told by the first byte.
+        # Lengths of less than 16 KiB are recognised by the first byte.
         if cursor.pos < cursor.end and cursor.view[cursor.pos] < 0x80:
             key = cursor.string()
         else:
@@ -315,7 +316,7 @@ class Walker:
         return 0
 
     def _pass_by(self, kind: int) -> None:
-        """Step over the body of an entry whose key was too long to be held, and leave a record."""
+        """Skip the body of an entry whose key is too long for memory, and add a record."""
         size, first = self.cursor.passed, self.first
         if not self.selects or self._selected(kind, None):
             error = LimitExceeded(
@@ -329,9 +330,9 @@ class Walker:
         self.body.skip(kind)
 
     def _zeros(self, at: int) -> None:
-        """Refuse NUL bytes that read as empty strings under the empty key, one after another.
+        """Raise for a run of NUL bytes, which reads as a sequence of empty strings with the empty key.
 
-        The first of these can be real, and three or four NUL bytes with it; the second is a key twice.
+        The first such entry, of three or four NUL bytes, can be real; the second would be a duplicate key.
         """
         cursor = self.cursor
         while cursor.end - cursor.pos < _SOME_NULS and cursor.more(_SOME_NULS):
@@ -354,7 +355,7 @@ class Walker:
         )
 
     def _walked(self, kind: int, start: int) -> Any:
-        """Walk the body that begins at `start`; return its shape, None where the plan asks for none or none is told."""
+        """Walk the body that begins at `start`; return its shape, None if it is not needed or the body is damaged."""
         if self.level != _SHAPE:
             self.body.skip(kind)
             return None
@@ -370,7 +371,7 @@ class Walker:
             return None
 
     def _step_over(self, kind: int, start: int, error: RdbkitError) -> None:
-        """Go from wherever in a body its shape could not be told to its end; raise `error` where there is no way."""
+        """Skip to the end of a body from the point at which its shape failed; raise `error` if that is not possible."""
         cursor = self.cursor
         try:
             if start >= cursor.base:
@@ -378,7 +379,7 @@ class Walker:
                 self.body.skip(kind)
                 return
             if self.again is None:
-                # Some of it has left the window, and there is only one reading.
+                # A part of it has left the window, and the input can be read only once.
                 raise error
             beside = self.again(start)
             Body(beside, templates=self.body.templates).skip(kind)
@@ -387,11 +388,11 @@ class Walker:
                 raise error
             cursor.skip(ahead)
         except RdbkitError:
-            # The first error is where the damage is.
+            # The first error has the offset of the damage.
             raise error from None
 
     def leave_damaged(self, kind: int, start: int, error: RdbkitError) -> bool:
-        """Leave an open body in which reading met an error; False, and the walk ends, where its end is not to be found.
+        """Leave an open body whose reading failed; False, and the walk ends, if the body's end cannot be found.
 
         `start` is where the body begins.
         """
@@ -413,7 +414,7 @@ class Walker:
     def _walk_twice(self, kind: int) -> Any:
         cursor = self.cursor
         if self.retain:
-            # It is pinned already, and the caller knows what to do about one that is too long.
+            # It is pinned already, and the caller handles a body that is too long.
             return self._both(kind)
         cursor.pinned = cursor.pos
         try:
@@ -444,7 +445,7 @@ class Walker:
         self._forget()
 
     def _selected(self, kind: int, key: bytes | None) -> bool:
-        """Return whether the plan asks for an entry; for one whose key is not held, whether it might."""
+        """Return whether the plan selects an entry; for one whose key is not held, whether it may do so."""
         if self.dbs is not None and self.db not in self.dbs:
             return False
         if self.types is not None and spec.BY_ID[kind].type not in self.types:
@@ -499,8 +500,8 @@ class Walker:
             raw = cursor.take(8)
             time = int.from_bytes(raw, "little", signed=True)
             swapped = int.from_bytes(raw, "big", signed=True)
-            # Before RDB 9 the writer's byte order; it is not in the file, but a sane time reads sanely in one order
-            # only.
+            # Before RDB 9 the writer's byte order; it is not in the file, but a plausible time is plausible in one
+            # order only.
             if not _EARLY <= time <= _LATE and _EARLY <= swapped <= _LATE:
                 time = swapped
         return None if time == -1 else time
@@ -536,7 +537,7 @@ class Walker:
         return name, value, size
 
     def _text(self, kept: int) -> tuple[bytes, int]:
-        """Read a string of which at most `kept` bytes are wanted, of a longer one some; return them and its size."""
+        """Read a string, of which at most `kept` bytes are needed; return these, or fewer, and its size."""
         size, inside = self.cursor.open_string()
         text = inside.take(size if size <= kept else min(kept, _AUX_KEPT))
         inside.skip(size - len(text))
@@ -544,7 +545,7 @@ class Walker:
         return text, size
 
     def _learn(self, product: str) -> None:
-        """Take note of who wrote the file, where its magic does not tell."""
+        """Set the product that wrote the file, if its magic does not determine it."""
         if product and self.product in _UNSETTLED:
             self.product = product
             self.table = spec.dialect(product)
@@ -552,8 +553,8 @@ class Walker:
     def _subexpire(self, name: bytes, value: bytes, out: list[EntryTuple]) -> bool:
         """Add a member's expiry to the entry before it (KeyDB: the pair of records follows its key).
 
-        False where that entry is gone (it was handed over open), has too many of them, or no member was named before:
-        then the record is told as any other.
+        Returns False if that entry was already returned (open), has too many of them, or no member was named before:
+        then the record is treated as any other.
         """
         if name == b"keydb-subexpire-key":
             self.member = value
@@ -701,7 +702,7 @@ def read_magic(cursor: Cursor) -> tuple[str, int]:
     return product, version
 
 
-#: AUX names that tell who wrote a file, or belong to a product's own records.
+#: AUX names that identify the writer of a file, or belong to a product's own records.
 _MARKS = {
     b"df-ver": "dragonfly",
     b"mvcc-tstamp": "keydb",
@@ -718,7 +719,7 @@ _PROLOGUE = frozenset(
         spec.FUNCTION_PRE_GA,
         spec.HASH_TEMPLATE,
         spec.SLOT_IMPORT,
-        # KeyDB marks no file as its own, only (as an active replica) keys: between these and the key itself.
+        # KeyDB does not mark its files; an active replica marks keys, by a record directly before the key.
         spec.SELECTDB,
         spec.RESIZEDB,
         spec.EXPIRETIME_MS,

@@ -1,14 +1,14 @@
-"""The line backwards: records to the bytes of an RDB file, in the order in which they are called for.
+"""Writes records to the bytes of an RDB file, in the order in which the methods are called.
 
     magic aux* module_aux* function* hash_template* slot_import*
     { select_db resize_db { slot_info [expire_ms] [idle | freq] [key_meta] entry }* }*
     module_aux* end
 
-That is the order of the servers. The Writer keeps to what it is told, and refuses with ValueError
-only a record that does not exist in the version it writes. All of it goes through one buffer into the running CRC64.
+That is the order of the servers. The Writer does not enforce it; it raises ValueError only for a record that does not
+exist in the version that it writes. All output goes through one buffer and into the running CRC64.
 
-A body is made by `encode`, or copied from another file where the type means the same in both. How a type is laid out
-stands in `encoders` and `stream_encoder`, what all of them are made of in `primitives`.
+A body is made by `encode`, or copied from another file if the type is the same in both. The layouts of the types are in
+`encoders` and `stream_encoder`, their parts in `primitives`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ __all__ = [
     "writable",
 ]
 
-#: Bytes collected before they are summed up and handed on.
+#: Bytes collected before they are added to the checksum and written.
 BUFFER = 1 << 16
 #: One encoder for every type id that can be written.
 ENCODERS: dict[int, Encoder] = encoders.ENCODERS | stream_encoder.ENCODERS
@@ -75,9 +75,9 @@ ENCODERS: dict[int, Encoder] = encoders.ENCODERS | stream_encoder.ENCODERS
 def encode(type_id: int, value: Any, **options: Any) -> bytes:
     """Return the body of an entry of this type; `options` are the fields of Options.
 
-    Who writes many of a kind makes the Options once and calls ENCODERS[type_id](value, options).
+    To write many values of a type, make the Options once and call ENCODERS[type_id](value, options).
 
-    Raises ValueError where the type cannot hold the value, or cannot be written at all.
+    Raises ValueError if the type cannot hold the value, or cannot be written at all.
     """
     encoder = ENCODERS.get(type_id)
     if encoder is None:
@@ -105,7 +105,7 @@ def encode_key_meta(classes: Sequence[tuple[int, Iterable[ModulePart]]], compres
 
 
 def dump_payload(type_id: int, body: bytes, version: int, checksum: bool = True, meta: bytes = b"") -> bytes:
-    """Return what DUMP answers and RESTORE takes: no key, no expiry.
+    """Return the payload of DUMP, which RESTORE accepts: no key, no expiry.
 
     Without `checksum` the sum is zero, which Redis accepts from 8.4 on. `meta` is a KEY_META record.
     """
@@ -114,10 +114,10 @@ def dump_payload(type_id: int, body: bytes, version: int, checksum: bool = True,
 
 
 class Writer:
-    """Write one RDB file, record by record, through `write`, which must take all it is given.
+    """Write one RDB file, record by record, through `write`, which must write all bytes passed to it.
 
-    Nothing is sure to have been passed on before `end` or `flush`. `compress` holds for the strings written here;
-    bodies are compressed by `encode`.
+    Output may be buffered until `end` or `flush`. `compress` applies to the strings written here; bodies are compressed
+    by `encode`.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Writer:
             self.flush()
 
     def flush(self) -> None:
-        """Pass on what is held back."""
+        """Write the buffered bytes."""
         data = b"".join(self._parts)
         if self._update is not None:
             self._crc = self._update(data, self._crc)
@@ -177,7 +177,7 @@ class Writer:
     # -- the head --------------------------------------------------------------------------------------------------
 
     def magic(self) -> None:
-        """Write the nine bytes that name product and version."""
+        """Write the nine bytes with product and version."""
         self.put(self._head)
 
     def aux(self, name: bytes, value: bytes | int) -> None:
@@ -201,7 +201,7 @@ class Writer:
         self._op(spec.FUNCTION_PRE_GA, self._string(name), self._string(engine), about, self._string(code))
 
     def hash_template(self, template: int, fields: Sequence[bytes]) -> None:
-        """Write the field names that template hashes refer to by this id; in the order that the format asks for."""
+        """Write the field names to which template hashes refer by this id, in the order that the format requires."""
         names = map(self._string, template_order(fields))
         self._op(spec.HASH_TEMPLATE, encode_length(template), encode_length(len(fields)), *names)
 
@@ -213,7 +213,7 @@ class Writer:
     # -- databases and keys ----------------------------------------------------------------------------------------
 
     def select_db(self, db: int) -> None:
-        """Write to which database the keys that follow belong."""
+        """Write the number of the database to which the following keys belong."""
         self._op(spec.SELECTDB, encode_length(db))
 
     def resize_db(self, keys: int, expires: int) -> None:
@@ -221,7 +221,7 @@ class Writer:
         self._op(spec.RESIZEDB, encode_length(keys), encode_length(expires))
 
     def slot_info(self, slot: int, keys: int, expires: int) -> None:
-        """Write how many keys a cluster slot has, in front of its first."""
+        """Write how many keys a cluster slot has, before the first of them."""
         self._op(spec.SLOT_INFO, encode_length(slot), encode_length(keys), encode_length(expires))
 
     def expire_ms(self, ms: int) -> None:
@@ -241,7 +241,7 @@ class Writer:
         self._op(spec.FREQ, bytes((n,)))
 
     def key_meta(self, classes: Sequence[tuple[int, Iterable[ModulePart]]]) -> None:
-        """Write the metadata of the next key, as the last thing in front of it: (class spec, values)."""
+        """Write the metadata of the next key, directly before it: (class spec, values)."""
         self._op(spec.KEY_META, encode_key_meta(classes, self.compress)[1:])
 
     def entry(self, type_id: int, key: bytes, body: bytes) -> None:

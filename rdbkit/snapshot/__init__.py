@@ -1,4 +1,4 @@
-"""An RDB as a snapshot: opened, and gone through entry by entry; and what an AOF begins with."""
+"""An RDB as a snapshot, read entry by entry; and the RDB at the start of an AOF."""
 
 from rdbkit.snapshot.opening import load_dump, open  # noqa: A004
 from rdbkit.snapshot.snapshot import Snapshot

@@ -35,13 +35,14 @@ def open(  # noqa: A001  rdbkit.open is to be called by that name
 ) -> Snapshot:
     """Open a snapshot: a path, "-" for standard input, bytes, or a binary file object; packed or not.
 
-    `target` ("redis:7.2.6") and `settings` (as in redis.conf) say for which server encodings are told; default: the one
-    that wrote the file. `plan` selects and says how deep to read; `verify=False` leaves the checksum alone.
+    `target` ("redis:7.2.6") and `settings` (as in redis.conf) determine the server for which encodings are computed;
+    default: the one that wrote the file. `plan` determines the selection and depth of reading; `verify=False` ignores
+    the checksum.
 
-    `on_damage` says what happens at a damaged value: iteration goes on after it ("skip", see Snapshot), or it ends
-    there, raising what is wrong, as it does at damage that hides what follows ("stop").
+    `on_damage` determines what happens at a damaged value: with "skip", iteration continues after it (see Snapshot);
+    with "stop" it ends there and raises the error, as it does at damage that hides what follows.
 
-    Raises TypeError for what is none of these, ValueError for another `on_damage`, OSError, Unsupported (another
+    Raises TypeError for any other kind of input, ValueError for another `on_damage`, OSError, Unsupported (another
     format, a newer version), Truncated, Corrupt.
     """
     if on_damage not in ("skip", "stop"):
@@ -71,7 +72,7 @@ def load_dump(payload: bytes, *, target: Target | str | None = None) -> Record:
     """Read the payload of a DUMP command: a Record with an empty key, db 0 and no expiry.
 
     `target` as for `open`; default: the oldest server of the product that writes this RDB version. Raises Truncated,
-    Corrupt (also for a member or field that is there twice, and a score that is no number), Unsupported.
+    Corrupt (also for a duplicate member or field, and for a score that is not a number), Unsupported.
     """
     if not isinstance(payload, bytes | bytearray | memoryview):
         raise TypeError(f"cannot read {type(payload).__name__} as a DUMP payload: expected bytes")
@@ -100,7 +101,7 @@ def _payload_decoder(found: Payload) -> Decoder:
 
 
 def refuse_others(source: Source) -> None:
-    """Say what an input is that is no RDB, instead of calling it a damaged one."""
+    """Raise the error that names the format of an input that is not an RDB, instead of calling it damaged."""
     found = source.recognise()
     if found.kind in ("aof", "manifest"):
         what = "an append-only file" if found.kind == "aof" else "the manifest of an append-only file"
@@ -110,7 +111,7 @@ def refuse_others(source: Source) -> None:
 
 
 def target_of_head(path: str, settings: dict[str, str] | None = None) -> Target | None:
-    """Return the server that wrote the RDB with which a file begins; None where that cannot be read."""
+    """Return the server that wrote the RDB at the start of a file; None if that cannot be read."""
     try:
         with open_source(path) as source:
             return Snapshot(source, settings=settings, verify=False).target

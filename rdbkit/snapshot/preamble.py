@@ -1,4 +1,4 @@
-"""An AOF that begins with an RDB: read as a snapshot up to its commands; and which server an AOF is about."""
+"""An AOF that begins with an RDB: read as a snapshot up to its commands; and the default target of an AOF."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rdbkit.source import Source
 
 
 def target_of(found: Found, given: Target | None = None, settings: dict[str, str] | None = None) -> Target:
-    """Return the server that an AOF is about: the given one, that of its RDB, or the one to be assumed."""
+    """Return the target for an AOF: the given one, the server that wrote its RDB, or the one to be assumed."""
     if given is not None:
         return given.with_settings(settings) if settings else given
     files = [found] if isinstance(found, AofFile) else list(found.files) if isinstance(found, AofSet) else []

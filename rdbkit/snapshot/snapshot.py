@@ -1,10 +1,10 @@
-"""Open a file, learn what it is, go through its entries.
+"""A snapshot: an RDB file with its properties, read entry by entry.
 
     source ─► walker ─► batches of tuples ─► Entry, one at a time
-                 └────► records ─► what the snapshot knows of itself: aux, functions, databases, checksum
+                 └────► records ─► properties of the snapshot: aux, functions, databases, checksum
 
-A Snapshot is read once, from front to back, in constant memory. Entries are cursors on it, valid until the next one;
-what their bodies hold is decoded when asked for.
+A Snapshot is read once, from start to end, in constant memory. Entries refer to its position and are valid until the
+next one; their bodies are decoded on request.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from rdbkit.wire.cursor import Cursor
 if TYPE_CHECKING:
     from rdbkit.memory.model import Model
 
-#: Function libraries and aux fields are remembered up to this many bytes in all.
+#: Function libraries and aux fields are kept up to this many bytes in total.
 _REMEMBERED = 1 << 26
-#: Further readings of the file that may be open at a time, for values that were not kept.
+#: The most second readings of the file that are open at a time, for values that were not kept.
 _READINGS = 8
-#: Entries whose keys are too long to be held are named up to this many.
+#: The most entries with keys that are too long for memory that are listed.
 _LONG_KEYS = 20
-#: Bytes by which what follows an RDB is recognised.
+#: Bytes by which the data after an RDB is recognised.
 _TAIL_SEEN = 64
-#: What is wrong with values is remembered for the first so many; all are counted.
+#: The most problems of values that are kept; all are counted.
 _PROBLEMS = 100
-#: So much of what follows is read: no server reads any of it.
+#: The most bytes after the end that are read (servers read none of them).
 _TAIL_READ = 1 << 26
 
-#: What is read of a snapshot, unless the caller says otherwise.
+#: The default plan.
 DEFAULT_PLAN = Plan(level=walker.SHAPE, retain=True)
 
 OnDamage = Literal["skip", "stop"]
@@ -58,7 +58,7 @@ Openable = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
 @dataclass(slots=True)
 class Database:
-    """What a file says of one database: RESIZEDB's claim (None before RDB 7), and what was met so far."""
+    """One database of a file: the numbers in RESIZEDB (None before RDB 7), and those of the entries read so far."""
 
     claimed_keys: int | None = None
     claimed_expires: int | None = None
@@ -70,7 +70,7 @@ class Database:
 class Tail:
     """Bytes after the end of the RDB: how many, and what they look like (source.classify_tail).
 
-    `cut`: there are more, of which there is no telling without unpacking or waiting for all of them.
+    `cut`: there are more, whose number is not known without unpacking, or waiting for, all of them.
     """
 
     kind: str
@@ -87,25 +87,25 @@ class Tail:
 class Snapshot:
     """An RDB file being read; make one with `rdbkit.open`.
 
-    Damage is of two kinds. That of the *framing* (the end of the file is missing, an unknown type or opcode, a length
-    that cannot be one) hides what follows: iteration raises there, after everything before it. That of a *value* does
-    not: its length is known, so iteration goes on after it. `value` and `parts()` of a damaged entry raise, and nothing
-    else does. Of a value over 1 MiB that is in the middle of being read, the end is found only in a plain file: in a
-    pipe, or a packed file, its damage is one of the framing. `on_damage="stop"` ends the reading at either kind.
+    There are two kinds of damage. Damage of the *framing* (the end of the file is missing, an unknown type or opcode,
+    an impossible length) hides what follows: iteration raises there, after all entries before it. Damage of a *value*
+    does not: its length is known, so iteration continues after it, and only `value` and `parts()` of the damaged entry
+    raise. If damage is found while a value over 1 MiB is being read, its end is found only in a plain file: in a pipe,
+    or a packed file, this counts as damage of the framing. `on_damage="stop"` ends the reading at either kind.
 
-    `damaged` counts the entries whose value was met as damaged: by the walk, which looks at heads (with
-    `Plan(level=HEAD)` at lengths only), and by whoever read `value`, `parts()`, `encoding` or `memory`; each entry
-    counts once. It counts what cannot be decoded and, where `value` was asked for, what cannot be given whole: a member
-    or field twice, a score that is no number, bytes left over after the value. `problems` holds what was wrong, as
-    errors with code, offset, db and key: of those entries, and of records such as a database number that no server has,
-    the first hundred; `problem_count` counts all.
+    `damaged` counts the entries whose value was found damaged: by the walk, which reads heads (with `Plan(level=HEAD)`
+    only lengths), or by reading `value`, `parts()`, `encoding` or `memory`; each entry is counted once. It counts
+    values that cannot be decoded and, if `value` was read, those with a duplicate member or field, a score that is not
+    a number, or bytes after the end. `problems` has the first hundred errors, with code, offset, db and key: of those
+    entries, and of records such as a database number that no server has; `problem_count` counts all.
 
     `kind` is "rdb"; `product` is "redis", "valkey", "keydb" or "dragonfly"; `version` the RDB version; `producer` the
-    text of the server version that wrote it, None where the file does not say; `target` the server that encodings are
-    told for. `aux`, `functions`, `databases` and `checksum` fill up while the file is read; `unkept` counts what was
-    too much to be remembered: "function" (libraries over 16 MiB, or 64 MiB of them in all), "aux field", "member
-    expiry" (KeyDB: of sets over 1 MiB), and "key" (entries whose keys are longer than the plan's `max_item`: they are
-    counted in `databases` and nowhere else; `long_keys` has an error for each of the first twenty).
+    text of the version of the server that wrote it, None if it is not in the file; `target` the server for which
+    encodings are computed. `aux`, `functions`, `databases` and `checksum` are filled while the file is read. `unkept`
+    counts data that was too large to be kept: "function" (libraries over 16 MiB, or 64 MiB of them in total),
+    "aux field", "member expiry" (KeyDB: of sets over 1 MiB), and "key" (entries whose keys are longer than the plan's
+    `max_item`: they are counted in `databases` and nowhere else; `long_keys` has an error for each of the first
+    twenty).
 
     `in_aof` is for an RDB with which an AOF begins: True: whatever follows is for a server to execute; False: commands
     may follow, and are recognised by how they begin; None: they are refused (code "needs-replay"). Where they follow,
@@ -125,6 +125,7 @@ class Snapshot:
         on_damage: OnDamage = "skip",
         in_aof: bool | None = None,
     ) -> None:
+        # Long, because it declares all attributes; the public ones are described above.
         self.source = source
         self.name = source.name
         self.kind = "rdb"
@@ -171,11 +172,11 @@ class Snapshot:
         self._collect()
         self._aim(target, settings, allocator, now)
 
-    # -- what the file is ------------------------------------------------------------------------------------------
+    # -- properties of the file ------------------------------------------------------------------------------------
 
     @property
     def product(self) -> str:
-        """Who wrote the file: "redis", "valkey", "keydb" or "dragonfly"."""
+        """The product that wrote the file: "redis", "valkey", "keydb" or "dragonfly"."""
         if "valkey-ver" in self.aux:
             return "valkey"
         return self.walker.product
@@ -193,7 +194,7 @@ class Snapshot:
 
     @property
     def ctime(self) -> int | None:
-        """When the file was written, in ms since epoch, as its `ctime` field says."""
+        """When the file was written, in ms since epoch, from its `ctime` field."""
         text = self.aux.get("ctime", b"")
         return int(text) * 1000 if text.isdigit() and len(text) < 13 else None
 
@@ -215,13 +216,13 @@ class Snapshot:
         return limits.list_limits(self.target) if self.target.has("list-listpack") else None
 
     def model(self, heap: bool = False) -> Model:
-        """Return the model of a key's memory on the target; from its first use on, the walk sums up what it needs.
+        """Return the model of a key's memory on the target; from the first call on, the walk computes its sums.
 
-        `heap`: real allocations, instead of MEMORY USAGE; the first call decides. Ask before the first entry: bodies
-        that were walked without it are read again.
+        `heap`: actual allocations, instead of MEMORY USAGE; the first call decides. Call it before the first entry is
+        read: bodies that were walked before are read again.
         """
         if self._model is None:
-            # Here, as most commands do not ask for memory.
+            # Imported here, because most commands do not need memory.
             from rdbkit.memory.model import Model, TemplateUse
 
             self._model = Model(self.target, self.encode, heap, TemplateUse(self.templates))
@@ -231,10 +232,10 @@ class Snapshot:
         return self._model
 
     def model_beside(self) -> Model:
-        """Return a model of the real allocations of a key, beside `model`, which is of MEMORY USAGE.
+        """Return a model of a key's actual allocations, in addition to `model`, which is for MEMORY USAGE.
 
-        Its keys' shapes are in the walker's tuples (shape.BESIDE), where bodies are short; else `shape_beside` has
-        them. Ask before the first entry.
+        The shapes for it are in the walker's tuples (shape.BESIDE) if bodies are short; else `shape_beside` returns
+        them. Call it before the first entry is read.
         """
         from rdbkit.memory.model import Model
 
@@ -243,13 +244,13 @@ class Snapshot:
         if first.prices is not None and found.prices is not None and not first.prices.agrees(found.prices):
             self._prices_beside = found.prices
             beside = self._memory_walker(self.cursor, found.prices)
-            # Evidence is taken once.
+            # Only one of the two walks collects evidence.
             beside.looks = False
             self.walker.beside = beside
         return found
 
     def _look_ahead(self) -> None:
-        """Find out, by second readings, what comes later in the file and is needed before."""
+        """Find, by second readings, data that is later in the file than it is needed."""
         if self._prices is None or not self.source.seekable:
             return
         types = self.walker.plan.types
@@ -266,9 +267,9 @@ class Snapshot:
                 self._model.templates.users = lookahead.template_users(Cursor(source=again, base=again.start))
 
     def reopen(self, offset: int) -> Source:
-        """Return the file once more, at an absolute offset; open until the next entry, or the eighth such call.
+        """Return a second reader of the file, at an absolute offset; open until the next entry, or the eighth call.
 
-        Raises Passed where there is only one reading, as from a pipe.
+        Raises Passed if the input can be read only once, such as a pipe.
         """
         if len(self._again) >= _READINGS:
             self._again.pop(0).close()
@@ -276,9 +277,9 @@ class Snapshot:
         return self._again[-1]
 
     def shape_beside(self, row: walker.EntryTuple) -> Any:
-        """Return the shape by the prices of `model_beside`, of a body that was too long to be walked twice.
+        """Return the shape with the prices of `model_beside`, for a body that was too long to be walked twice.
 
-        Raises Passed where there is no second reading.
+        Raises Passed if the input can be read only once.
         """
         assert self._prices_beside is not None
         start = row[walker.BODY_OFFSET]
@@ -286,7 +287,7 @@ class Snapshot:
             return self._memory_walker(Cursor(source=again, base=start), self._prices_beside).shape(row[walker.TYPE])
 
     def measure(self, cursor: Cursor) -> Body:
-        """Return a walker of bodies on this cursor, aimed at the same target."""
+        """Return a walker of bodies on this cursor, for the same target."""
         converts, lists = self.target.has("listpack"), self._lists()
         if self._prices is not None:
             return self._memory_walker(cursor, self._prices)
@@ -301,7 +302,7 @@ class Snapshot:
         return body
 
     def select(self, plan: Plan) -> None:
-        """Take over another plan, before the first entry is asked for."""
+        """Use another plan; call it before the first entry is read."""
         self.walker.select(plan)
 
     # -- records ---------------------------------------------------------------------------------------------------
@@ -321,7 +322,7 @@ class Snapshot:
         self._count_template_users()
 
     def note(self, error: RdbkitError, *, of_entry: bool = True) -> None:
-        """Count damage that hides nothing else; under on_damage="stop" reading ends with it."""
+        """Count damage that does not hide what follows; with on_damage="stop" the reading ends."""
         self.damaged += of_entry
         self.problem_count += 1
         if len(self.problems) < _PROBLEMS:
@@ -340,7 +341,7 @@ class Snapshot:
     def pass_open(self) -> Copy | None:
         """Walk over the open body; return a copy of it, if the input cannot be read again.
 
-        What this raises is damage of the framing. Raises OSError where there is no temporary space for the copy.
+        Raises RdbkitError for damage of the framing, OSError if no temporary space is left for the copy.
         """
         try:
             if self.source.rereads:
@@ -352,12 +353,12 @@ class Snapshot:
             self.walker.error = error
             raise
         except OSError:
-            # Where its end is, nobody knows now.
+            # The end of the body is not known any more.
             self._failure = LimitExceeded("no temporary space for a long value", offset=self.cursor.tell())
             raise
 
     def take_records(self) -> list[walker.Record]:
-        """Return what was met besides keys since the last batch, as (offset, id of its row, what it says)."""
+        """Return the records other than keys since the last batch, as (offset, id of the row, contents)."""
         records, self._records = self._records, []
         return records
 
@@ -368,7 +369,7 @@ class Snapshot:
         return self._current
 
     def _forget(self) -> None:
-        """Close what was opened again for the entry before."""
+        """Close the second readings that were opened for the entry before."""
         while self._again:
             self._again.pop().close()
         if self._copy is not None:
@@ -398,7 +399,7 @@ class Snapshot:
             self.slot_imports.append(payload)
 
     def _note_long_key(self, error: LimitExceeded, expires: bool) -> None:
-        """Take note of an entry whose key was too long to be held: it counts, and is left out."""
+        """Record an entry whose key is too long for memory: it is counted, and left out."""
         database = self.databases.setdefault(error.db or 0, Database())
         database.keys += 1
         database.expires += expires
@@ -429,12 +430,12 @@ class Snapshot:
     # -- entries ---------------------------------------------------------------------------------------------------
 
     def batches(self) -> Iterator[list[walker.EntryTuple]]:
-        """Yield entries as the walker's tuples, some hundreds at a time: the quick way for those who fold over all.
+        """Yield entries as the walker's tuples, some hundreds at a time: faster than entries, for sums over all keys.
 
-        A batch may be empty: then records came that are no keys (take_records). The shape of an entry is None where its
-        value is so damaged that it cannot be told (`problems` says why).
+        A batch is empty if only records other than keys were read (take_records). The shape of an entry is None if its
+        value is so damaged that the shape cannot be computed (`problems` has the error).
 
-        Raises Truncated, Corrupt or Unsupported at damage of the framing, after all that came before it was yielded.
+        Raises Truncated, Corrupt or Unsupported at damage of the framing, after all entries before it were yielded.
         """
         if self._failure is not None:
             raise self._failure
@@ -454,7 +455,7 @@ class Snapshot:
             self._finish()
         except RdbkitError as error:
             found = cause.explained(error, self._bytes_at, self.source.start, self._last)
-            # Asked once more, a damaged file must not look like one that is at its end.
+            # A further call on a damaged file must not look like the end of a valid one.
             self._failure = found
             self.untrusted = error.code == "checksum-mismatch" and self._is_over()
             if found is error:
@@ -475,7 +476,7 @@ class Snapshot:
             return again.look(size)
 
     def _is_over(self) -> bool:
-        """Return whether nothing follows what was read."""
+        """Return whether no bytes follow."""
         try:
             return self.cursor.at_end()
         except RdbkitError:
@@ -502,11 +503,11 @@ class Snapshot:
         self._current = None
 
     def is_open(self, entry: Entry) -> bool:
-        """Return whether this entry's body is what the file is open at."""
+        """Return whether the file's position is in this entry's body, which is open."""
         return self.walker.is_open and self._current is entry and entry._row[walker.SIZE] < 0
 
     def _finish(self) -> None:
-        """Look at what follows the end, and refuse what the end cannot vouch for."""
+        """Examine the bytes after the end, and raise if the end mark is not certain."""
         if self.end is not None:
             return
         cursor = self.cursor
@@ -555,7 +556,7 @@ class Snapshot:
                 offset=tail.offset,
                 code="needs-replay",
             )
-        # Where no checksum vouches for it, a stray end mark in the middle of a file looks just like this.
+        # Without a valid checksum this may be a wrong end mark in the middle of a file.
         if self.checksum != "good" and tail.kind not in ("replication mark", "nothing"):
             raise Corrupt(
                 f"{tail.count} ({tail.kind}) follow the end of an RDB whose checksum is {self.checksum}: "
