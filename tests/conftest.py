@@ -31,7 +31,7 @@ settings.load_profile("rdbkit")
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 #: Tests that start processes, a few tenths of a second each.
-PROCESSES = ("cli/", "dropin/", "live/", "repair/test_cli.py", "test_builds.py", "test_review.py", "test_source.py")
+PROCESSES = ("cli/", "dropin/", "live/", "recovery/test_cli.py", "test_builds.py", "test_source.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

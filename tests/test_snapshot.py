@@ -7,10 +7,13 @@ import contextlib
 import dataclasses
 import gzip
 import io
+from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import FIXTURES
 from rdb.files import EXPIRING, FUNCTION, MS, Trickle, attempt, entry, made
+from rdb.test_walker import giant_file
 
 from rdbkit.format import spec
 
@@ -253,3 +256,22 @@ def test_lists_before_any_sign_of_compression(rdbkit):
 
     assert memory(data) == 951
     assert memory(Trickle(data, 1 << 12)) > 40_000
+
+
+def test_readings_of_one_value_do_not_disturb_each_other(build: Any, tmp_path: Path) -> None:
+    """A value that was not kept is read again, and a third time while the second reading is not finished."""
+    path = tmp_path / "dump.rdb"
+    path.write_bytes(giant_file(spec.SET))
+    with build.rdbkit.open(path) as snapshot:
+        for found in snapshot:
+            if found.body is None:
+                assert found.size > 1 << 20
+                parts = found.parts()
+                first = next(parts)
+                assert {first, *parts} == found.value
+                unfinished = found.parts()
+                next(unfinished)
+                for _ in range(3):
+                    assert len(found.value) == found.elements
+                assert len(list(unfinished)) == found.elements - 1
+        assert snapshot.checksum == "good"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import tempfile
@@ -514,3 +515,63 @@ def test_unique_of_a_file_of_copies(build):
         for _ in range(2):
             unique.add(b"%d" % number for number in range(40_000))
         assert 1 << 14 < len(unique.candidates()) <= 40_000
+
+
+def test_damage_inside_a_stream_hides_nothing(build: Any) -> None:
+    """The framing of a damaged node shows where the next key is."""
+    nodes = [b"\x05short\x01x", b"\x10" + bytes(16) + b"\x03bad", b"\xc0\x05\xc0\x06"]
+    for node in nodes:
+        stream = b"\x01" + node + bytes(4)
+        result = build.rdbkit.check(made(("entry", spec.STREAM_LISTPACKS, b"s", stream), entry(0, b"k"), version=9))
+        assert [finding.severity for finding in result.findings] == ["error"]
+        assert (result.findings[0].key, result.keys, result.complete) == (b"s", 2, True)
+
+
+def test_uniqueness_without_temporary_space_in_the_middle(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check of keys is given up and reported at the end; the walk continues."""
+    unique = build("rdb.duplicate_filter")
+    monkeypatch.setattr(unique.DuplicateFilter.__init__, "__defaults__", (64,))
+    monkeypatch.setattr(unique, "_RUN", 100)
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    names = [b"%d" % number for number in range(5000)]
+    result = build.rdbkit.check(made(entry(spec.SET, b"s", names), *(entry(0, name) for name in names)))
+    assert [(found.code, found.severity) for found in result.findings] == [("not-unique", "warning")] * 2
+    assert (result.complete, result.keys) == (True, 5001)
+
+
+def test_equal_fingerprints_are_confirmed(build: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Members with equal fingerprints are compared by reading again; for a pipe, from a copy."""
+    check, unique = build("rdb.value_checks"), build("rdb.duplicate_filter")
+    data = giant_file(spec.SET)
+    path = tmp_path / "dump.rdb"
+    path.write_bytes(data)
+    with build.rdbkit.open(data) as snapshot:
+        name = next(next(found.parts()) for found in snapshot if found.body is None)
+    monkeypatch.setattr(
+        unique.DuplicateFilter, "candidates", lambda self: {unique.fingerprint(name)} if self._run else set()
+    )
+    assert check.DuplicateFilter is unique.DuplicateFilter
+    for what in (data, path, Trickle(data, 1 << 16)):
+        assert "duplicate-member" not in [found.code for found in build.rdbkit.check(what).findings]
+
+
+class Failing(io.BytesIO):
+    """A file that cannot be read beyond an offset."""
+
+    def read(self, n: int | None = -1, /) -> bytes:
+        if self.tell() > 500_000:
+            raise OSError(5, "Input/output error")
+        return super().read(n)
+
+    read1 = read  # type: ignore[assignment]
+
+
+def test_a_read_error_is_not_a_finding(build: Any) -> None:
+    """A read error raises OSError."""
+    file = Failing(giant_file(spec.SET))
+    with pytest.raises(OSError, match="Input/output error"):
+        build.rdbkit.check(file)

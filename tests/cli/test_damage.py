@@ -251,3 +251,13 @@ def test_pipes(home: Path) -> None:
         data = (home / f"{name}.rdb").read_bytes()
         status, out, _ = raw("export", "-", stdin=data)
         assert (status, out.decode()) == (1, run("export", home / f"{name}.rdb").out)
+
+
+def test_an_end_without_a_verified_checksum(tmp_path: Path) -> None:
+    """A wrong end mark hides the keys after it, and is reported also if the checksum is not verified."""
+    path = tmp_path / "dump.rdb"
+    path.write_bytes(made(entry(0, b"a"), ("put", b"\xff" + b"x" * 8), entry(0, b"hidden")))
+    for command in ("keys", "export", "check", "info"):
+        ran = run(command, path, "--no-checksum")
+        assert ran.status == 1
+        assert "keys may be hidden" in ran.out + ran.err

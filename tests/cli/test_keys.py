@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import re
 from pathlib import Path
+from time import time
 from typing import Any
 
 import pytest
+from rdb.files import entry, made
 
 from cli.run import Ran, rdbkit
+from rdbkit.format import spec
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
 COLUMNS = ["db", "key", "type", "encoding", "elements", "memory", "memory_sd", "size", "expires_at", "idle", "freq"]
@@ -176,3 +179,32 @@ def test_the_target_is_said(dump: Path) -> None:
 
 def test_no_checksum(files: Path) -> None:
     assert len(keys(files / "checksum.rdb", "--no-checksum")) == 154
+
+
+def test_expiry_without_any_time_is_measured_by_the_clock() -> None:
+    now = int(time() * 1000)
+    calls = [("expire_ms", now - 10**7), entry(0, b"old"), ("expire_ms", now + 10**7), entry(0, b"new")]
+    ran = rdbkit("keys", "-", "--ttl", "expired", "-f", "jsonl", stdin=made(*calls, version=6))
+    assert [row["key"] for row in ran.rows] == ["old"]
+    assert "(the clock: the file tells no time)" in ran.err
+
+
+def test_times_beyond_the_calendar(tmp_path: Path) -> None:
+    path = tmp_path / "dump.rdb"
+    path.write_bytes(made(("aux", b"ctime", b"9" * 12), entry(0)))
+    ran = rdbkit("keys", path, "--ttl", "none", "--ttl", "expired", "-f", "jsonl")
+    assert (ran.status, len(ran.rows)) == (0, 1)
+    assert "measured from 999999999999000 ms (the file's ctime)" in ran.err
+    for now, status in (("²", 2), ("9" * 30, 2), ("9" * 18, 0)):
+        assert rdbkit("keys", path, "--now", now, "--ttl", "none").status == status
+
+
+def test_the_last_spelling_of_a_setting_counts(tmp_path: Path) -> None:
+    path = tmp_path / "dump.rdb"
+    path.write_bytes(made(entry(spec.HASH_ZIPLIST), version=9))
+    new, old = "hash-max-listpack-entries", "Hash-Max-Ziplist-Entries"
+    for settings, encoding in (((f"{new}=1", f"{old}=9"), "ziplist"), ((f"{old}=9", f"{new}=1"), "hashtable")):
+        options = [word for text in (f"{new}=9", *settings) for word in ("--set", text)]
+        assert rdbkit("keys", path, *options, "-f", "jsonl").rows[0]["encoding"] == encoding
+    path.write_bytes(made(("select_db", 40), entry(0)))
+    assert rdbkit("check", path, "--set", "DATABASES=64", "-f", "jsonl").out == ""

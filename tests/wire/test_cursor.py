@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from time import process_time
+from typing import Any
+
 import pytest
+from rdb.files import Trickle
 
 
 class Zeros:
@@ -39,3 +43,13 @@ def test_what_unpacks_to_too_much_is_passed(build):
         cursor.string()
     assert caught.value.offset == 0
     assert cursor.string() == b"x"
+
+
+def test_short_reads_are_gathered(build: Any) -> None:
+    """A long string is not moved for each piece of it."""
+    size = 16 << 20
+    stream = Trickle(b"\x80" + size.to_bytes(4, "big") + bytes(size), 1 << 11)
+    with build("source").open_source(stream) as source:
+        begin = process_time()
+        assert len(build("wire.cursor").Cursor(source=source).string()) == size
+        assert process_time() - begin < 5

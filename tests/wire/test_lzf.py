@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -197,3 +198,22 @@ def test_parity(data, damage, more):
         heads = [outcome(lambda m=lzf, n=n: m.head(packed[:40], n, size, OFFSET)) for n in (1, 7, 16)]
         results.append(ways + heads)
     assert results[0] == results[1]
+
+
+def test_a_wrong_unpacked_size_is_not_allocated(build: Any) -> None:
+    """Three bytes can unpack to 264, so a short string can have a large stored size that is wrong from the start."""
+    lzf = build("wire.lzf")
+    size = 100 << 20
+    tracemalloc.start()
+    with pytest.raises(build.errors.Corrupt) as caught:
+        lzf.decompress(b"\xff" * (size // 80), size, 7)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (caught.value.code, caught.value.offset) == ("bad-lzf", 7)
+    assert peak < 10 << 20
+    text = b"0123456789" * (1 << 21)
+    packed = lzf.compress(text)
+    assert lzf.decompress(packed, len(text)) == text
+    for broken, claim in ((packed[:-1], len(text)), (packed, len(text) + 1), (packed, len(text) - 1)):
+        with pytest.raises(build.errors.Corrupt):
+            lzf.decompress(broken, claim)
