@@ -1,9 +1,9 @@
-"""Both builds in one process, and the few things that every test needs.
+"""Both builds in one process, and the fixtures that all tests use.
 
 An extension module loads once in a process: importing it again gives the same module, bound to the error classes and
 tables of the package that imported it first. So the compiled build is loaded once: it is what `import rdbkit` gives in
-this process (the ambient build), or, where that is the pure one, the single load made here. Sources can be loaded as
-often as one likes.
+this process (the ambient build) or, if that is the pure one, the single load made here. Sources can be loaded any
+number of times.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-# A test run in the background, or under nohup, ignores signals, and so would all that it starts.
+# A test run in the background, or under nohup, ignores signals, and so would its child processes.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-# A machine that is busy with something else is no reason for a test to fail.
+# Tests must not fail because the machine is busy.
 settings.register_profile("rdbkit", deadline=None)
 settings.load_profile("rdbkit")
 
@@ -35,7 +35,7 @@ PROCESSES = ("cli/", "dropin/", "live/", "recovery/test_cli.py", "test_builds.py
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts processes; it is too much for the run before a commit."""
+    """Mark tests that start processes, which are too slow for the run before a commit."""
     for item in items:
         if item.path.relative_to(Path(__file__).parent).as_posix().startswith(PROCESSES):
             item.add_marker("process")
@@ -46,7 +46,7 @@ class Build:
     """One build of the package: `build("wire.lzf")` is the module rdbkit.wire.lzf, compiled or interpreted.
 
     Classes differ between the builds, so errors are caught as `build.errors.Corrupt`. `modules` are those of a build
-    that was loaded apart; None: the ambient one.
+    that was loaded separately; None: the ambient one.
     """
 
     def __init__(self, name: str, modules: dict[str, ModuleType] | None = None) -> None:
@@ -102,16 +102,16 @@ def _in_place(modules: dict[str, ModuleType]) -> Iterator[None]:
         _swap(outer)
 
 
-_FACES: dict[str, Build] = {}
+_BUILDS: dict[str, Build] = {}
 
 
 def _load(name: str) -> Build:
     """Return the build, which is loaded at the first call; for "compiled" the pure one if there is no other."""
-    if name not in _FACES:
+    if name not in _BUILDS:
         compiled = importlib.import_module("rdbkit._build").compiled()
         ambient = compiled == (name == "compiled")
-        _FACES[name] = Build(name) if ambient else _load_apart(name)
-    return _FACES[name]
+        _BUILDS[name] = Build(name) if ambient else _load_apart(name)
+    return _BUILDS[name]
 
 
 def _load_apart(name: str) -> Build:
@@ -120,7 +120,7 @@ def _load_apart(name: str) -> Build:
     try:
         with _in_place({}):
             package = importlib.import_module("rdbkit")
-            # Its names are imported on demand; all of them now, while the demand meets this build.
+            # Its names are imported on demand; all are imported now, while this build is in sys.modules.
             for public in package.__all__:
                 getattr(package, public)
             return Build(name, _loaded())
@@ -144,7 +144,7 @@ def build(request: pytest.FixtureRequest) -> Build:
 
 @pytest.fixture(scope="session")
 def builds() -> tuple[Build, Build]:
-    """Return the pure and the compiled build, for tests that hold one against the other."""
+    """Return the pure and the compiled build, for tests that compare them."""
     pure, compiled = _load("pure"), _load("compiled")
     if not compiled("_build").compiled():
         pytest.skip("no compiled build in this install")

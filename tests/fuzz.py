@@ -1,4 +1,4 @@
-"""Damage real files in every way that comes to mind, and hold rdbkit to its promises on what is left of them.
+"""Damage real files in many ways, and test that rdbkit keeps its guarantees for the results.
 
     python tests/fuzz.py --runs 100000 --build both --seed 1          the long run
     python tests/fuzz.py --seed 1 --only 4711 --build both            one mutant again; it is written to --out
@@ -6,19 +6,19 @@
     bases (fixtures, excerpts of them, files made by rdb.writer, DUMP payloads)
       └─► mutant number i of a seed ─► a worker per build ─► account of all that was read, verdict ─► builds compared
 
-What must hold for every mutant, on either build:
+Conditions for every mutant, on either build:
 
-    errors      only RdbkitError leaves rdbkit; each has a code, and an offset that lies in the file
-    before      keys that lie wholly before the first changed byte are delivered as they were, attributes and value
+    errors      rdbkit raises only RdbkitError; each has a code, and an offset that is in the file
+    before      keys that are wholly before the first changed byte are returned unchanged, attributes and value
     checksum    a changed file whose checksum is on never ends cleanly
     agreement   export and check see an error where reading the values did
     nothing     export delivers just the keys and elements that check counts as readable, and names every error that
     lost        check finds; no row of JSON or CSV, and no command, is cut
-    bounds      5 s of processor time for each way of reading, 256 MiB of memory
+    bounds      5 s of processor time for each method of reading, 256 MiB of memory
     builds       both give the same account: entries, errors, their codes, offsets and words
 
 Mutant i depends on the seed, on i and on the bases, and on nothing else. A worker that hangs, dies or grows is
-replaced; the mutant at hand counts as failed. A failure is one line, and a file with the mutant.
+replaced; the current mutant counts as failed. A failure is one line, and a file with the mutant.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ MEBIBYTES = 256
 #: A worker that says nothing for so long hangs where no signal reaches it (on the wall: other work may slow us).
 SILENCE = 600.0
 BUILDS = ("compiled", "pure")
-#: What is slow to ask of the system is asked once in so many mutants.
+#: Slow system calls are made once in so many mutants.
 _STRIDE = 16
 
 
@@ -99,7 +99,7 @@ def _fence() -> None:
 
 
 class Watch:
-    """Gives each reading its time, and starts it with a tidy memory: what several remember is not what one does."""
+    """Gives each reading its time, and starts it after a garbage collection, so that it is measured separately."""
 
     def __init__(self, tidy: bool) -> None:
         self.longest = 0.0
@@ -259,7 +259,7 @@ class Worker:
 
 @dataclass
 class Report:
-    """What a campaign came to: mutants judged per build, failures as lines, and the extremes."""
+    """The result of a campaign: mutants judged per build, failures as lines, and the extremes."""
 
     mutants: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
@@ -378,12 +378,12 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first mutant")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--build", choices=(*BUILDS, "both"), default="both")
-    parser.add_argument("--corpus", type=Path, default=ROOT / "fixtures", help="directory of sound files")
+    parser.add_argument("--corpus", type=Path, default=ROOT / "fixtures", help="directory of valid files")
     parser.add_argument("--jobs", type=int, default=1, help="processes per build")
     parser.add_argument(
         "--out", type=Path, default=Path(tempfile.gettempdir()) / "rdbkit-fuzz", help="where mutants go that failed"
     )
-    parser.add_argument("--only", type=int, help="judge this mutant alone, and tell all (--build: RDBKIT_PURE decides)")
+    parser.add_argument("--only", type=int, help="judge this mutant alone, and print all (--build: RDBKIT_PURE decides)")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     sys.path.insert(0, _home())

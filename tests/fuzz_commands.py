@@ -1,7 +1,7 @@
-"""Run every command as a real process on damaged files, and look at what a user would see of it.
+"""Run every command as a real process on damaged files, and check its visible results.
 
     python tests/fuzz_commands.py --runs 2000 --seed 1        each mutant: one command, on both builds
-    python tests/fuzz_commands.py --seed 1 --only 4711        one mutant again, with what its processes said
+    python tests/fuzz_commands.py --seed 1 --only 4711        one mutant again, with the output of its processes
 
 Mutant i is a damaged RDB (fuzzing.mutants) or, every third, a damaged AOF; the command, its options and whether the
 input comes by a pipe depend on i too. What must hold:
@@ -9,7 +9,7 @@ input comes by a pipe depend on i too. What must hold:
     ending      an exit status of the README, no traceback, no bug report of rdbkit's own
     bounds      60 s of processor time, 256 MiB of memory
     input       as it was; of outputs only names that the README gives
-    messages    on an exit status of 1, 3 or 4 standard error says why (for `check`: a finding does)
+    messages    on an exit status of 1, 3 or 4 standard error has the reason (for `check`: a finding)
     builds      both give the same status, the same output, and say the same
     nothing     lost silently: where `check` finds an error, `export` does not end with 0
 """
@@ -64,7 +64,7 @@ AOF = [
 
 @dataclass
 class Ended:
-    """What came of one process."""
+    """The result of one process."""
 
     status: int
     out: bytes

@@ -1,6 +1,6 @@
 """Random values of every type, whole files of them, and damage: for the property tests.
 
-What there is:
+Contents:
 
     values(type_id)               a value that this type can hold, in the shape that writer.encode takes
     files(version, product)       File: keys, functions, aux, and how to write them; types as that version has them
@@ -87,7 +87,7 @@ modules = st.tuples(module_names, st.integers(0, 1023), _module_parts)
 
 @st.composite
 def streams(draw: Any, type_id: int) -> Stream:
-    """What this type holds and a strict reader takes; fields that it lacks have the value that a loader gives them."""
+    """Values that this type can hold and a strict reader accepts; fields that it lacks have the loader's values."""
     ids = sorted(draw(st.lists(stream_ids, max_size=_SMALL, unique=True)))
     names = draw(st.lists(strings, min_size=1, max_size=3))
     entries = [(stream_id, draw(_pairs(names))) for stream_id in ids]
@@ -332,7 +332,7 @@ def _write_key(to: Any, file: File, key: Key, templates: dict[tuple[bytes, ...],
 
 # -- damage ------------------------------------------------------------------------------------------------------------
 
-#: Lengths and counts that cannot be true, in the forms in which they stand in files.
+#: Impossible lengths and counts, in the forms that files have.
 HUGE = [b"\x81" + b"\xff" * 8, b"\x81\x7f" + b"\xff" * 7, b"\x80\xff\xff\xff\xff", b"\x80\x7f\xff\xff\xff"]
 HUGE += [b"\xc3\x81" + b"\xff" * 8, b"\xc3\x05\x80\x40\x00\x00\x00", b"\x81" + b"\0" * 8]
 HUGE += [b"\xff\xff", b"\xff" * 4, b"\xff\xff\xff\x7f"]
@@ -340,7 +340,7 @@ HUGE += [b"\xff\xff", b"\xff" * 4, b"\xff\xff\xff\x7f"]
 
 @dataclass(frozen=True)
 class Damage:
-    """Damaged bytes; before `at` they are those of the sound file."""
+    """Damaged bytes; before `at` they are those of the valid file."""
 
     data: bytes
     at: int

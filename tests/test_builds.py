@@ -1,4 +1,4 @@
-"""The two builds of one process: each raises the errors of its own classes, whoever imported the package first."""
+"""The two builds of one process: each raises the errors of its own classes, in any order of imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damage inside a value hides nothing else: whoever reads goes on, and what is wrong is named and counted."""
+"""Damage inside a value hides nothing else: reading continues, and the damage is named and counted."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_stop(build):
 
 @pytest.mark.parametrize("level", [0, 1])
 def test_heads(build, level):
-    """Where the walk looks into a head that is damaged, the entry comes without a shape, and the rest all the same."""
+    """If the walk reads a damaged head, the entry has no shape, and all other entries are returned."""
     bad = [(spec.SET_LISTPACK, b"\x07" + bytes(7)), (spec.LIST_ZIPLIST, b"\x0b" + bytes(11)),
            (spec.HASH_ZIPMAP, b"\x02\x01\x05"), (spec.STREAM_LISTPACKS, b"\x01\x01x" + lp(b"1") + bytes(4)),
            (spec.HASH_TMPL_LP, b"\x00\x07" + bytes(7) + lp(b"0", b"x"))]  # fmt: skip
@@ -222,7 +222,7 @@ def test_medium_values_are_taken_back(build):
 
 
 def test_commands_that_no_server_takes(build):
-    """Of a member without a score, and of a database that cannot be, nothing is written: the rest would suffer."""
+    """A member without a score, and an impossible database, are not written, so that the other data is valid."""
     zset = key(spec.ZSET_2, b"\x02\x01a" + b"\0\0\0\0\0\0\xf8\x7f" + b"\x01b" + bytes(8))
     said, _, lost = commands(build, made(zset))
     assert b"nan" not in said
@@ -248,7 +248,7 @@ def test_streams_without_owner(build):
 
 
 def test_claims_of_packed_strings_hide_nothing(build):
-    """A string that claims more than its packed bytes can hold ends where they do."""
+    """A string with a stored size that its packed bytes cannot fill ends where they do."""
     liar = b"\xc3\x02\x80\x00\x10\x00\x00\x00\x61"
     for kind, body in ((spec.STRING, liar), (spec.LIST, b"\x01" + liar), (spec.HASH, b"\x01" + liar * 2),
                        (spec.ZSET, b"\x01" + liar + b"\xfe"), (spec.ARRAY, b"\x01\x00\x00\x00" + liar)):  # fmt: skip
@@ -276,7 +276,7 @@ def test_what_cannot_be_opened(build, what):
 
 
 def test_memory_beside_damaged_heads(build):
-    """How many keys share a template cannot be told where one of them is damaged: nobody stumbles over that."""
+    """The number of keys that share a template is not known if one of them is damaged: this raises no error."""
     template = ("put", b"\xf2\x05\x01\x01a")
     good = key(spec.HASH_TMPL_LP_REF, lp(b"5", b"x"), b"good")
     bad = key(spec.HASH_TMPL_LP_REF, b"\x07" + bytes(7), b"bad")

@@ -1,4 +1,4 @@
-"""The README against the program: every option named, every example run, every shape as described.
+"""The README compared with the program: every option is named, every example is run, every shape is as described.
 
 Run as a script, this writes what the examples now print into the README.
 """
@@ -139,7 +139,7 @@ def test_every_command_and_option_is_named(name: str) -> None:
 
 
 def test_no_command_or_option_is_made_up() -> None:
-    # --fix belongs to the tool that check-aof stands in for.
+    # --fix belongs to the tool that check-aof replaces.
     known = {"--help", "--version", "--fix"}
     for command in _commands().values():
         for parameter in command.params:

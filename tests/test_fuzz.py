@@ -23,7 +23,7 @@ def bases(fixtures: Path) -> Bases:
     return Bases(fixtures)
 
 
-def _faces() -> tuple[str, ...]:
+def _builds() -> tuple[str, ...]:
     if all(map(_build._is_built, _build.HOT)):
         return fuzz.BUILDS
     if os.environ.get("RDBKIT_REQUIRE_COMPILED"):
@@ -33,7 +33,7 @@ def _faces() -> tuple[str, ...]:
 
 @pytest.mark.slow
 def test_damaged_files_keep_the_promises(fixtures: Path, tmp_path: Path) -> None:
-    builds = _faces()
+    builds = _builds()
     report = fuzz.campaign(fixtures, SEED, builds, RUNS, out=tmp_path)
     assert not report.failures
     assert report.mutants == dict.fromkeys(builds, RUNS)
@@ -50,8 +50,8 @@ def test_a_mutant_depends_on_seed_and_number_alone(fixtures: Path, bases: Bases)
     assert essence(mutant(bases, SEED + 1, 0)) != backwards[0]
 
 
-def _sound(bases: Bases) -> Mutant:
-    """Return a mutant that is none: an undamaged excerpt with a checksum and keys, and a base of its own."""
+def _valid(bases: Bases) -> Mutant:
+    """Return an unchanged mutant: an undamaged excerpt with a checksum and keys, with its own base."""
     for number in range(1000):
         case = mutant(bases, SEED, number)
         odd = case.base.dump or case.packing or case.delivery.chunk or case.base.keydb
@@ -64,12 +64,12 @@ def _sound(bases: Bases) -> Mutant:
     raise AssertionError("no such mutant")
 
 
-def test_a_sound_file_is_judged_sound(bases: Bases) -> None:
-    assert judge(_sound(bases))[1] == []
+def test_a_valid_file_passes(bases: Bases) -> None:
+    assert judge(_valid(bases))[1] == []
 
 
 def test_a_clean_end_of_a_changed_file_is_seen(bases: Bases) -> None:
-    case = _sound(bases)
+    case = _valid(bases)
     # As if the file had been another one before it was "changed".
     case.base.data = case.base.data[:9] + b"\0" + case.base.data[9:]
     case.at = 9
@@ -77,7 +77,7 @@ def test_a_clean_end_of_a_changed_file_is_seen(bases: Bases) -> None:
 
 
 def test_a_changed_and_a_missing_key_before_the_damage_are_seen(bases: Bases) -> None:
-    case = _sound(bases)
+    case = _valid(bases)
     before = case.base.before["values"]
     end, account = before[0]
     before[0] = end, (*account[:2], b"another key", *account[3:])

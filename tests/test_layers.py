@@ -1,4 +1,4 @@
-"""Imports go one way and in no circle, release knowledge has one home, and a library does not load a command line."""
+"""Imports follow the layers without circles, release rules are in one package, the library loads no command line."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ def test_every_module_has_its_layer() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_imports_go_one_way(module: str) -> None:
+def test_imports_follow_the_layers(module: str) -> None:
     own = _layer(module)
     against = [f"{MODULES[module]}:{line} imports {name}" for line, name in _imports(module) if _layer(name) > own]
     if module.startswith("rdbkit.cli"):
-        # The version is what the package says of itself.
+        # The version is an attribute of the package itself.
         against = [text for text in against if not text.endswith(" imports rdbkit")]
     assert against == []
 

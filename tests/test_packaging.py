@@ -90,7 +90,7 @@ def _compiled(home: Path, **environment: str) -> bool:
 
 
 def _built() -> list[Path]:
-    """The extensions that stand beside the sources, if all are there."""
+    """The extensions next to the sources, if all are there."""
     home = Path(_build.__file__).parent.parent
     stems = [home.joinpath(*name.split(".")) for name in _build.HOT]
     found = [

@@ -1,4 +1,4 @@
-"""What an input is called: by its first bytes, from a file and from a pipe, the same in every way of reading it."""
+"""Recognising inputs by their first bytes, with the same result from a file and from a pipe."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_what_is_read(recognised, data, kind):
 
 
 def test_a_head_that_is_cut_off_anywhere(build):
-    """Wherever the cut is: up to the last argument there is something to tell it by."""
+    """For any cut up to the last argument the AOF is recognised."""
     last = LOG.rindex(b"$")
     for cut in range(1, last):
         with build("source").open_source(LOG[cut:]) as source:
@@ -114,14 +114,14 @@ def test_a_head_that_is_cut_off_anywhere(build):
     (b"#" * 1500 + b"x\n\n", "1503 bytes"),
     (b"x" * 300_000, "300000 bytes"),
 ])  # fmt: skip
-def test_what_is_in_front_of_the_first_command(recognised, head, words):
+def test_bytes_before_the_first_command(recognised, head, words):
     found = recognised(head + LOG)
     assert (found.kind, found.code, found.offset) == ("damaged-aof", "bad-aof", 0)
     assert words in found.message
 
 
 def test_a_head_longer_than_what_is_looked_through(recognised, tmp_path):
-    """Of a file the end is looked at too; nobody waits for that of a pipe."""
+    """In a file the end is examined too; in a pipe that would mean waiting."""
     data = b"x" * (3 << 20) + LOG
     assert recognised(data).kind in ("damaged-aof", "unknown")
     path = tmp_path / "long"
@@ -166,7 +166,7 @@ def test_an_rdb_copied_as_text(recognised, build, data, how):
 
 
 def test_replacement_characters_further_in(build):
-    """The part before is sound: a copy that was resumed in another mode."""
+    """The part before is valid: a copy that was resumed in another mode."""
     data = made(*(entry(0, b"k%d" % n) for n in range(9)), version=6)
     cut = data.index(b"k5") - 2
     for hurt in (data[:cut] + b"\xef\xbf\xbd" + data[cut:], data[: cut + 1] + b"\xef\xbf\xbd" + data[cut + 2 :]):
@@ -188,17 +188,17 @@ def lines(rng: random.Random, end: bytes) -> bytes:
 
 @pytest.mark.parametrize("version", [6, 10])
 def test_converted_line_ends_of_an_rdb(build, version):
-    """By the lengths of strings (CR LF became LF), or by the checksum (LF became CR LF); most are told."""
+    """By the lengths of strings (CR LF became LF), or by the checksum (LF became CR LF); most are recognised."""
     rng = random.Random(version)
-    told: dict[str, int] = {"lf": 0, "crlf": 0}
+    reported: dict[str, int] = {"lf": 0, "crlf": 0}
     for _ in range(40):
         keys = [entry(0, b"key%d" % n, lines(rng, b"\r\n")) for n in range(30)]
         data = made(*keys, version=version)
         for name, hurt in (("lf", data.replace(b"\r\n", b"\n")), ("crlf", data.replace(b"\n", b"\r\n"))):
             result = build.rdbkit.check(hurt)
             assert not result.sound
-            told[name] += any(finding.code == "text-copy" for finding in result.findings)
-    assert min(told.values()) > 25
+            reported[name] += any(finding.code == "text-copy" for finding in result.findings)
+    assert min(reported.values()) > 25
 
 
 def test_other_damage_is_not_called_a_copy_as_text(build):
@@ -241,7 +241,7 @@ def test_what_servers_take_is_no_conversion(recognised, data):
 
 
 @pytest.mark.parametrize("size", [1, 16, 100, 5000, 2 << 20])
-def test_nothing_but_nul_bytes(recognised, build, size):
+def test_only_nul_bytes(recognised, build, size):
     found = recognised(bytes(size))
     assert (found.kind, found.code) == ("damaged", "nul-run")
     if size < 1 << 20:
@@ -307,7 +307,7 @@ def test_nul_bytes_to_the_end_of_an_rdb(build):
     assert caught.value.code == "nul-run"
 
 
-def test_the_empty_key_with_the_empty_value_is_sound(build):
+def test_the_empty_key_with_the_empty_value_is_valid(build):
     for more in ([], [entry(0, b"k")], [entry(spec.SET, b"s")]):
         data = made(entry(0, b"", b""), *more)
         assert build.rdbkit.check(data).sound
@@ -315,7 +315,7 @@ def test_the_empty_key_with_the_empty_value_is_sound(build):
 
 
 def test_zeros_after_an_rdb_are_not_all_read(build):
-    """A pipe that never ends would never be through; what is known of a file's size is told."""
+    """A pipe that never ends must not be read to its end; the size of a file is reported if it is known."""
 
     class Endless(Trickle):
         def read(self, n: int = -1, /) -> bytes:

@@ -1,4 +1,4 @@
-"""The door of the library: what open() takes, what a snapshot and its entries tell, and when."""
+"""The library's main functions: the inputs of open(), and the properties of a snapshot and its entries."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_file_is_closed_even_if_it_is_none_of_ours(rdbkit, build, tmp_path, mo
     assert closed == [str(path)]
 
 
-# -- what a snapshot tells ---------------------------------------------------------------------------------------------
+# -- properties of a snapshot ------------------------------------------------------------------------------------------
 
 
 def test_what_is_known_at_once_and_what_in_the_end(rdbkit):
@@ -143,7 +143,7 @@ def test_memory_is_bounded_by_what_is_remembered(rdbkit):
         assert 60 < len(snapshot.functions) <= 64
 
 
-# -- what an entry tells -----------------------------------------------------------------------------------------------
+# -- properties of an entry --------------------------------------------------------------------------------------------
 
 
 def test_entries_are_cursors(rdbkit):
@@ -220,7 +220,7 @@ def test_select_after_opening(rdbkit, build):
         assert [found.type for found in snapshot] == ["stream"]
 
 
-def test_what_an_rdb_in_front_of_commands_says(rdbkit, build):
+def test_an_rdb_before_commands(rdbkit, build):
     """An AOF with a preamble: its keys come, and then the refusal, so that no part is taken for the whole."""
     seen = []
     with rdbkit.open(DATA + b"*1\r\n$4\r\nPING\r\n") as snapshot, pytest.raises(build.errors.Unsupported) as caught:
@@ -230,7 +230,7 @@ def test_what_an_rdb_in_front_of_commands_says(rdbkit, build):
 
 
 def test_memory_that_depends_on_keys_to_come(rdbkit):
-    """A template's bytes are divided among its keys: known from a file, from a pipe or a damaged file not."""
+    """A template's bytes are divided among its keys; the number is not known for a pipe or a damaged file."""
     data = (FIXTURES / "redis-8.10.2" / "rdb-templates" / "dump.rdb").read_bytes()
 
     def memories(what):
@@ -247,7 +247,7 @@ def test_memory_that_depends_on_keys_to_come(rdbkit):
 
 
 def test_lists_before_any_sign_of_compression(rdbkit):
-    """Inner nodes were kept compressed, which only something further on shows: that is looked for, but on a pipe."""
+    """Inner nodes were kept compressed, which only a later blob shows: it is searched for, except on a pipe."""
     data = (FIXTURES / "redis-4.0.14" / "rdb-listcompress" / "dump.rdb").read_bytes()
 
     def memory(what):

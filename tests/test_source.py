@@ -222,7 +222,7 @@ def test_fifo(source, tmp_path):
     thread.join()
 
 
-def test_file_object_from_where_it_stands(source, tmp_path):
+def test_file_object_from_its_position(source, tmp_path):
     (tmp_path / "f").write_bytes(b"before" + RDB)
     with (tmp_path / "f").open("rb") as buffered, (tmp_path / "f").open("rb", buffering=0) as raw:
         for file in (buffered, raw, io.BytesIO(b"before" + RDB)):

@@ -9,7 +9,7 @@ Sources: rdb.h of the BSD-licensed versions, and files of real servers. `verifie
 `source` rows are read as documented, and reported as such; `refused` rows are recognised and named, and reading stops
 there.
 
-When you add a row, also add: a decoder in values.DECODERS, a way to walk it in walker, an encoder in writer, a fixture.
+When you add a row, also add: a decoder in values.DECODERS, a walk in body, an encoder in encoders, a fixture.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def _within(what: str, number: int, limit: int) -> int:
 def module_id(name: str, version: int) -> int:
     """Return the 64-bit id of a module type: nine characters and an encoding version (0 to 1023).
 
-    The way back is modules.module_name.
+    The inverse is modules.module_name.
     """
     return _pack(name, 9, MODULE_ALPHABET) << 10 | _within("module version", version, 1023)
 

@@ -206,7 +206,7 @@ class Writer:
         self._op(spec.HASH_TEMPLATE, encode_length(template), encode_length(len(fields)), *names)
 
     def slot_import(self, job: bytes, ranges: Sequence[tuple[int, int]]) -> None:
-        """Write a slot import under way (Valkey): job name of 40 characters, ranges of slots, both ends included."""
+        """Write an unfinished slot import (Valkey): job name of 40 characters, ranges of slots, both ends included."""
         ends = [encode_length(slot) for pair in ranges for slot in pair]
         self._op(spec.SLOT_IMPORT, self._string(job), encode_length(len(ranges)), *ends)
 

@@ -1,4 +1,4 @@
-"""Random keys as the rows that folds are fed with."""
+"""Random keys as rows, the input of folds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every fold: what it says of a few keys; any split, in any order, also through a file, gives the same."""
+"""Every fold: its result for a few keys; any split, in any order, also through a file, gives the same."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_expiry_counts_from_now() -> None:
     assert found == {"expired": 1, "<1h": 1, "<1d": 1, "<7d": 1, "<30d": 0, "later": 1, "none": 1}
 
 
-def test_usage_is_told_only_where_the_file_has_it() -> None:
+def test_usage_is_reported_only_if_the_file_has_it() -> None:
     assert FOLDS["idle"].of(KEYS).result() == []
     keys = [(0, b"k", "string", "raw", 1, 10, 0, 5, None, 59, 255), (0, b"l", "string", "raw", 1, 9, 0, 5, None, 60, 0)]
     assert [bucket.keys for bucket in FOLDS["idle"].of(keys).result()] == [1, 1, 0, 0, 0, 0]

@@ -1,4 +1,4 @@
-"""Prefixes: which keys stand under one name, and what is known of a name when there are too many of them."""
+"""Prefixes: the keys with one prefix, and what is known of a prefix if there are too many of them."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _truth(keys: list[Any]) -> dict[bytes, list[int]]:
 
 @settings(max_examples=150)
 @given(data=st.data(), keys=st.lists(rows(), min_size=1, max_size=60), capacity=st.integers(2, 12))
-def test_the_truth_lies_in_the_interval(data: Any, keys: list[Any], capacity: int) -> None:
+def test_the_true_number_is_in_the_interval(data: Any, keys: list[Any], capacity: int) -> None:
     by = data.draw(st.sampled_from(["memory", "keys"]))
     parts = []
     for part in data.draw(splits(keys)):

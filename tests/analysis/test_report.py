@@ -1,4 +1,4 @@
-"""The whole picture: of real files, in parts and at once; what is notable; and partials that are none."""
+"""Reports of real files, in parts and at once; notable findings; and invalid partials."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_sums_are_those_of_the_entries(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DUMPS, ids=lambda path: path.parent.parent.name)
-def test_what_is_allocated_is_told_beside_what_memory_usage_says(path: Path) -> None:
+def test_allocations_are_reported_in_addition_to_memory_usage(path: Path) -> None:
     file = rdbkit.report(path).files[0]
     heap = rdbkit.report(path, heap=True)
     if not heap.total.memory:
@@ -111,7 +111,7 @@ def test_files_in_parts_are_the_files_at_once() -> None:
     assert rdbkit.report(*DUMPS) == whole.result()
 
 
-def test_damage_is_told_and_what_came_before_is_kept() -> None:
+def test_damage_is_reported_and_earlier_entries_are_kept() -> None:
     data = DUMPS[-1].read_bytes()[:3000]
     with pytest.raises(rdbkit.Truncated):
         rdbkit.report(data)

@@ -1,4 +1,4 @@
-"""What the tests of commands share: a strict reader, and a form in which two rewrites of the same data are equal."""
+"""Helpers for tests of commands: a strict reader, and a form in which two rewrites of the same data are equal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def parse(data: bytes) -> list[Command]:
 
 
 def by_key(commands: list[Command], times: bool = False) -> dict[tuple[int, bytes], list[Any]]:
-    """Commands by key, in an order that is no table's; without `times` the clock times of deliveries are left out."""
+    """Commands by key, sorted independently of hash tables; without `times` the times of deliveries are left out."""
     db = 0
     keys: dict[tuple[int, bytes], list[Any]] = {}
     for command in commands:
@@ -48,7 +48,7 @@ def _items(command: Command, times: bool) -> list[Any]:
     if verb == b"SADD":
         return [len(rest), *[(verb, member) for member in rest]]
     if verb == b"RESTORE":
-        # Where the template's id may stand, too.
+        # The template's id may be in this place, too.
         return [(verb, len(rest[1]))]
     return [command]
 

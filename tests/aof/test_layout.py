@@ -1,4 +1,4 @@
-"""What lies at a path, and what a server would load of it: told of by real servers, and of directories made here."""
+"""The files at a path, and which of them a server would load: recorded from real servers, and for made directories."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands with their database, time and transaction; where reading ends when the file does not."""
+"""Commands with their database, time and transaction; where reading ends before the end of the file."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ ROWS: list[tuple[str, bytes, Any, Any]] = [
     ("blank after a length", b"*1\r\n$1 \r\nx\r\n", ("newline", 4, 32, 13), None),
     ("NUL in argc", b"*1\0\r\n$1\r\nx\r\n", ("newline", 0, 0, 13), None),
     ("value one shorter", b"*1\r\n$3\r\nabcd\r\n", ("newline", 8, 100, 13), ("format", 13, 10, 0)),
-    ("two other bytes behind a value", b"*1\r\n$1\r\nx--", ("newline", 8, 45, 45), None),
+    ("two other bytes after a value", b"*1\r\n$1\r\nx--", ("newline", 8, 45, 45), None),
     ("another prefix", b"*1\r\n*1\r\n", ("prefix", 4, 36, 42), ("format", 4, 36, 42)),
     ("NUL for a prefix", b"*1\r\n\0\r\n", ("prefix", 4, 36, 0), ("format", 4, 36, 0)),
     ("no record", SET + b"PING\r\n", ("format", 28, 80, 0), ("format", 28, 80, 0)),
@@ -102,7 +102,7 @@ def scanned(build: Any, data: bytes, dialect: int, step: int = 1 << 20) -> tuple
 
 
 def stepped(build: Any, data: bytes, dialect: int, keep: int, step: int = 1 << 20) -> tuple[Any, ...]:
-    """Read one by one, the way `scan` counts; return its state, and what was read."""
+    """Read one by one, counted as by `scan`; return its state, and what was read."""
     reader = resp(build, data, dialect, step)
     seen = []
     while True:
@@ -135,7 +135,7 @@ def test_rows(build, row, dialect):
     "data", [SET + MULTI + SET + EXEC + SET, b"#TS:1\r\n" + SET + b"#TS:2\r\n" + SET], ids=["plain", "stamped"]
 )
 def test_cut_at_every_offset(build, dialect, data):
-    """What stands before the cut is read as if nothing had been cut; `good` is where the last record ended."""
+    """Everything before the cut is read as if nothing had been cut; `good` is the end of the last record."""
     ends = _ends(build, data, dialect)
     for cut in range(len(data) + 1):
         got = scanned(build, data[:cut], dialect)
@@ -161,7 +161,7 @@ def _boundaries(build: Any, data: bytes, dialect: int) -> list[int]:
 
 
 def _ends(build: Any, data: bytes, dialect: int) -> list[int]:
-    """Return where a record ends that stands outside of a transaction."""
+    """Return where a record outside of a transaction ends."""
     reader = resp(build, data, dialect)
     found = [0]
     while reader.next(0) != END:
@@ -256,7 +256,7 @@ PIECES = st.sampled_from(
     dialect=st.sampled_from([CHECKER, LOADER]),
     step=st.sampled_from([1, 2, 17, 1 << 20]),
 )
-def test_builds_and_ways_agree(builds, pieces, dialect, step):
+def test_builds_and_methods_agree(builds, pieces, dialect, step):
     data = b"".join(pieces)
     pure, compiled = builds
     wanted = scanned(pure, data, dialect)

@@ -1,4 +1,4 @@
-"""What a log of commands comes to; the count of different names, exact and estimated."""
+"""The summary of a log of commands; the count of different names, exact and estimated."""
 
 from __future__ import annotations
 

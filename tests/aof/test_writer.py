@@ -1,4 +1,4 @@
-"""Commands: their bytes, and the ones that make an entry again: as real servers wrote them, as a reader takes them."""
+"""Commands: their bytes, and those that restore an entry, compared with real servers and read by a reader."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 
 
 class Rewritten:
-    """What became of a file, or of its bytes, for a target."""
+    """The commands for a file, or for its bytes, for a target."""
 
     def __init__(self, build: Any, file: File | bytes, target: str, source: Any = None, **options: Any) -> None:
         data = file if isinstance(file, bytes) else write(file).data
@@ -49,7 +49,7 @@ class Rewritten:
 
     @property
     def texts(self) -> list[str]:
-        """Commands behind the first SELECT, words apart by blanks."""
+        """Commands after the first SELECT, with words separated by blanks."""
         first, *rest = self.commands
         assert first == (b"SELECT", b"0")
         return [b" ".join(command).decode() for command in rest]
@@ -245,7 +245,7 @@ def test_pending_entries_of_deleted_messages_are_lost(build):
     assert Rewritten(build, one(spec.STREAM_LISTPACKS_3, value), "7.0").lost == {"pending entry": 2}
     assert Rewritten(build, one(spec.STREAM_LISTPACKS, value), "7.0").lost == {"pending entry": 2}
     assert Rewritten(build, one(spec.STREAM_LISTPACKS_3, value), "7.2", restore=True).lost == {}
-    # A server that read it from an RDB 9 took what was there for all that was ever added.
+    # A server that read it from an RDB 9 took its entries as all that were ever added.
     value = replace(value, entries_added=len(ENTRIES), max_deleted_id=(0, 0))
     assert Rewritten(build, one(spec.STREAM_LISTPACKS_3, value), "7.0").lost == {"pending entry": 2}
 
@@ -505,7 +505,7 @@ def test_damage_names_the_key(build):
 
 
 def _bases() -> list[Path]:
-    """RESP bases that servers rewrote, beside an RDB of the same data."""
+    """RESP bases that servers rewrote, compared with an RDB of the same data."""
     found = [*FIXTURES.glob("*/aof-rewritten/appendonly.aof"), *FIXTURES.glob("*/aof-rewritten/*/*.base.aof")]
     return sorted(path for path in found if _dump_of(path).exists())
 
@@ -519,7 +519,7 @@ def test_same_commands_as_the_server(build, base):
     target = base.relative_to(FIXTURES).parts[0].replace("-", ":")
     ours = by_key(Rewritten(build, _dump_of(base).read_bytes(), target).commands)
     theirs = by_key(parse(base.read_bytes()))
-    # Times of their own; what the test did to the server afterwards; 5.0's way to make an empty stream.
+    # Times of their own; what the test did to the server afterwards; how 5.0 makes an empty stream.
     apart = {b"stream:idmp", b"stream:idmp:cfg", b"after:rewrite", b"ttl:str"}
     apart |= {b"stream:empty", b"stream:mkstream"} if "redis:5" in target else set()
     assert ours.keys() - theirs.keys() == set()

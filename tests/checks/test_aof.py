@@ -1,4 +1,4 @@
-"""What a server and redis-check-aof would do to a file, held to what real ones did; and what is told of it."""
+"""What a server and redis-check-aof would do with a file, compared with real ones; and what `check` reports."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_where_the_tool_cuts(build, number):
             assert (len(data) if part.aof.fixed is None else part.aof.fixed) == row["fixed_size"], row
 
 
-def test_the_tool_at_hand(build, tmp_path):
+def test_the_installed_tool(build, tmp_path):
     tool = executable("check-aof")
     if tool is None:
         pytest.skip("no redis-check-aof")
@@ -117,10 +117,10 @@ def test_annotations_are_refused_by_older_servers_only_if_one_is_named(build):
     assert str(part.target) == "redis:7.0.15"
 
 
-# -- what is told ------------------------------------------------------------------------------------------------------
+# -- what is reported --------------------------------------------------------------------------------------------------
 
 
-def test_sound(build):
+def test_valid_file(build):
     part, findings = checked(build, SET + command(b"SELECT", b"3") + MULTI + SET + EXEC + b"#TS:1\r\n")
     assert findings == []
     assert (part.complete, part.aof.commands, part.aof.startup.transactions, part.aof.startup.annotations) == (
@@ -301,7 +301,7 @@ def test_a_pipe(build):
 
 
 def test_any_bytes(build):
-    """Whatever stands there: findings, and no other error."""
+    """For any bytes there are findings, and no other error."""
     rng = random.Random(11)
     whole = (SET + MULTI + SET + EXEC) * 5
     for _ in range(300):
@@ -352,7 +352,7 @@ def check(build: Any, path: Any, **options: Any) -> tuple[Any, list[str]]:
     return result, [finding.code for finding in result.findings if finding.severity != "note"]
 
 
-def test_a_sound_set(build, tmp_path):
+def test_a_valid_set(build, tmp_path):
     directory = a_set(tmp_path)
     result, wrong = check(build, directory)
     assert (result.sound, wrong, result.complete, result.commands) == (True, [], True, 3)
@@ -428,20 +428,20 @@ def test_names_that_are_not_the_default_are_said(build, tmp_path, home, prefix, 
     (tmp_path / home / os.fsdecode(name)).write_bytes(SET)
     (tmp_path / home / os.fsdecode(prefix + b".manifest")).write_bytes(b"file " + name + b" seq 1 type i\n")
     (tmp_path / "other.rdb").write_bytes(b"REDIS0009\xff" + bytes(8))
-    told = [finding.message for finding in build.rdbkit.check(tmp_path).findings if finding.code == "loads"]
-    assert told[0].startswith(words)
-    assert ("it does not see it" in told[0]) == (" and " in words)
-    assert told[1].startswith("with appendonly no and dbfilename other.rdb a server loads other.rdb")
+    reported = [finding.message for finding in build.rdbkit.check(tmp_path).findings if finding.code == "loads"]
+    assert reported[0].startswith(words)
+    assert ("it does not see it" in reported[0]) == (" and " in words)
+    assert reported[1].startswith("with appendonly no and dbfilename other.rdb a server loads other.rdb")
 
 
 @pytest.mark.parametrize("size", [16, 300, 600_000])
 @pytest.mark.parametrize("before", [SET * 3, SET[:-3], b"*3\r\n$3\r\n"])
 def test_nul_bytes_in_the_middle(build, before, size):
-    """Their place and number are said, wherever in a command they begin."""
+    """Their offset and number are reported, wherever in a command they begin."""
     _, findings = checked(build, before + bytes(size) + SET * 3)
     found = next(finding for finding in findings if finding.severity == "error")
     assert found.code == "bad-aof"
     # Of those that begin inside of a value, the first ones may be taken for a part of it.
-    told = re.search(r"a run of (\d+) NUL bytes at offset (\d+)", found.message)
-    assert told is not None
-    assert (int(told[1]), int(told[2])) == (size, len(before))
+    reported = re.search(r"a run of (\d+) NUL bytes at offset (\d+)", found.message)
+    assert reported is not None
+    assert (int(reported[1]), int(reported[2])) == (size, len(before))

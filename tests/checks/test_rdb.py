@@ -1,4 +1,4 @@
-"""What `check` finds: each code from a file that has just that wrong, and nothing in sound files."""
+"""The findings of `check`: each code from a file with just that problem, and none for valid files."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ INTSET = b"\x0c\x02\x00\x00\x00\x02\x00\x00\x00\x05\x00\x05\x00"
 EXPIRIES = MS.to_bytes(8, "little")
 
 #: What is wrong with one key, or record: (code, severity, the calls that write it, version).
-#: The finding stands at the key, or at the record, unless the code is that of a damage inside.
+#: The finding has the offset of the key or of the record, unless the code is one of damage inside.
 #: The slots of the keys "k" and "behind".
 K, BEHIND = crc_hqx(b"k", 0) % 16384, crc_hqx(b"behind", 0) % 16384
 WRONG: list[tuple[str, str, list[Any], int]] = [
@@ -138,9 +138,9 @@ WRONG: list[tuple[str, str, list[Any], int]] = [
     ("duplicate-key", "error", [entry(0, b"k"), *(entry(0, b"%d" % n) for n in range(700)), entry(spec.SET, b"k")], 9),
 ]  # fmt: skip
 
-#: What no one file shows; the name of the test that does.
+#: Codes that need more than one file, and the name of their test.
 ELSEWHERE = {
-    "bad-length": "test_bytes_behind_a_value", "bad-slots": "test_slot_imports", "slot-import": "test_slot_imports",
+    "bad-length": "test_bytes_after_a_value", "bad-slots": "test_slot_imports", "slot-import": "test_slot_imports",
     "being-written": "test_a_file_that_changes", "checksum-mismatch": "test_checksums",
     "more-of-the-same": "test_repeats", "not-checked": "test_no_temporary_space_for_a_long_member",
     "not-unique": "test_no_temporary_space", "trailing-bytes": "test_what_follows", "stopped": "test_where_it_stopped",
@@ -161,7 +161,7 @@ def codes(findings: list[Any]) -> list[tuple[str, str]]:
 
 
 def test_every_code_has_its_test():
-    """The codes that stand in the source are those of the table above."""
+    """The codes in the source are those of the table above."""
     text = "".join(
         (ROOT / "rdbkit" / name).read_text()
         for name in ("rdb/value_checks.py", "rdb/records.py", "checks/rdb.py", "checks/duplicates.py")
@@ -176,11 +176,11 @@ def test_every_code_has_its_test():
     ("code", "severity", "calls", "version"), WRONG, ids=[f"{c[0]}-{n}" for n, c in enumerate(WRONG)]
 )
 def test_wrong(build, code, severity, calls, version):
-    """Just that is found; what stands behind it is read all the same."""
+    """Just that is found, and everything after it is read."""
     data = made(*calls, *([entry(0, b"behind")] if code != "stray-attribute" else []), version=version)
     result = build.rdbkit.check(data)
-    told = [finding for finding in result.findings if not finding.code.startswith("checksum")]
-    [finding] = [finding for finding in told if severity == "note" or finding.severity != "note"]
+    reported = [finding for finding in result.findings if not finding.code.startswith("checksum")]
+    [finding] = [finding for finding in reported if severity == "note" or finding.severity != "note"]
     assert (finding.code, finding.severity) == (code, severity), finding
     assert result.sound == (severity != "error")
     assert result.complete
@@ -198,7 +198,7 @@ def test_wrong(build, code, severity, calls, version):
 
 
 def test_places(build):
-    """A finding of a key stands at its entry, one of a record at the record, damage at the structure."""
+    """Findings have the offset of their entry or record; those of damage have that of the damaged structure."""
     data = made(entry(0, b"first"), ("expire_ms", MS), key(spec.HASH, TWICE), version=9)
     [finding] = found(build, data)
     assert finding.offset == data.index(b"\xfc")
@@ -215,17 +215,17 @@ def test_places(build):
 
 
 @pytest.mark.parametrize(("product", "version"), VERSIONS)
-def test_sound_files(build, product, version):
-    """A file with all there is: nothing but notes, save for what releases refuse of pre-releases."""
-    told = {code for code, severity in codes(found(build, everything(product, version))) if severity != "note"}
-    assert told <= {"pre-ga-function", "resizedb", "slot-mismatch", "slot-counts"}
+def test_valid_files(build, product, version):
+    """A file with all types and records: only notes, except for pre-release forms that releases refuse."""
+    reported = {code for code, severity in codes(found(build, everything(product, version))) if severity != "note"}
+    assert reported <= {"pre-ga-function", "resizedb", "slot-mismatch", "slot-counts"}
 
 
 @pytest.mark.parametrize("form", ["redis", "valkey"])
 def test_slots(build, form):
-    """What the file says of its slots is compared with the keys, hash tags included; sound files give no finding."""
+    """What the file says of its slots is compared with the keys, including hash tags; valid files have no finding."""
 
-    def told(*parts):
+    def reported(*parts):
         calls = []
         for part in parts:
             if isinstance(part, bytes):
@@ -239,14 +239,14 @@ def test_slots(build, form):
         ]
 
     tagged = crc_hqx(b"tag", 0) % 16384
-    assert told((tagged, 3, 0), b"{tag}1", b"x{tag}{other}", b"tag") == []
-    assert told((crc_hqx(b"{}a", 0) % 16384, 1, 0), b"{}a") == []
-    assert told((tagged, 1, 0), b"a{tag") == ["slot-mismatch"]
-    assert told((tagged, 1, 0), b"tag", (K, 1, 0)) == ["slot-counts"]
-    assert told((16384, 1, 0), b"k") == ["bad-slot"]
+    assert reported((tagged, 3, 0), b"{tag}1", b"x{tag}{other}", b"tag") == []
+    assert reported((crc_hqx(b"{}a", 0) % 16384, 1, 0), b"{}a") == []
+    assert reported((tagged, 1, 0), b"a{tag") == ["slot-mismatch"]
+    assert reported((tagged, 1, 0), b"tag", (K, 1, 0)) == ["slot-counts"]
+    assert reported((16384, 1, 0), b"k") == ["bad-slot"]
     many = [b"{tag}%d" % number for number in range(700)]
-    assert told((tagged, 700, 0), *many, (K, 1, 0), b"k") == []
-    assert told((tagged, 701, 0), *many, (K, 1, 0), b"k") == ["slot-counts"]
+    assert reported((tagged, 700, 0), *many, (K, 1, 0), b"k") == []
+    assert reported((tagged, 701, 0), *many, (K, 1, 0), b"k") == ["slot-counts"]
     cut = made(("slot_info", tagged, 2, 0), entry(0, b"tag"), version=12)[:-10]
     assert [f.code for f in found(build, cut) if f.severity != "note"] == ["truncated"]
 
@@ -256,12 +256,12 @@ def test_same_key_in_two_databases(build):
 
 
 def test_duplicates_on_a_pipe(build):
-    """They cannot be confirmed, and are called what fingerprints say; in a file they are named."""
+    """On a pipe they cannot be confirmed, and are reported by fingerprint; in a file they are named."""
     data = made(*(entry(0, b"%d" % (number % 500)) for number in range(510)))
-    told = found(build, Trickle(data, 100))
-    assert codes(told) == [("duplicate-key", "error")]
-    assert told[0].key is None
-    assert "10 keys are there twice" in told[0].message
+    reported = found(build, Trickle(data, 100))
+    assert codes(reported) == [("duplicate-key", "error")]
+    assert reported[0].key is None
+    assert "10 keys are there twice" in reported[0].message
     assert [finding.key for finding in found(build, data)] == [b"%d" % number for number in range(10)]
 
 
@@ -304,9 +304,9 @@ def test_what_follows(build):
     assert codes(found(build, data + b"junk!")) == [("trailing-bytes", "warning")]
     assert codes(found(build, data + mark)) == [("trailing-bytes", "note")]
     assert ("trailing-bytes", "note") in codes(found(build, unsummed + mark))
-    told = codes(found(build, unsummed + b"junk!"))
-    assert told[0] == ("trailing-bytes", "error")
-    assert ("stopped", "note") in told
+    reported = codes(found(build, unsummed + b"junk!"))
+    assert reported[0] == ("trailing-bytes", "error")
+    assert ("stopped", "note") in reported
     assert codes(found(build, data + b"*1\r\n$4\r\nPING\r\n")) == []
 
 
@@ -316,13 +316,13 @@ def test_what_follows(build):
     (b"\x02\x01k\x05\x01a", "truncated"), (b"\x07\x01k\x05\x09", "bad-module"), (b"\xf3\x08", "bad-key-meta"),
 ])  # fmt: skip
 def test_where_it_stopped(build, damage, code):
-    """Damage of the framing hides what follows: the walk ends, says where, and what was read is certain."""
+    """Damage of the framing hides what follows: the walk ends and reports where; what was read is valid."""
     start = made(
         *(entry(0, b"%d" % number) for number in range(300)), key(spec.HASH, TWICE, b"twice"), end=False, version=13
     )
     result = build.rdbkit.check(start + damage)
-    told = codes(list(result.findings))
-    assert told == [("duplicate-field", "error"), (code, "error"), ("stopped", "note")]
+    reported = codes(list(result.findings))
+    assert reported == [("duplicate-field", "error"), (code, "error"), ("stopped", "note")]
     assert (result.sound, result.complete, result.keys, result.checksum) == (False, False, 301, "not reached")
     assert result.findings[1].offset >= len(start)
     assert "301 keys read" in result.findings[2].message
@@ -340,17 +340,17 @@ def test_files_of_another_kind(build, data, code):
 
 
 def test_slot_imports(build):
-    def told(*ranges: tuple[int, int]) -> list[tuple[str, str]]:
+    def reported(*ranges: tuple[int, int]) -> list[tuple[str, str]]:
         data = made(("slot_import", b"j" * 40, ranges), version=80, product="valkey")
         return codes(found(build, data))
 
-    assert told((0, 16383)) == [("slot-import", "note")]
+    assert reported((0, 16383)) == [("slot-import", "note")]
     for wrong in ((5, 4), (0, 16384)):
-        assert told((0, 1), wrong) == [("bad-slots", "error"), ("slot-import", "note")]
+        assert reported((0, 1), wrong) == [("bad-slots", "error"), ("slot-import", "note")]
 
 
-def test_bytes_behind_a_value(build, monkeypatch):
-    """Should walk and decoder ever disagree about where a value ends, it is told."""
+def test_bytes_after_a_value(build, monkeypatch):
+    """If walk and decoder disagree about the end of a value, this is reported."""
     snapshot = build("snapshot").Snapshot
     batches = snapshot.batches
     monkeypatch.setattr(
@@ -370,7 +370,7 @@ def test_a_file_that_changes(build, tmp_path):
 
 
 class Touch:
-    """A progress display during which somebody else writes to the file."""
+    """A progress display during which another process writes to the file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -386,7 +386,7 @@ class Touch:
 
 
 def test_giants(build):
-    """What is too long to keep is checked, too, from a pipe by means of a copy; its damage is its own."""
+    """Values that are too long to keep are checked, too, from a pipe with a copy; their damage stays separate."""
     for type_id in (spec.SET, spec.HASH_LISTPACK, spec.ZSET_2, spec.STREAM_LISTPACKS_3, spec.ARRAY):
         data = giant_file(type_id)
         for what in (data, Trickle(data, 1 << 16)):
@@ -404,13 +404,13 @@ def test_giants(build):
         assert (result.sound, result.keys, result.unreadable, result.elements) == (False, 3, 1, 2)
         assert codes(list(result.findings)) == [("bad-quicklist", "error"), ("checksum-mismatch", "error")]
         assert (result.findings[0].offset, result.findings[0].key) == (at, b"k")
-    # Where the lengths lead nowhere either, there is one finding.
+    # If the lengths are wrong too, there is one finding.
     [finding, note] = found(build, whole[:at] + b"\x02\x82" + whole[at + 2 :])
     assert (finding.code, finding.key, note.code) == ("bad-length", b"k", "stopped")
 
 
 def test_a_member_of_any_length_is_looked_into(build, tmp_path):
-    """A member of 600 MiB (a hole in the file): nobody takes the file for damaged."""
+    """A member of 600 MiB (a hole in the file): the file is not reported as damaged."""
     path = tmp_path / "dump.rdb"
     with path.open("wb") as file:
         file.write(b"REDIS0004\xfe\x00\x02\x01k\x02\x01a\x80" + (600 << 20).to_bytes(4, "big"))
@@ -446,14 +446,14 @@ def test_spilled(build, tiny_budget):
     """The same findings when everything went to a temporary file."""
     keys = [b"%d" % number for number in range(3000)]
     data = made(*(entry(0, name) for name in [*keys, keys[7], keys[2999]]), entry(spec.SET, b"s", [*keys, keys[9]]))
-    told = found(build, data)
-    assert [(finding.code, finding.key) for finding in told] == [
+    reported = found(build, data)
+    assert [(finding.code, finding.key) for finding in reported] == [
         ("duplicate-member", b"s"), ("duplicate-key", keys[7]), ("duplicate-key", keys[2999])
     ]  # fmt: skip
 
 
 def test_no_temporary_space(build, tiny_budget, monkeypatch):
-    """Uniqueness that was not checked is told: never "fine"."""
+    """It is reported if uniqueness was not checked."""
 
     def full(*_: Any, **__: Any) -> Any:
         raise OSError(28, "No space left on device")
@@ -468,7 +468,7 @@ def test_no_temporary_space(build, tiny_budget, monkeypatch):
 
 
 def test_no_temporary_space_for_a_long_member(build, monkeypatch):
-    """The order of a sorted set's members needs their bytes: where they cannot be kept, that is said."""
+    """The order of a sorted set's members needs their bytes: it is reported if they cannot be kept."""
 
     def full(*_: Any, **__: Any) -> Any:
         raise OSError(28, "No space left on device")
@@ -486,7 +486,7 @@ def test_no_temporary_space_for_a_long_member(build, monkeypatch):
 
 @pytest.mark.parametrize("budget", [1 << 10, 1 << 24])
 def test_unique(build, budget):
-    """Every name twice is a candidate, none that is there once; salts tell databases apart."""
+    """Every duplicate name is a candidate, and no other; salts distinguish databases."""
     module = build("rdb.duplicate_filter")
     names = [b"name:%d" % number for number in range(150_000)]
     with module.DuplicateFilter(budget) as unique:
@@ -510,7 +510,7 @@ def test_unique_finds_none_where_there_is_none(build):
 
 
 def test_unique_of_a_file_of_copies(build):
-    """Many candidates: the first of them tell enough."""
+    """Of many candidates only the first are returned."""
     with build("rdb.duplicate_filter").DuplicateFilter() as unique:
         for _ in range(2):
             unique.add(b"%d" % number for number in range(40_000))

@@ -1,4 +1,4 @@
-"""Files to run the commands on: a real one, and what can have become of it."""
+"""Files to run the commands on: a real one, and damaged or converted copies of it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def dump() -> Path:
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of files that are not what one hopes for, and some that are."""
+    """A directory with files of many kinds, valid and not."""
     home = tmp_path_factory.mktemp("files")
     good = REAL.read_bytes()
     contents = {

@@ -1,4 +1,4 @@
-"""rdbkit as people meet it: a process of its own, in a pipe or on a terminal of 80 columns."""
+"""Runs rdbkit as a process, in a pipe or on a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Ran(NamedTuple):
 
     @property
     def lines(self) -> list[str]:
-        """What was said, line by line, less the line that names the target."""
+        """The lines of standard error, without the line that names the target."""
         return [line for line in self.err.splitlines() if ": target " not in line]
 
     @property
@@ -44,7 +44,7 @@ class Ran(NamedTuple):
 
 
 def environment(**more: str) -> dict[str, str]:
-    """What a process is started with: nothing of ours that changes how things look."""
+    """The environment of a process, without variables that change the output."""
     kept = {name: text for name, text in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR", "TERM")}
     return {**kept, "PYTHONPATH": str(HOME), "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **more}
 
@@ -56,7 +56,7 @@ def start(*args: object, **options: Any) -> subprocess.Popen[bytes]:
 
 
 def raw(*args: object, stdin: bytes = b"", **options: Any) -> tuple[int, bytes, str]:
-    """Run rdbkit in pipes: status, bytes, what was said. Nothing that it says may be a traceback."""
+    """Run rdbkit in pipes: status, output bytes, standard error, which must not have a traceback."""
     pipe = subprocess.PIPE
     process = start(*args, stdin=pipe, stdout=pipe, stderr=pipe, **options)
     out, err = process.communicate(stdin, PATIENCE)
@@ -93,7 +93,7 @@ def terminal(*args: object, columns: int = 80, **options: Any) -> Ran:
 
 
 def screen(sent: str) -> list[str]:
-    """Return the lines that a terminal shows in the end: what was erased or written over is gone."""
+    """Return the lines that a terminal shows at the end, without text that was erased or overwritten."""
     lines, row, column = [""], 0, 0
     for control, count, kind, text in re.findall(r"(\x1b\[\??([0-9;]*)([A-Za-z]))|([^\x1b])", sent):
         if text == "\n":
@@ -131,7 +131,7 @@ def wait_until_read(process: subprocess.Popen[bytes]) -> None:
 
 
 def interrupt(process: subprocess.Popen[bytes]) -> tuple[int, str]:
-    """Send the signal of Ctrl-C; return status and what was said."""
+    """Send the signal of Ctrl-C; return status and standard error."""
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
     return process.returncode, err.decode()

@@ -176,7 +176,7 @@ def test_long_arguments(tmp_path: Path) -> None:
 # -- check -------------------------------------------------------------------------------------------------------------
 
 
-def test_check_of_a_sound_log(log: Path) -> None:
+def test_check_of_a_valid_log(log: Path) -> None:
     ran = rdbkit("check", log)
     assert (ran.status, ran.out) == (0, "")
     target = "redis:7.0.15 (assumed: timestamp lines need Redis 7.0 or newer)"
@@ -277,7 +277,7 @@ def test_info_of_a_directory(aofs: Path) -> None:
     assert "incr 2      a.aof.2.incr.aof: aof, 27 B, 1 commands\n" in sheet
 
 
-def test_info_of_a_damaged_set_tells_what_it_could(aofs: Path) -> None:
+def test_info_of_a_damaged_set_shows_what_was_read(aofs: Path) -> None:
     (aofs / "appendonlydir" / "a.aof.1.incr.aof").write_bytes(SET + b"x")
     ran = rdbkit("info", aofs / "appendonlydir", "-f", "jsonl")
     assert ran.status == 1

@@ -1,4 +1,4 @@
-"""`info`, `check`, `get`, `export` and `split`: what each alone can do."""
+"""`info`, `check`, `get`, `export` and `split`: the features of each."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _stored(path: Path, payload: bytes) -> Any:
 # -- check -----------------------------------------------------------------------------------------------------------
 
 
-def test_check_of_a_sound_file(dump: Path) -> None:
+def test_check_of_a_valid_file(dump: Path) -> None:
     ran = rdbkit("check", dump)
     assert (ran.status, ran.out) == (0, "")
     assert ran.err == f"rdbkit: {dump}: sound: Redis 7.2.6, RDB version 11: 154 keys in 91.0 KiB, checksum good\n"
@@ -142,7 +142,7 @@ def test_a_key_that_is_not_there(dump: Path) -> None:
 
 def test_get_says_what_it_did_not_verify(files: Path) -> None:
     line = f"rdbkit: {files}/many.rdb: checksum not reached (--verify reads on)\n"
-    # Empty where the way to the key took it to the end.
+    # Empty if the search for the key read it to the end.
     assert rdbkit("get", files / "many.rdb", "key:7").err in (line, "")
     assert rdbkit("get", files / "many.rdb", "key:7", "--verify").err == ""
     assert rdbkit("get", files / "many.rdb", "key:7", "-q").err == ""
@@ -181,7 +181,7 @@ def test_modules_are_left_out_and_counted_unless_a_target_is_named() -> None:
 
 
 def test_incomplete_output_is_put_in_place(tmp_path: Path) -> None:
-    """Status 5: the input is sound, and what could be written was."""
+    """Status 5: the input is valid, and a part of it was written."""
     path = FIXTURES / "redis-7.2.6" / "rdb-module" / "dump.rdb"
     assert raw("export", path, "-f", "resp", "-o", tmp_path / "out")[0] == 5
     assert [found.name for found in tmp_path.iterdir()] == ["out"]

@@ -1,4 +1,4 @@
-"""What people see of damaged values: every command goes on after them, names them, and leaves with 1."""
+"""Damaged values in the output: every command continues after them, names them, and exits with 1."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from cli.run import rdbkit
 from rdbkit.cli import COMMANDS
 
-#: What stands in for a tool of the servers keeps to that tool's ways.
+#: Commands that replace a tool of the servers behave like that tool.
 STAND_INS = ("check-aof", "check-rdb")
 
 
@@ -34,7 +34,7 @@ def test_help_lists_the_commands() -> None:
         assert not [line for line in listed.splitlines() if line.endswith("...") and line.split()[0] not in STAND_INS]
 
 
-def test_version_says_which_face_runs() -> None:
+def test_version_names_the_build() -> None:
     ran = rdbkit("--version")
     assert re.fullmatch(r"rdbkit \S+.* \((compiled|pure Python); reads RDB 1 to 15 of Redis, .*\)\n", ran.out)
     assert "(pure Python;" in rdbkit("--version", env={"RDBKIT_PURE": "1"}).out
@@ -117,7 +117,7 @@ def test_completion_knows_commands_options_and_files() -> None:
 
 
 def test_a_bug_is_a_line_too(dump: Path, tmp_path: Path) -> None:
-    """No traceback is shown even where we err; one can be asked for."""
+    """No traceback is shown even for a bug in rdbkit, unless it is requested."""
     (tmp_path / "sitecustomize.py").write_text(
         "import rdbkit.cli.info as info\n"
         "def _facts(*_): raise KeyError('unthought of')\n"

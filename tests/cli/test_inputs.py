@@ -1,4 +1,4 @@
-"""What each command makes of each kind of input: exit status, one line that helps, nothing on standard output."""
+"""Each command with each kind of input: exit status, one helpful line, nothing on standard output."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_the_preamble_of_an_aof_never_passes_for_its_state(files: Path) -> None:
     assert rdbkit("get", files / "mixed.aof", "k").status == 3
 
 
-def test_a_wrong_checksum_that_was_reached_is_told_in_spite_of_limit(files: Path) -> None:
+def test_a_wrong_checksum_that_was_reached_is_reported_with_limit(files: Path) -> None:
     assert rdbkit("keys", files / "checksum.rdb", "-n", 1).status == 1
     assert rdbkit("get", files / "checksum.rdb", "str:int:zero").status == 1
 
@@ -169,7 +169,7 @@ EVERY = {
 
 @pytest.mark.parametrize("name", NAMED)
 def test_every_command_names_it_and_says_what_to_do(name: str, tmp_path: Path) -> None:
-    """From a file; with the same exit status, and nothing left behind."""
+    """From a file; with the same exit status, and no files left."""
     data, status, words, remedy = NAMED[name]
     path = tmp_path / "input"
     path.write_bytes(data)
@@ -207,8 +207,8 @@ def test_a_captured_transfer(head: bytes, tmp_path: Path) -> None:
     assert (ran.status, "`rdbkit split`" in ran.err) == (3, True)
 
 
-def test_what_there_is_to_split(files: Path, tmp_path: Path) -> None:
-    """A plain RDB has no second part, a directory is in parts already; nothing is left behind."""
+def test_inputs_of_split(files: Path, tmp_path: Path) -> None:
+    """A plain RDB has no second part, a directory is in parts already; no files are left."""
     parts = ["--rdb", tmp_path / "r", "--aof", tmp_path / "a"]
     for name, words in (
         ("good.rdb", "an RDB without commands: there is nothing to split"),

@@ -78,7 +78,7 @@ def test_limit_says_what_it_did_not_read(files: Path) -> None:
     assert several.lines == [line, f"rdbkit: not opened, because of --limit: {files}/good.rdb"]
 
 
-def test_limit_with_verify_finds_the_damage_behind_it(files: Path, tmp_path: Path) -> None:
+def test_limit_with_verify_finds_later_damage(files: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.rdb").write_bytes((files / "many.rdb").read_bytes()[:-100])
     assert rdbkit("keys", tmp_path / "cut.rdb", "-n", 1).status == 0
     assert rdbkit("keys", tmp_path / "cut.rdb", "-n", 1, "--verify").status == 1

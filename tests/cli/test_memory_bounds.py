@@ -22,7 +22,7 @@ SIZE = int(os.environ.get("RDBKIT_LONG_ITEMS", "64000000"))
 #: An empty process of rdbkit takes 30 MB.
 BOUND = 80 if SIZE < 100_000_000 else 96
 
-#: What is read by ways of its own: items one by one, in blobs, in nodes, names, records; and what no reader takes.
+#: Data with separate code paths: items one by one, in blobs, in nodes, names, records; and data that is refused.
 SEVERAL = ("set", "hash-value", "zipmap-field", "quicklist-2-plain", "stream-group", "template")
 FEW = ("key", "zset-listpack", "stream-value", "hash-2-field", "zset-ziplist-score")
 

@@ -1,4 +1,4 @@
-"""Every file that a command creates: nothing else is overwritten, and what is there is whole.
+"""Every file that a command creates: no other file is overwritten, and the result is complete.
 
 The table below lists each option that names a file to create; a test fails for one that is missing in it.
 """
@@ -38,7 +38,7 @@ MIXED, DEXIM = (
 
 
 class Writes(NamedTuple):
-    """One way to create a file: the command line with IN and OUT in it, the input, whether the result is data."""
+    """A case in which a file is created: the command line with IN and OUT in it, the input, whether the result is data."""
 
     words: tuple[str, ...]
     content: bytes
@@ -151,7 +151,7 @@ def test_what_is_there(writes: Writes, source: Path, tmp_path: Path) -> None:
         assert stat.S_IMODE(out.stat().st_mode) == 0o640
 
 
-def test_what_lies_beside_is_not_overwritten(writes: Writes, source: Path, tmp_path: Path) -> None:
+def test_other_files_are_not_overwritten(writes: Writes, source: Path, tmp_path: Path) -> None:
     for suffix in writes.beside:
         (tmp_path / f"out{suffix}").write_text("of yesterday")
     ran = rdbkit(*writes.args(source, tmp_path / "out"))
@@ -268,7 +268,7 @@ def test_a_full_disk(writes: Writes, source: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 @pytest.mark.parametrize("name", [*TEXT, "split --rdb"])
 def test_a_signal(name: str, number: signal.Signals, tmp_path: Path) -> None:
-    """The input is a pipe that stays open: the command is at work for as long as we like."""
+    """The input is a pipe that stays open, so that the command keeps running."""
     writes = WRITES[name]
     out = tmp_path / "out"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
@@ -477,7 +477,7 @@ def test_names_that_are_none(tmp_path: Path, words: tuple[str, ...], said: str) 
 
 
 def test_an_open_descriptor_is_written_through(tmp_path: Path) -> None:
-    """As a shell does it: what is there stays in front, and a file without a name gets none."""
+    """As in a shell: existing content is kept before the new one, and a file without a name gets none."""
     (tmp_path / "input").write_bytes(RDB)
     line = _command(["get", "input", "key:7", "-q", "-o", "/dev/fd/7"])
     for before, after in (("7>>log", "log"), ("7>gone", "gone")):

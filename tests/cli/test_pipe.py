@@ -17,7 +17,7 @@ from rdbkit.output.text import undo
 
 
 @pytest.mark.parametrize("command", ["keys", "export"])
-def test_the_formats_tell_the_same(dump: Path, command: str) -> None:
+def test_the_formats_have_the_same_content(dump: Path, command: str) -> None:
     rows = rdbkit(command, dump, "-f", "jsonl").rows
     assert len(rows) == 154
     assert json.loads(rdbkit(command, dump, "-f", "json").out) == rows
@@ -46,7 +46,7 @@ def test_findings_parse(files: Path) -> None:
 
 
 @pytest.mark.parametrize("args", [("keys",), ("export",), ("export", "-f", "resp"), ("keys", "-f", "csv")])
-def test_the_reader_goes_away(files: Path, args: tuple[str, ...]) -> None:
+def test_the_reader_closes_the_pipe(files: Path, args: tuple[str, ...]) -> None:
     with start(*args, "-q", files / "many.rdb", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stderr
@@ -56,7 +56,7 @@ def test_the_reader_goes_away(files: Path, args: tuple[str, ...]) -> None:
         assert process.wait(PATIENCE) == 141
 
 
-def test_the_reader_of_the_help_goes_away() -> None:
+def test_the_reader_of_the_help_closes_the_pipe() -> None:
     ours, theirs = os.pipe()
     os.close(ours)
     with start("keys", "--help", stdout=theirs, stderr=subprocess.PIPE) as process:

@@ -1,4 +1,4 @@
-"""`report` and `prefixes` as people meet them: on a terminal, in a log, as data, in parts, and of damaged files."""
+"""`report` and `prefixes`: on a terminal, in a log, as data, in parts, and of damaged files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_picture_in_a_log_is_plain(dump: Path) -> None:
     assert not set(ran.out) & set("▏▎▍▌▋▊▉█…")
     places = [ran.out.index(f"\n{section}") for section in _SECTIONS]
     assert places == sorted(places)
-    # Keys stand last on their lines, and are not cut in a pipe: one is of 300 bytes.
+    # Keys are last on their lines, and are not cut in a pipe: one has 300 bytes.
     assert max(len(line) for line in ran.out.splitlines()[1:] if "long:key" not in line) <= 80
     assert not [line for line in ran.out.splitlines() if line != line.rstrip()]
 
@@ -106,7 +106,7 @@ def test_memory_is_that_of_keys(dump: Path) -> None:
         assert (found["keys"], found["memory"]) == (len(large), sum(large))
 
 
-def test_several_files_stand_beside_each_other(dump: Path, files: Path) -> None:
+def test_several_files_are_shown_side_by_side(dump: Path, files: Path) -> None:
     ran = rdbkit("report", dump, OTHER)
     assert ran.status == 0
     rows = [line.split() for line in ran.out.splitlines()]
@@ -135,7 +135,7 @@ def test_partials_give_the_report_of_all(dump: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_one_partial_is_not_passed_on(dump: Path, tmp_path: Path) -> None:
-    """Whatever stands first: the options of the sound ones count, and what was not read is told."""
+    """In any order, the options of the valid files count, and files that were not read are reported."""
     for name, path in (("a", dump), ("b", OTHER), ("none", tmp_path / "none.rdb")):
         rdbkit("report", path, "-q", "--heap", "-n", 20, "--partial", tmp_path / f"{name}.part")
     (tmp_path / "bad.part").write_bytes(b"x\n")

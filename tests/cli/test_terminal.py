@@ -1,4 +1,4 @@
-"""On a terminal of 80 columns: it fits, nothing in a file can steer the terminal, talk comes where it is seen."""
+"""On a terminal of 80 columns: output fits, files cannot control the terminal, messages are visible."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_no_control_character_passes(files: Path, args: tuple[str, ...]) -> None
 
 @pytest.mark.parametrize("command", ["info", "check"])
 @pytest.mark.parametrize("output", ["table", "json", "jsonl"])
-def test_nor_through_what_a_file_says_of_itself(files: Path, command: str, output: str) -> None:
+def test_fields_of_a_file_cannot_control_the_terminal(files: Path, command: str, output: str) -> None:
     ran = terminal(command, files / "liar.rdb", "-f", output)
     assert not CONTROL.search(COLOR.sub("", ran.out))
     # Nor can it fake a line.
@@ -128,7 +128,7 @@ def test_an_error_comes_last(files: Path) -> None:
 
 
 def test_one_input_after_the_other(files: Path) -> None:
-    """Verdicts stand below the findings that they judge."""
+    """Verdicts follow the findings to which they belong."""
     out = terminal("check", files / "cut.rdb", files / "good.rdb", files / "empty.rdb", env={"NO_COLOR": "1"}).out
     at = [out.index(words) for words in ("error truncated", ": DAMAGED", ": sound", "error empty", ": NOT READ")]
     assert at == sorted(at)
@@ -141,7 +141,7 @@ def test_help_fits(command: str) -> None:
     assert max(map(len, ran.out.splitlines())) <= 80
 
 
-def test_progress_leaves_nothing_behind(files: Path) -> None:
+def test_progress_is_erased(files: Path) -> None:
     ran = terminal("check", files / "many.rdb")
     assert ran.status == 0
     # A slow machine shows a bar meanwhile; it is gone in the end.

@@ -1,8 +1,8 @@
-"""What real servers wrote, and their own account of it: reading both, and comparing (fixtures/README.md).
+"""Files of real servers, and the servers' own account of their keys: reading and comparing both (fixtures/README.md).
 
 cases()                  the files with an account: one Case each
 case.account()           the keys that the file should hold, in the shapes that rdbkit gives
-case.told(entry, row)    the same of an entry that was read; equal to the account's row of its key
+case.described(entry, row)    the same of an entry that was read; equal to the account's row of its key
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def manifest() -> list[Row]:
 
 
 def raw(text: str) -> bytes:
-    """Undo the way in which an account shows bytes."""
+    """Return the bytes for their text in an account."""
     return text.encode("latin-1")
 
 
@@ -59,7 +59,7 @@ class Case:
 
     @property
     def options(self) -> Row:
-        """What the file does not hold: up to 3.0 who wrote it, and always the settings that change encodings."""
+        """Options for data that is not in the file: the server (up to 3.0), and the settings that change encodings."""
         words = ("hash-max", "list-max", "set-max", "zset-max")
         settings = {name: str(value) for name, value in self.oracle["conf"].items() if name.startswith(words)}
         silent = self.number < (3, 2)
@@ -70,7 +70,7 @@ class Case:
         return _oracle(self)
 
     def account(self) -> dict[Where, Row]:
-        """What the server said of each key: type and whatever else it told, as `told` gives it."""
+        """The server's replies for each key: type and others, as `described` returns them."""
         return dict(self._rows())
 
     def _rows(self) -> Iterator[tuple[Where, Row]]:
@@ -88,7 +88,7 @@ class Case:
             yield (0, raw(name)), {"type": kind}
 
     def _hidden(self) -> Iterator[tuple[str, str]]:
-        """Keys in the slots of an import under way: a server hides them until it is done."""
+        """Keys in the slots of an unfinished import: a server hides them until it is done."""
         if "source_keys" not in self.oracle:
             return
         words = self.oracle["migration"][0]
@@ -116,8 +116,8 @@ class Case:
                 row["encoding"] = key.get("encoding_reloaded") or key["encoding"]
         return row
 
-    def told(self, entry: Any, row: Row) -> Row:
-        """Return of an entry what the account's row tells, in the same form."""
+    def described(self, entry: Any, row: Row) -> Row:
+        """Return the values in the account's row for an entry that was read, in the same form."""
         found: Row = {name: getattr(entry, name) for name in row if name not in ("value", "idle")}
         if "idle" in row:
             found["idle"] = entry.idle or 0
@@ -145,11 +145,11 @@ def cases() -> list[Case]:
     return [Case(*row["path"].split("/")[:2]) for row in manifest() if row["path"].endswith("/dump.rdb")]
 
 
-# -- values: what the account says, and the same of what was read ------------------------------------------------------
+# -- values: of the account, and the same of entries that were read ----------------------------------------------------
 
 
 def _stream(value: Row) -> Row:
-    """A stream's account: what the server tells depends on its version, so absent things are left out."""
+    """A stream's account: the server's replies depend on its version, so absent fields are left out."""
     info = value["info"]
     row: Row = {"entries": [(i, [raw(text) for text in fields]) for i, fields in value["entries"]]}
     names = {
@@ -192,9 +192,9 @@ def _found_group(group: Any, row: Row | None) -> Row:
         return found
     if "entries_read" in row:
         found["entries_read"] = group.entries_read
-    told = {i: at is not None for i, _, at, _ in row["pending"]}
+    timed = {i: at is not None for i, _, at, _ in row["pending"]}
     found["pending"] = [
-        (str(p.id), p.consumer, p.delivered_at if told.get(str(p.id)) else None, p.deliveries) for p in group.pending
+        (str(p.id), p.consumer, p.delivered_at if timed.get(str(p.id)) else None, p.deliveries) for p in group.pending
     ]
     found["consumers"] = {
         consumer.name: {

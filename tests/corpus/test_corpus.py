@@ -14,7 +14,7 @@ from conftest import FIXTURES
 from corpus.oracle import Case, Where, cases, manifest, raw
 
 CASES = cases()
-#: What is called check-… was chosen for what a check says of it.
+#: Files called check-… were chosen for the findings of a check.
 PATHS = [row["path"] for row in manifest() if row["path"].endswith(".rdb") and not row["case"].startswith("check-")]
 PAYLOADS = json.loads(gzip.decompress((FIXTURES / "dump-payloads.json.gz").read_bytes()))
 #: Data that the corpus' module keeps beside its keys: of which type, and when it is due.
@@ -22,7 +22,7 @@ AUX = [("kit-typeA", 1), ("kit-typeA", 2), ("kit-auxBB", 2)]
 
 
 def compare(case: Case, snapshot: Any) -> set[Where]:
-    """Hold each entry to its row of the account; return which there were."""
+    """Compare each entry with its row of the account; return the rows."""
     account = case.account()
     seen: set[Where] = set()
     for entry in snapshot:
@@ -31,7 +31,7 @@ def compare(case: Case, snapshot: Any) -> set[Where]:
         assert where not in seen, f"{where} twice"
         seen.add(where)
         row = account[where]
-        assert (where, case.told(entry, row)) == (where, row)
+        assert (where, case.described(entry, row)) == (where, row)
     return seen
 
 
@@ -52,8 +52,8 @@ def test_as_the_server_said(build, case):
 def test_the_account_says_enough():
     """Of every type, values were compared, and of hashes' fields, users' idle times and groups more than none."""
     rows = [row for case in CASES for row in case.account().values()]
-    told = Counter(row.get("type") for row in rows if row.get("value") is not None)
-    assert min(told[kind] for kind in ("string", "list", "set", "zset", "hash", "stream", "array", "module")) > 10
+    described = Counter(row.get("type") for row in rows if row.get("value") is not None)
+    assert min(described[kind] for kind in ("string", "list", "set", "zset", "hash", "stream", "array", "module")) > 10
     assert sum(bool(row.get("field_expires_at")) for row in rows) > 20
     assert sum(bool(row.get("idle")) for row in rows) > 5
     assert sum(bool(row.get("freq")) for row in rows) > 5
@@ -100,9 +100,9 @@ def test_key_meta(build, server):
             for row in batch:
                 meta = (row[walker.EXTRA] or {}).get("meta", ())
                 found[row[walker.KEY]] = sorted(class_name(number)[0] for number in meta)
-    told = {raw(key): sorted(f"KMT{name}" for name, value in of.items() if value is not None)
+    described = {raw(key): sorted(f"KMT{name}" for name, value in of.items() if value is not None)
             for key, of in case.oracle["key_meta"].items()}  # fmt: skip
-    assert {key: len(names) for key, names in found.items()} == {key: len(names) for key, names in told.items()}
+    assert {key: len(names) for key, names in found.items()} == {key: len(names) for key, names in described.items()}
     assert len({name for names in found.values() for name in names}) == 2
 
 
@@ -112,13 +112,13 @@ def test_module_aux(build, server):
         names = {entry.value.name for entry in snapshot if entry.type == "module"}
         aux = snapshot.modules_aux
     assert names == {"kit-typeA"}
-    told = [(build("rdb.modules").module_name(number)[0], when) for number, when in aux]
-    assert told == ([] if server in ("redis-4.0.14", "redis-5.0.14") else AUX)
+    described = [(build("rdb.modules").module_name(number)[0], when) for number, when in aux]
+    assert described == ([] if server in ("redis-4.0.14", "redis-5.0.14") else AUX)
 
 
 @pytest.mark.parametrize("server", PAYLOADS)
 def test_dump_payloads(build, server):
-    """DUMP payloads hold what the server said of their keys."""
+    """DUMP payloads have the values of the server's account of their keys."""
     case = Case(server, "rdb-canonical")
     account = Case(server, "rdb-module").account() if server != "redis-2.8.24" else {}
     account |= case.account()
@@ -129,7 +129,7 @@ def test_dump_payloads(build, server):
         if row["type"] == "string":
             row.pop("encoding")
         row |= {"expires_at": None}
-        assert (key, case.told(record, row)) == (key, row)
+        assert (key, case.described(record, row)) == (key, row)
 
 
 def test_function_dump(build):
@@ -146,11 +146,11 @@ def test_all_packed_the_same(build, tmp_path):
     path = FIXTURES / "redis-7.2.6" / "rdb-lfu" / "dump.rdb"
     data = path.read_bytes()
 
-    def told(what: Any) -> list[Any]:
+    def described(what: Any) -> list[Any]:
         with build.rdbkit.open(what) as snapshot:
             return [(entry.offset, entry.key, entry.size, entry.encoding, repr(entry.value)) for entry in snapshot]
 
     packed = tmp_path / "dump.rdb.gz"
     packed.write_bytes(gzip.compress(data))
     with path.open("rb") as file:
-        assert told(str(path)) == told(data) == told(str(packed)) == told(file)
+        assert described(str(path)) == described(data) == described(str(packed)) == described(file)

@@ -1,4 +1,4 @@
-"""The manifest and the tree of real files say the same."""
+"""The manifest and the tree of real files agree."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_every_file_is_as_it_was():
 
 def test_every_file_has_a_row():
     listed = {row["path"] for row in manifest()}
-    # What lies in cases/ says of itself what it was recorded from.
+    # The files in cases/ name the source of their recording.
     files = {path.relative_to(FIXTURES) for path in FIXTURES.rglob("*") if path.is_file()}
     files = {path for path in files if path.parts[0] != "cases"}
     data = {str(path) for path in files if path.name not in ("README.md", "MANIFEST.toml", "oracle.json.gz")}

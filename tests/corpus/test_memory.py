@@ -16,8 +16,8 @@ from corpus.oracle import Case, cases, raw
 ALLOCATORS = dict.fromkeys(
     ("redis-8.0.6", "redis-8.2.3", "redis-8.6.3", "valkey-8.1.1", "valkey-9.1.2"), "jemalloc-5.3.1"
 )
-#: What nobody can tell yet: streams with ids against double delivery, or with entries that nobody owns (XNACK), and
-#: hashes with so many fields that expire that Valkey keeps them in a tree.
+#: Memory that is not known yet: streams with idempotency data, or with pending entries without an owner (XNACK), and
+#: hashes with so many expiring fields that Valkey keeps them in a tree.
 UNKNOWN = {
     "redis-8.6.3": {b"stream:idmp", b"stream:idmp:cfg"},
     "redis-8.10.2": {b"stream:idmp", b"stream:idmp:cfg", b"stream:xnack"},
@@ -26,7 +26,7 @@ UNKNOWN = {
 CASES = [case for case in cases() if case.number >= (4, 0)]
 
 
-def is_drawn_by_lot(case: Case, encoding: str) -> bool:
+def is_random(case: Case, encoding: str) -> bool:
     hashes = case.server.startswith("valkey") and case.number >= (8, 1)
     return encoding == "skiplist" or (hashes and encoding == "hashtable")
 
@@ -54,7 +54,7 @@ def test_memory_is_what_the_server_said(build: Build, case: Case) -> None:
             if entry.memory is None:
                 assert entry.key in UNKNOWN.get(case.server, ()), entry.key
                 seen["unknown"] += 1
-            elif is_drawn_by_lot(case, entry.encoding):
+            elif is_random(case, entry.encoding):
                 assert entry.memory_sd
                 assert abs(truth - entry.memory) <= 6 * entry.memory_sd, entry.key
                 seen["random"] += 1
@@ -87,7 +87,7 @@ def test_keys_near_limits_are_as_the_server_said(build: Build, server: str) -> N
             elif entry.memory_sd:
                 zs.append((truth - entry.memory) / entry.memory_sd)
     assert not said
-    # What glibc hands out more is a remainder of sixteen bytes.
+    # The extra bytes of glibc are a remainder of sixteen bytes.
     assert all(more >= 0 and more % 16 == 0 for more in off)
     assert sum(map(bool, off)) <= (len(off) / 50 if glibc else 0)
     assert not zs or abs(sum(zs) / len(zs)) < 5 / len(zs) ** 0.5

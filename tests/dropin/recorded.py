@@ -1,4 +1,4 @@
-"""Recorded runs of the real check tools: the cases, what is masked in their text, and one run of ours beside them.
+"""Recorded runs of the real check tools: the cases, the masked parts of their text, and a run of ours to compare.
 
 A case is `name note args stdin input exit stdout stderr changed variants`: files in base64, `{"symlink": target}` for
 what is no plain file. What Redis 7.0.15 did holds for all, unless a variant of the tool's name says otherwise.
@@ -55,7 +55,7 @@ def wanted(case: Case, tool: str) -> Outcome:
     return seen["exit"], text, {n: base64.b64decode(c) for n, c in seen["changed"].items() if isinstance(c, str)}
 
 
-def lay(case: Case, root: Path) -> None:
+def write_files(case: Case, root: Path) -> None:
     """Write the files of a case."""
     for name, content in case["input"].items():
         path = root / name

@@ -1,4 +1,4 @@
-"""The recorded runs of redis-check-aof and valkey-check-aof, and what we deliberately do otherwise."""
+"""The recorded runs of redis-check-aof and valkey-check-aof, and the deliberate differences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dropin.recorded import REFERENCE, Case, Outcome, answer, cases, changed, files, lay, masked, wanted
+from dropin.recorded import REFERENCE, Case, Outcome, answer, cases, changed, files, masked, wanted, write_files
 
 CASES = cases("aof-cases")
 TOOLS = (
@@ -26,7 +26,7 @@ CRASHES = {
     ("len-overflow-fix", "redis-3.2.13"),
     ("len-overflow-fix", "redis-6.2.16"),
 }
-#: Without --as the real tool's decision is not taken, for it destroys good data.
+#: Without --as the real tool is not followed here, because it destroys good data.
 REFUSED = {"pre-valkey-magic"}
 
 COMMAND = b"*1\r\n$4\r\nPING\r\n"
@@ -45,7 +45,7 @@ def outcome(build: Any, case: Case, tool: str, root: Path, *, guard: bool = Fals
     """Run a case in a fresh directory."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()
-    lay(case, root)
+    write_files(case, root)
     before = files(root)
     os.chdir(root)
     try:

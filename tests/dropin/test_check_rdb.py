@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from conftest import FIXTURES
 
-from dropin.recorded import REFERENCE, Case, Outcome, cases, changed, files, lay, masked, wanted
+from dropin.recorded import REFERENCE, Case, Outcome, cases, changed, files, masked, wanted, write_files
 
 CASES = cases("rdb-cases")
 #: Small inputs, each for one difference between the tools whose runs it has.
@@ -41,7 +41,7 @@ def outcome(build: Any, case: Case, tool: str, root: Path) -> Outcome:
     """Run a case in a fresh directory."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()
-    lay(case, root)
+    write_files(case, root)
     before = files(root)
     os.chdir(root)
     try:
@@ -52,7 +52,7 @@ def outcome(build: Any, case: Case, tool: str, root: Path) -> Outcome:
 
 
 def check(build: Any, tmp_path: Path, data: bytes, tool: str = REFERENCE) -> tuple[int, list[str]]:
-    """Check bytes; return the status, and the lines behind the first."""
+    """Check bytes; return the status, and the lines after the first."""
     (tmp_path / "dump.rdb").write_bytes(data)
     status, text = run(build, tool, [str(tmp_path / "dump.rdb")])
     return status, masked(text).decode("latin-1").split("\n")[1:-1]
@@ -112,7 +112,7 @@ def test_long_strings_are_judged_as_short_ones(build, tmp_path, monkeypatch):
         assert (case["name"], want) == (case["name"], got)
 
 
-def test_what_servers_wrote_is_sound_to_their_own_tool_and_to_the_newest(build):
+def test_files_of_servers_are_valid_for_their_own_tool_and_the_newest(build):
     found = set()
     for path in sorted(FIXTURES.glob("*/rdb-*/*.rdb")):
         own = path.parent.parent.name.replace("redis-2.8.24", "redis-3.2.13")
@@ -165,7 +165,7 @@ ROWS = [
     ("a score that ends early", key(3, b"\x01\x01a\x021e"), 27, LOOKS_OK),
     ("a score that is a prefix", key(3, b"\x01\x01a\x05infin"), 21, EOF),
     ("a score of NaN in letters", key(3, b"\x01\x01a\x03NaN"), 19, "Zset with NAN score detected"),
-    ("a score behind blanks", key(3, b"\x01\x01a\x03\n+1"), 28, LOOKS_OK),
+    ("a score after blanks", key(3, b"\x01\x01a\x03\n+1"), 28, LOOKS_OK),
     ("a score of nothing", key(3, b"\x01\x01a\x00"), 16, EOF),
     ("a long hash with a field twice", key(4, b"\x02\x01a" + blob(LONG) + b"\x01a\x00"), 323,
      "Duplicate hash fields detected"),
@@ -242,7 +242,7 @@ def counted(number: int) -> bytes:
 
 
 @pytest.mark.parametrize("twice", [(5, 900), (600, 601), (601, 998)])
-def test_a_repetition_is_found_where_it_stands(build, twice, tmp_path, monkeypatch):
+def test_a_repetition_is_found_at_its_offset(build, twice, tmp_path, monkeypatch):
     first, second = twice
     names = [b"member:%d" % (first if i == second else i) + bytes(i % 60) for i in range(1000)]
     names[second] = names[first]
@@ -252,7 +252,7 @@ def test_a_repetition_is_found_where_it_stands(build, twice, tmp_path, monkeypat
     records = build("dropin.rdb_records")
     monkeypatch.setattr(records, "KEPT", 100)
     assert check(build, tmp_path, data) == want
-    # The file's end, which comes behind it, does not hide it.
+    # The end of the file after it does not hide it.
     assert check(build, tmp_path, data[:-12])[1][:3] == want[1][:3]
     names[second] = b"another"
     assert check(build, tmp_path, key(2, counted(1000) + b"".join(blob(name) for name in names)))[0] == 0
@@ -372,7 +372,7 @@ def command(*args: str) -> tuple[int, bytes]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_the_command_takes_its_own_option_in_front_and_leaves_the_rest():
+def test_the_command_reads_its_own_option_first_and_passes_the_rest():
     status, text = command("--as", "redis-6.2.16", "--version")
     assert (status, text) == (1, b"[offset 0] Checking RDB file --version\n")
     assert command("--as=redis-7.0.15", "-v") == (0, b"redis-check-rdb 7.0.15\n")
@@ -380,7 +380,7 @@ def test_the_command_takes_its_own_option_in_front_and_leaves_the_rest():
     assert command("a", "--as") == (1, b"Usage: redis-check-rdb <rdb-file-name>\n")
 
 
-def test_the_command_imitates_redis_8_10_unless_told():
+def test_the_command_imitates_redis_8_10_by_default():
     status, text = command(str(FIXTURES / "redis-8.10.2/rdb-templates/dump.rdb"))
     assert status == 0
     assert b"subexpires" in text

@@ -139,7 +139,7 @@ def test_a_target_that_became_a_pipe_stays_one(tmp_path: Path) -> None:
     assert stat.S_ISFIFO((tmp_path / "out").stat().st_mode)
 
 
-def test_a_temporary_file_that_was_taken_away_is_no_result(tmp_path: Path) -> None:
+def test_a_removed_temporary_file_is_not_published(tmp_path: Path) -> None:
     with NewFile(plan(tmp_path / "out")) as file:
         Path(file.temporary).unlink()
         Path(file.temporary).write_bytes(b"somebody else's")

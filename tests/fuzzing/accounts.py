@@ -1,4 +1,4 @@
-"""What rdbkit says of an input, asked in every way: lists of lines that two builds, or two inputs, can be compared by.
+"""The results of all methods of reading an input, as lists of lines by which builds or inputs can be compared.
 
 A line is (where the entry ends, its account), or (None, anything else). Values are replaced by digests where they are
 long; errors by type, code, offset, db, key and message.
@@ -83,15 +83,15 @@ def tuning(seed: str | None) -> Iterator[None]:
 Line = tuple[int | None, Any]
 
 
-def told(error: Any) -> tuple[Any, ...]:
-    """Return what an error says."""
+def described(error: Any) -> tuple[Any, ...]:
+    """Return the fields of an error."""
     assert error.code, "an error without a code"
     assert len(str(error)) < 1000, "a message of more than 1000 characters"
     return type(error).__name__, error.code, error.offset, error.db, digest(error.key), str(error)
 
 
 def digest(value: Any) -> Any:
-    """Return what stands for a value in an account: itself if it is short."""
+    """Return a value for an account: the value itself if it is short, else a digest."""
     if isinstance(value, set | frozenset):
         value = sorted(value)
     said = repr(value)
@@ -104,7 +104,7 @@ def _ask(question: Callable[[], Any]) -> Any:
     try:
         return question()
     except RdbkitError as error:
-        return ("error", told(error))
+        return ("error", described(error))
 
 
 def _parts(entry: Any) -> tuple[int, str]:
@@ -123,10 +123,10 @@ def _value(entry: Any) -> Any:
 
 
 def entry_account(entry: Any, order: int = 0) -> tuple[Any, ...]:
-    """Return all that an entry tells, asked in one of several orders."""
+    """Return all fields of an entry, read in one of several orders."""
 
     def about() -> tuple[Any, ...]:
-        # What these take depends on what comes behind them in the file: on damage, too.
+        # Their memory depends on what follows them in the file, including damage.
         later = entry.encoding in ("quicklist", "template-listpack", "template-array")
         memory = () if later else (entry.memory, entry.memory_sd)
         return (entry.encoding, entry.elements, entry.size, *memory)
@@ -155,7 +155,7 @@ def read_values(delivery: Delivery, order: int = 0) -> list[Line]:
     try:
         snapshot = rdbkit.open(delivery.open())
     except RdbkitError as error:
-        return [(None, ("stop", told(error)))]
+        return [(None, ("stop", described(error)))]
     with snapshot:
         first = snapshot.cursor.tell()
         if order:  # else the first key that is asked for its memory finds the model missing
@@ -165,7 +165,7 @@ def read_values(delivery: Delivery, order: int = 0) -> list[Line]:
                 lines.append((0, entry_account(entry, order)))  # noqa: PERF401  those before an error are kept
             last: tuple[Any, ...] = ("end", snapshot.checksum, first, snapshot.product, snapshot.version, snapshot.end)
         except RdbkitError as error:
-            last = ("stop", told(error))
+            last = ("stop", described(error))
         sources = [hashlib.blake2b(source, digest_size=12).hexdigest() for source in snapshot.functions]
         facts = [snapshot.producer, snapshot.aux, sources, sorted(snapshot.databases.items()), str(snapshot.target)]
         lines.append((None, ("facts", digest(facts), snapshot.tail, snapshot.ctime)))
@@ -190,7 +190,7 @@ def read_rows(delivery: Delivery, level: int) -> list[Line]:
                 lines.extend((row[0] + row[8], row) for row in batch)
             lines.append((None, ("end", snapshot.checksum)))
     except RdbkitError as error:
-        lines.append((None, ("stop", told(error))))
+        lines.append((None, ("stop", described(error))))
     return lines
 
 
@@ -211,7 +211,7 @@ def check_file(delivery: Delivery) -> list[Line]:
 
 
 def _problems(snapshot: Any) -> tuple[Any, ...]:
-    return snapshot.damaged, snapshot.problem_count, *map(told, snapshot.problems)
+    return snapshot.damaged, snapshot.problem_count, *map(described, snapshot.problems)
 
 
 def export_file(delivery: Delivery, form: str) -> list[Line]:
@@ -236,7 +236,7 @@ def export_file(delivery: Delivery, form: str) -> list[Line]:
             how: Any = "end"
             writer.finish()
         except RdbkitError as error:
-            how = told(error)
+            how = described(error)
             if form == "csv":
                 writer.finish()
         said.seek(0)
@@ -295,7 +295,7 @@ def rewrite_file(delivery: Delivery, restore: bool) -> list[Line]:
                     problems = _problems(snapshot)
                     lost = sorted(exporter.rewriter.lost.items())
         except RdbkitError as error:
-            how = told(error)
+            how = described(error)
         said.seek(0)
         sums = hashlib.blake2b(digest_size=12)
         while piece := said.read(1 << 16):
@@ -336,7 +336,7 @@ def list_file(delivery: Delivery, form: str) -> list[Line]:
                 writer.write(key_rows(snapshot, batch))
         how: Any = "end"
     except RdbkitError as error:
-        how = told(error)
+        how = described(error)
     writer.finish()
     return [(None, (how, digest("".join(said))))]
 
@@ -354,7 +354,7 @@ def run_command(data: bytes, which: float) -> list[Line]:
         file.flush()
         os.utime(file.name, (1, 1))
         status, out, err = _called([*command, file.name])
-    # The stand-in for redis-check-rdb says its process id and the time, as the tool does.
+    # The replacement for redis-check-rdb prints its process id and the time, as the tool does.
     said, talk = (_STAMP.sub(b"STAMP", text.replace(file.name.encode(), b"FILE")) for text in (out, err))
     # 5: a module's value or a member's expiry cannot be given as commands, which is said.
     fine = (0, 1, 3, 5) if command == ["export", "-f", "resp"] else (0, 1, 3)
@@ -388,7 +388,7 @@ def load_payload(data: bytes) -> list[Line]:
     try:
         found = load_dump(data)
     except RdbkitError as error:
-        return [(None, ("stop", told(error)))]
+        return [(None, ("stop", described(error)))]
     about = (
         found.type,
         found.encoding,

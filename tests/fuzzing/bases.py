@@ -1,4 +1,4 @@
-"""The sound inputs that mutants are made of: real files, excerpts of them, files of every type, DUMP payloads."""
+"""The valid inputs from which mutants are made: real files, excerpts of them, files of every type, DUMP payloads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fuzzing.accounts import Delivery, check_file, read_rows, read_values
 
 @dataclass(eq=False)
 class Base:
-    """A sound file, or DUMP payload: its bytes, where its parts start, and what reading it gives."""
+    """A valid file, or DUMP payload: its bytes, where its parts start, and the result of reading it."""
 
     name: str
     data: bytes
@@ -36,7 +36,7 @@ class Base:
 
 
 class Bases:
-    """The sound inputs of a run. `pick` draws one; all are made when first drawn."""
+    """The valid inputs of a run. `pick` returns a random one; each is made when first used."""
 
     def __init__(self, corpus: Path) -> None:
         seen: dict[bytes, Path] = {}
@@ -113,13 +113,13 @@ def _payloads(corpus: Path) -> list[bytes]:
 
 
 def known(base: Base) -> Base:
-    """Read a sound base once: what comes out of it is what every mutant is held against."""
+    """Read a valid base once: every mutant is compared with the result."""
     plain = Delivery(base.data)
     values = read_values(plain)
     head, shape = read_rows(plain, 0), read_rows(plain, 1)
     check = check_file(plain)
     if values[-1][1][0] != "end" or any(line[1][0] == "error" for line in check):
-        raise SystemExit(f"{base.name} is not sound: {values[-1]} {[line for line in check if line[1][0] == 'error']}")
+        raise SystemExit(f"{base.name} is not valid: {values[-1]} {[line for line in check if line[1][0] == 'error']}")
     base.rows = [line[1] for line in shape if line[0] is not None]
     for level, lines in (("values", values), ("head", head), ("shape", shape)):
         base.before[level] = [(end, account) for end, account in lines if end is not None]

@@ -89,7 +89,7 @@ def _mutate(rng: random.Random, base: Base, bases: Bases) -> tuple[bytes, list[s
 
 
 def _forge(data: bytes, *, zero: bool) -> bytes:
-    """Make the last eight bytes the checksum of the others, or zero, which stands for none."""
+    """Make the last eight bytes the checksum of the others, or zero, which means none."""
     from rdbkit.wire import crc64
 
     return data[:-8] + (bytes(8) if zero else crc64.update()(data[:-8], 0).to_bytes(8, "little"))
@@ -108,7 +108,7 @@ def _differ(a: bytes, b: bytes) -> int:
 
 
 def pack(data: bytes, packing: str) -> bytes:
-    """Pack in several members or frames, so that some lie before the damage."""
+    """Pack in several members or frames, so that some are before the damage."""
     pieces = [data[at : at + 700] for at in range(0, len(data), 700)][:20]
     pieces.append(data[14000:])
     if packing == "bz2":

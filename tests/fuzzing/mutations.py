@@ -1,4 +1,4 @@
-"""Ways to damage a file: each takes a source of chance, the bytes, the base they came from, and all bases."""
+"""Functions that damage a file: each takes a random generator, the bytes, their base, and all bases."""
 
 from __future__ import annotations
 
@@ -126,13 +126,13 @@ def version(rng: random.Random, data: bytes, base: Base, bases: Bases) -> bytes:
 
 
 def text(rng: random.Random, data: bytes, base: Base, bases: Bases) -> bytes:
-    """A string of the file becomes one that looks like a number, or hurts in other ways."""
+    """A string of the file becomes one that looks like a number, or is unusual in another respect."""
     piece = rng.choice(_TEXTS)
     return _put(rng, data, _at(rng, data, base), _length(rng, len(piece)) + piece)
 
 
 def record(rng: random.Random, data: bytes, base: Base, bases: Bases) -> bytes:
-    """A record that is not a key, sound or not, between two entries."""
+    """A record that is not a key, valid or not, between two entries."""
     at = rng.choice([row[0] for row in base.rows] or [base.first])
     name = rng.choice(
         (b"redis-ver", b"ctime", b"valkey-ver", b"df-ver", b"mvcc-tstamp", b"keydb-subexpire-key", b"slot-info")
@@ -152,7 +152,7 @@ def record(rng: random.Random, data: bytes, base: Base, bases: Bases) -> bytes:
 
 
 def nasty(rng: random.Random, data: bytes, base: Base, bases: Bases) -> bytes:
-    """An entry whose framing is sound and whose inside is not."""
+    """An entry with valid framing and invalid content."""
     at = rng.choice([row[0] for row in base.rows] or [base.first])
     return data[:at] + nasty_entry(rng, b"nasty") + data[at:]
 
@@ -204,7 +204,7 @@ def _nasty_ziplist(rng: random.Random, items: list[bytes]) -> bytes:
 
 
 def _nasty_stream(rng: random.Random) -> bytes:
-    """Nodes whose numbers lie, and a tail that does."""
+    """Nodes, and a tail, with wrong numbers."""
     sound = [b"2", b"0", b"1", b"f", b"0", b"2", b"0", b"1", b"v", b"4", b"2", b"1", b"0", b"w", b"4"]
     for _ in range(rng.randrange(3)):
         sound[rng.randrange(len(sound))] = rng.choice(
@@ -227,7 +227,7 @@ def _runs(data: bytes) -> Iterator[bytes]:
 
 
 def bomb(rng: random.Random, data: bytes, base: Base, bases: Bases) -> bytes:
-    """A packed blob that unpacks to 88 times its size, whole and sound, or nearly so."""
+    """A packed blob that unpacks to 88 times its size, complete and valid, or nearly so."""
     at = rng.choice([row[0] for row in base.rows] or [base.first])
     times = rng.choice((10, 300, 300, 3000, 3000, 20000))
     kind, body = _bomb(rng, times)

@@ -1,4 +1,4 @@
-"""What must hold for a mutant, whatever was done to it (fuzz.py has the list)."""
+"""The conditions for every mutant (fuzz.py has the list)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ERRORS = ("Truncated", "Corrupt", "Unsupported", "LimitExceeded", "Passed")
 
 
 def judge(case: Mutant, begin: Callable[[], object] = int) -> tuple[list[Line], list[str]]:
-    """Read a mutant in every way, with a call of `begin` before each; return the account and what is wrong with it."""
+    """Read a mutant by every method, with a call of `begin` before each; return the account and the problems."""
     wrong: list[str] = []
     if case.base.dump:
         lines = load_payload(case.data)
@@ -69,7 +69,7 @@ def _order(case: Mutant) -> int:
 
 
 def _before(case: Mutant, level: str, lines: list[Line]) -> list[str]:
-    """Compare what lies before the first changed byte with what the base has there."""
+    """Compare the entries before the first changed byte with those of the base."""
     expected = _untouched(case, level)
     got = [account for end, account in lines if end is not None][: len(expected)]
     for (_, wanted), found in zip(expected, got):
@@ -84,12 +84,12 @@ def _before(case: Mutant, level: str, lines: list[Line]) -> list[str]:
 def _untouched(case: Mutant, level: str) -> list[tuple[int, Any]]:
     at = _plain_before(case) if case.packing else case.at
     expected = [pair for pair in case.base.before[level] if pair[0] <= at]
-    # A KeyDB key is complete only with the records behind it.
+    # A KeyDB key is complete only with the records after it.
     return expected[:-1] if case.base.keydb or b"keydb-subexpire" in case.data else expected
 
 
 def _plain_before(case: Mutant) -> int:
-    """Return how many unpacked bytes lie wholly in members or frames before the damage."""
+    """Return how many unpacked bytes are in complete members or frames before the damage."""
     total = 0
     packed = 0
     for start in range(0, len(case.base.data), 700):
@@ -129,7 +129,7 @@ def _checksum(case: Mutant, values: list[Line]) -> list[str]:
 
 
 def crc64(data: bytes) -> int:
-    """CRC-64/Jones, bit by bit, as redis' crc64.c has it: nothing of rdbkit's."""
+    """CRC-64/Jones, bit by bit, as in redis' crc64.c, without code of rdbkit."""
     crc = 0
     for byte in data:
         crc ^= byte
@@ -147,7 +147,7 @@ def _unpacked_data(case: Mutant) -> bytes:
 
 
 def _agree(values: list[Line], check: list[Line], export: list[Line]) -> list[str]:
-    """Hold the ways of reading against each other."""
+    """Compare the methods of reading with each other."""
     broken = values[-1][1][0] == "stop" or any(_broken(account) for end, account in values if end is not None)
     found = any(line[1][0] == "error" for line in check)
     how, problems = export[0][1][0], export[0][1][3]

@@ -1,4 +1,4 @@
-"""What a server tells of its keys, and the same of what rdbkit read: two equal dicts for each key.
+"""A server's replies about its keys, and the same from entries that rdbkit read: two equal dicts for each key.
 
 type, encoding, expires_at, freq, value and, of a hash, field_expires_at; scores as text, for -0 is equal to 0.
 """
@@ -48,7 +48,7 @@ def account(server: Server, *, fields_expire: bool, freq: bool) -> dict[Where, R
 
 def _row(server: Server, key: bytes, *, fields_expire: bool, freq: bool) -> Row:
     exact = server.version >= (7,)
-    # The questions in front do not count as a use of the key.
+    # The commands before this one do not count as a use of the key.
     kind, memory, encoding, used, before, due, after = ask(
         server,
         ("TYPE", key),
@@ -91,17 +91,17 @@ def _score(text: bytes) -> str:
 
 def _stream(server: Server, key: bytes) -> Row:
     entries, info = ask(server, ("XRANGE", key, "-", "+"), ("XINFO", "STREAM", key, "FULL", "COUNT", 0))
-    told = dict(_pairs(info))
-    row: Row = {"entries": [(i.decode(), fields) for i, fields in entries], "length": told[b"length"]}
+    described = dict(_pairs(info))
+    row: Row = {"entries": [(i.decode(), fields) for i, fields in entries], "length": described[b"length"]}
     for name, theirs in (
         ("last_id", b"last-generated-id"),
         ("max_deleted_id", b"max-deleted-entry-id"),
         ("entries_added", b"entries-added"),
         ("first_id", b"recorded-first-entry-id"),
     ):
-        if theirs in told:
-            row[name] = told[theirs] if isinstance(told[theirs], int) else told[theirs].decode()
-    row["groups"] = {group[b"name"]: _group(group) for group in map(dict, map(_pairs, told[b"groups"]))}
+        if theirs in described:
+            row[name] = described[theirs] if isinstance(described[theirs], int) else described[theirs].decode()
+    row["groups"] = {group[b"name"]: _group(group) for group in map(dict, map(_pairs, described[b"groups"]))}
     return row
 
 
@@ -136,8 +136,8 @@ _VALUES: dict[str, Any] = {
 # -- what rdbkit read --------------------------------------------------------------------------------------------------
 
 
-def told(entry: rdbkit.Entry, row: Row) -> Row:
-    """Return of an entry what the server's row tells, but for the memory, in the same form."""
+def described(entry: rdbkit.Entry, row: Row) -> Row:
+    """Return the values in the server's row for an entry, without the memory, in the same form."""
     found: Row = {"type": entry.type, "encoding": entry.encoding, "freq": entry.freq}
     found["expires_at"] = entry.expires_at
     due = row["expires_at"]
@@ -147,7 +147,7 @@ def told(entry: rdbkit.Entry, row: Row) -> Row:
     if entry.type == "zset":
         found["value"] = [(member, repr(score)) for member, score in value]
     elif entry.type == "stream":
-        found["value"] = _told_stream(value, row["value"])
+        found["value"] = _described_stream(value, row["value"])
     else:
         found["value"] = value
     if entry.type == "hash":
@@ -155,7 +155,7 @@ def told(entry: rdbkit.Entry, row: Row) -> Row:
     return found
 
 
-def _told_stream(stream: rdbkit.Stream, row: Row) -> Row:
+def _described_stream(stream: rdbkit.Stream, row: Row) -> Row:
     found: Row = {
         "entries": [(str(i), [text for pair in fields for text in pair]) for i, fields in stream.entries],
         "length": stream.length,
@@ -164,11 +164,11 @@ def _told_stream(stream: rdbkit.Stream, row: Row) -> Row:
         value = getattr(stream, name)
         found[name] = value if isinstance(value, int) else str(value)
     groups = row["groups"]
-    found["groups"] = {group.name: _told_group(group, groups.get(group.name, {})) for group in stream.groups}
+    found["groups"] = {group.name: _described_group(group, groups.get(group.name, {})) for group in stream.groups}
     return found
 
 
-def _told_group(group: Any, row: Row) -> Row:
+def _described_group(group: Any, row: Row) -> Row:
     found: Row = {"last_delivered_id": str(group.last_delivered_id)}
     if "entries_read" in row:
         found["entries_read"] = group.entries_read

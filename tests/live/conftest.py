@@ -23,7 +23,7 @@ def _required(name: str) -> str:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """`server(directory, **config)` starts one, in the test's own directory unless told; all are stopped afterwards."""
+    """`server(directory, **config)` starts one, by default in the test's own directory; all are stopped afterwards."""
     program = _required("server")
     started = []
 

@@ -19,7 +19,7 @@ class ReplyError(Exception):
 
 
 def executable(name: str = "server") -> str | None:
-    """Path of the server, or of its tool `check-rdb` or `check-aof`; of whichever product is there.
+    """Path of the server, or of its tool `check-rdb` or `check-aof`; of the product that is installed.
 
     It is of one directory of the PATH that has the server with its tools, if any: a package may bring a server alone.
     """
@@ -134,7 +134,7 @@ class Server:
         raise RuntimeError("the server did not come up:\n" + self.log()[-2000:])
 
     def log(self) -> str:
-        """All that it has said so far."""
+        """All its output so far."""
         return (self.directory / "server.log").read_text(errors="replace")
 
     def command(self, *args: bytes | str | int | float) -> Any:

@@ -1,7 +1,7 @@
-"""Every server that can be found: on the PATH, in installed packages that carry one, and where the environment says.
+"""Every server that can be found: on the PATH, in installed packages that contain one, and at paths in the environment.
 
-The packages are not imported, as that may start something: only their lists of files are looked at. A server's own
-check tools are the same program, started through a link of the tool's name.
+The packages are not imported, because that may start something: only their lists of files are read. A server's own
+check tools are the same program, started through a link with the tool's name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _VERSION = re.compile(r"(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+) .*?malloc=(\
 
 @dataclass(frozen=True)
 class Build:
-    """A server's program: what it says of itself."""
+    """A server's program, with its own version."""
 
     program: Path
     product: str

@@ -1,4 +1,4 @@
-"""The server's own AOF checker beside ours, on whole and damaged files: exit status, text, and the bytes left."""
+"""The server's own AOF checker compared with ours, on whole and damaged files: status, text, and the files left."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def whole(rng: random.Random) -> bytes:
 
 
 def damaged(rng: random.Random, data: bytes, first: int = 0) -> bytes:
-    """Return the data cut, or with bytes changed, taken out or put in, all behind its first bytes."""
+    """Return the data cut, or with bytes changed, removed or inserted, all after its first bytes."""
     for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
         at = rng.randrange(first, len(data) + 1)
         how = rng.randrange(6)
@@ -129,7 +129,7 @@ def tool() -> Tool:
     """Return the release that is installed, as we imitate it."""
     program = executable("server")
     if program is None:
-        pytest.skip("no server that tells its version")
+        pytest.skip("no server that reports its version")
     product = "valkey" if "valkey" in Path(program).name else "redis"
     return find(f"{product}-{'.'.join(map(str, version_of(program)))}")
 

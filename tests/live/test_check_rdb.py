@@ -1,4 +1,4 @@
-"""The server's own RDB checker beside ours, on damaged files: exit status and text."""
+"""The server's own RDB checker compared with ours, on damaged files: exit status and text."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def tool() -> Tool:
     """Return the release that is installed, as we imitate it."""
     program = executable("server")
     if program is None:
-        pytest.skip("no server that tells its version")
+        pytest.skip("no server that reports its version")
     product = "valkey" if "valkey" in Path(program).name else "redis"
     return find(f"{product}-{'.'.join(map(str, version_of(program)))}")
 
 
 def damaged(rng: random.Random, data: bytes) -> bytes:
-    """Return the data with bytes changed, taken out or put in, or cut; mostly behind the header."""
+    """Return the data with bytes changed, removed or inserted, or cut; mostly after the header."""
     out = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         at = rng.randrange(0 if rng.random() < 0.03 else 9, len(out))
@@ -58,7 +58,7 @@ def damaged(rng: random.Random, data: bytes) -> bytes:
 
 
 def theirs(program: str, path: Path) -> tuple[int, bytes] | None:
-    """Return what the real tool says; None where it does not end."""
+    """Return the output of the real tool; None if it does not end."""
     try:
         done = subprocess.run([program, path.name], capture_output=True, cwd=path.parent, timeout=5)
     except subprocess.TimeoutExpired:

@@ -1,9 +1,9 @@
-"""Servers of several releases beside rdbkit: data made from a seed, and what each says of the files that it wrote.
+"""Servers of several releases compared with rdbkit: data made from a seed, and the servers' replies about their files.
 
-Each test is run with each server that is found (servers.py) and each seed; both stand in the test's id. Of a server's
-files every key is compared: type, value, encoding, memory and expiries as a second server of the same kind tells them
-after it has loaded the file; and what the server's own check tools say of the files, whole and damaged, with what
-rdbkit's stand-ins for them do. What is known to be otherwise stands in `KNOWN`, with the reason; nothing else passes.
+Each test is run with each server that is found (servers.py) and each seed; both are in the test's id. For a server's
+files every key is compared: type, value, encoding, memory and expiries with the replies of a second server of the same
+kind that has loaded the file; and the output of the server's own check tools for the files, whole and damaged, with
+that of rdbkit's replacements. Known differences are in `KNOWN`, with the reason; any other difference fails.
 
 RDBKIT_WORKLOADS    how many seeds (3)
 RDBKIT_SEED         this seed only
@@ -30,7 +30,7 @@ from click.testing import CliRunner
 from dropin.recorded import masked
 
 import rdbkit
-from live.account import Row, Where, account, ask, databases, told
+from live.account import Row, Where, account, ask, databases, described
 from live.server import PATIENCE, Server
 from live.servers import Build, found
 from live.test_check_aof import arguments
@@ -59,7 +59,7 @@ def _shown(value: object) -> str:
     return text if len(text) < 400 else f"{text[:400]}..."
 
 
-# -- what is known to differ -------------------------------------------------------------------------------------------
+# -- known differences -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Difference:
         if isinstance(self.ours, tuple) and isinstance(self.theirs, tuple) and self.what.startswith("check-"):
             texts = [text.decode("latin-1").split("\n") for text in (self.ours[1], self.theirs[1])]
             lines = "\n".join(unified_diff(*texts, "rdbkit", "the server", lineterm="", n=1))
-            files = "" if self.ours[2] == self.theirs[2] else ", and the files left behind differ"
+            files = "" if self.ours[2] == self.theirs[2] else ", and the resulting files differ"
             return f"{self.where}: exit status {self.ours[0]} and {self.theirs[0]}{files}\n{lines}"
         more = {name: value for name, value in self.more.items() if name != "row"}
         return f"{self.what} of {self.where!r}: {_shown(self.ours)}, the server has {_shown(self.theirs)} {more}"
@@ -84,7 +84,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Known:
-    """A difference that is known: its name, why it is none of rdbkit's making, and how it is told."""
+    """A known difference: its name, why it is not a mistake of rdbkit, and how it is recognised."""
 
     name: str
     reason: str
@@ -200,7 +200,7 @@ KNOWN = (
 
 @dataclass
 class Scene:
-    """The files that one server wrote, and what another of its kind said after it had loaded them."""
+    """The files that one server wrote, and the replies of another of its kind after it had loaded them."""
 
     build: Build
     seed: int
@@ -296,13 +296,13 @@ def _make(build: Build, seed: int, root: Path) -> Scene:
     _until(lambda: time.time() * 1000 > due + 1, "an expiry")
     one = Server.start(root, program, **settings)
     try:
-        _tell(one, scene)
+        _record_replies(one, scene)
     finally:
         one.stop()
     return scene
 
 
-def _tell(server: Server, scene: Scene) -> None:
+def _record_replies(server: Server, scene: Scene) -> None:
     workload = scene.workload
     assert "doomed" not in str(server.command("KEYS", "doomed"))
     scene.allocator = allocator(server)
@@ -335,6 +335,7 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_values(scene: Scene) -> None:
+    """All comparisons of an entry are in one loop, because a scene is read once."""
     differences = []
     doomed: dict[bytes, Any] = {}
     seen = set()
@@ -354,7 +355,7 @@ def test_values(scene: Scene) -> None:
             if row is None:
                 differences.append(Difference("key", where, entry.type, None))
                 continue
-            mine = told(entry, row)
+            mine = described(entry, row)
             differences += [
                 Difference(name, where, mine[name], row[name], {"type": entry.type})
                 for name in mine
@@ -397,10 +398,10 @@ def test_memory(scene: Scene) -> None:
     scene.judge(differences)
 
 
-# -- sound files -------------------------------------------------------------------------------------------------------
+# -- valid files -------------------------------------------------------------------------------------------------------
 
 
-def test_sound(scene: Scene, tmp_path: Path) -> None:
+def test_valid_file(scene: Scene, tmp_path: Path) -> None:
     found = rdbkit.check(scene.dump, settings=scene.limits)
     assert found.sound, found.findings
     assert found.complete
@@ -430,7 +431,7 @@ def _files(root: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(root.iterdir())}
 
 
-def _lay(root: Path, files: dict[str, bytes]) -> None:
+def _write_files(root: Path, files: dict[str, bytes]) -> None:
     for path in root.iterdir():
         path.unlink()
     for name, data in files.items():
@@ -438,7 +439,7 @@ def _lay(root: Path, files: dict[str, bytes]) -> None:
 
 
 def _theirs(tool: Path, args: list[str], answer: bytes, root: Path, files: dict[str, bytes]) -> Outcome:
-    _lay(root, files)
+    _write_files(root, files)
     try:
         ran = subprocess.run([tool, *args], input=answer, capture_output=True, cwd=root, timeout=5, check=False)
     except subprocess.TimeoutExpired:
@@ -447,7 +448,7 @@ def _theirs(tool: Path, args: list[str], answer: bytes, root: Path, files: dict[
 
 
 def _ours(command: list[str], args: list[str], answer: bytes, root: Path, files: dict[str, bytes]) -> Outcome:
-    _lay(root, files)
+    _write_files(root, files)
     with chdir(root):
         ran = CliRunner().invoke(cli, [*command, *args], input=answer, standalone_mode=False)
     if ran.exception is not None and not isinstance(ran.exception, SystemExit):
@@ -469,10 +470,10 @@ def _compare(scene: Scene, name: str, runs: Iterator[tuple[list[str], bytes, dic
         theirs = _theirs(tool, args, answer, work, files)
         ours = _ours(command, args, answer, work, files)
         if ours != theirs:
-            # The order of keys in a file is drawn by lot, so the seed does not bring this one again.
+            # The order of keys in a file is random, so the seed does not reproduce this file.
             kept = root / f"run-{number}"
             kept.mkdir()
-            _lay(kept, files)
+            _write_files(kept, files)
             differences.append(Difference(name, f"{name} {' '.join(args)} in {kept}", ours, theirs))
     scene.judge(differences)
 
@@ -506,7 +507,7 @@ def test_check_rdb(scene: Scene, tmp_path: Path) -> None:
 
 
 def _records(scene: Scene) -> list[bytes]:
-    """Return the short records of the last part of the AOF, as they stand there."""
+    """Return the short records of the last part of the AOF, unchanged."""
     data = max(scene.aof.glob("*.incr.aof")).read_bytes() if scene.aof.is_dir() else scene.aof.read_bytes()
     at = data.index(b"*2\r\n$6\r\nSELECT\r\n")
     found = []

@@ -38,8 +38,8 @@ def line(rng: random.Random) -> bytes:
     return rng.choice([b"", b"", b"", b"#", b" "]) + text + rng.choice([b"\n"] * 9 + [b"\r\n", b""])
 
 
-def told(output: bytes) -> tuple[object, ...]:
-    """What the tool made of a manifest: the files that it went through, or its words, line number and line."""
+def described(output: bytes) -> tuple[object, ...]:
+    """The result of the tool for a manifest: the files that it checked, or its message, line number and line."""
     if b"MANIFEST FILE ERROR" not in output:
         return tuple(re.findall(rb"filename=(.*?), size", output, re.DOTALL))
     number = re.search(rb"at line (\d+)\n\n", output)
@@ -65,7 +65,7 @@ def test_manifest_is_read_as_the_tool_reads_it(check_aof: str, tmp_path: Path, s
     for name in FILES:
         (tmp_path / name.decode()).write_bytes(AOF)
     (tmp_path / "m").write_bytes(data)
-    real = told(subprocess.run([check_aof, "m"], cwd=tmp_path, capture_output=True, check=False).stdout)
+    real = described(subprocess.run([check_aof, "m"], cwd=tmp_path, capture_output=True, check=False).stdout)
     # The tool stops at a file that is missing.
     assert ours(data, joined)[: len(real)] == real
 
@@ -126,5 +126,5 @@ def test_a_server_loads_what_we_say(
     assert b"after" in (tmp_path / "appendonlydir" / written.decode()).read_bytes()
     again = find(tmp_path / "appendonlydir")
     assert isinstance(again, AofSet)
-    # What was told of as an error is one: after a start the set is no longer whole.
+    # A reported error is one: after a start the set is no longer whole.
     assert ("history-is-live" in codes) == any(remark.code == "missing-file" for remark in again.warnings)

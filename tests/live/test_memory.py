@@ -1,4 +1,4 @@
-"""What MEMORY USAGE says after a load, and used_memory: asked of the server on the PATH, whichever version it is.
+"""MEMORY USAGE after a load, and used_memory: compared with the server on the PATH, of any version.
 
 The data is made by commands, saved by that server, and loaded by a second one of the same kind.
 """
@@ -59,7 +59,7 @@ def commands(draw: random.Random, size: int) -> Iterator[tuple[Any, ...]]:
 
 
 def near_limits(draw: random.Random, field_expiry: bool) -> Iterator[tuple[Any, ...]]:
-    """Commands that make what a server decides by a byte: strings beside their keys, and tables grown by a load."""
+    """Commands for keys at exact limits: strings in one allocation with their keys, and tables grown by a load."""
     # A key and a string of so many bytes together, with an expiry or not, share an allocation of 64 or 128 bytes.
     both = (*range(31, 43), *range(93, 114))
     for key in (12, 31, 32, 33, 40, 80, 91, 92, 100, 106, 107, 108, 110):
@@ -70,7 +70,7 @@ def near_limits(draw: random.Random, field_expiry: bool) -> Iterator[tuple[Any, 
                 yield "SET", name, b"v" * length
                 if expires:
                     yield "PEXPIREAT", name, FAR
-    # From 128 bytes on a key has room for its expiry.
+    # From 128 bytes on a key has space for its expiry.
     for key in (120, 126, 127, 128, 129, 136, 253, 254, 255, 256, 264):
         yield "SET", (b"o:%d:" % key).ljust(key, b"k"), key
         yield "SET", (b"r:%d:" % key).ljust(key, b"k"), b"v" * 300
@@ -170,9 +170,9 @@ def limits(server: Callable[..., Server]) -> Server:
 
 
 def compare(server: Server, path: Path) -> set[str]:
-    """Ask for encoding and memory of each key, hold both to what the file lets expect; return the encodings."""
+    """Get encoding and memory of each key, compare both with those computed from the file; return the encodings."""
     kind = allocator(server)
-    # With an allocator that always rounds in the same way, these keys are not left to chance.
+    # With an allocator that always rounds equally, the memory of these keys is not random.
     with rdbkit.open(path, plan=Plan(level=SHAPE)) as snapshot:
         snapshot.model()
         certain = {entry.key for entry in snapshot if entry.memory_sd == 0}
@@ -204,7 +204,7 @@ def compare(server: Server, path: Path) -> set[str]:
     far = [z for z in zs if abs(z) >= 6]
     assert len(far) <= 1 + len(zs) // 100, "the deviation is too small"
     assert not far or max(map(abs, far)) < 32, "what is said never to happen does"
-    # A handful tells nothing of how far they spread.
+    # A few values are not enough to measure the spread.
     assert len(zs) < 30 or sqrt(sum((z - mean) ** 2 for z in zs) / len(zs)) > 0.3, "the deviation is too large"
     return seen
 

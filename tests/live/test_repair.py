@@ -23,7 +23,7 @@ def _quick(monkeypatch):
 
 
 def mixed(server, home: Path) -> bytes:
-    """An AOF with a preamble of the server's own, and commands behind it."""
+    """An AOF with a preamble that the server wrote, followed by commands."""
     running = server(home)
     for n in range(50):
         running.command("RPUSH", f"old:{n % 7}", n)
@@ -33,7 +33,7 @@ def mixed(server, home: Path) -> bytes:
 
 
 def same(check_aof: str, home: Path, data: bytes) -> None:
-    """Hold a repair against the tool's."""
+    """Compare a repair with that of the tool."""
     theirs, ours = home / "theirs.aof", home / "ours.aof"
     theirs.write_bytes(data)
     ours.unlink(missing_ok=True)
@@ -77,7 +77,7 @@ def loaded(server, home: Path, data: bytes) -> bytes:
 
 
 def without(data: bytes, start: int, end: int) -> bytes:
-    """A sound file less the records that begin in a range."""
+    """A valid file without the records that begin in a range."""
     resp, items = Resp(Cursor(data)), []
     while resp.batch(1000, 1, items) == RECORD:
         pass
@@ -85,7 +85,7 @@ def without(data: bytes, start: int, end: int) -> bytes:
 
 
 def test_what_is_kept_loads(server, tmp_path):
-    """Damage takes the damaged record, and the server makes of the rest what it makes of a file without it."""
+    """Only the damaged record is lost, and the server loads the same data as from a file without it."""
     data, rng = made(120), random.Random(4)
     damaged, home = tmp_path / "damaged.aof", tmp_path / "server"
     for _ in range(12):

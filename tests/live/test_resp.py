@@ -67,7 +67,7 @@ def streams() -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def filled(server, tmp_path):
-    """A server with data, which stands in its dump.rdb too."""
+    """A server with data, which is in its dump.rdb too."""
     place = tmp_path / "filled"
     place.mkdir()
     running = server(place, aof_use_rdb_preamble="no")
@@ -97,7 +97,7 @@ def exported(path: Path, **options: Any) -> tuple[bytes, dict[str, int]]:
 
 
 def keys(server: Any) -> dict[tuple[int, bytes], Any]:
-    """What a server tells of each key besides its value's digest: type, expiry, and all about a stream."""
+    """A server's replies about each key in addition to its value's digest: type, expiry, and all fields of a stream."""
     found = {}
     for db in range(16):
         server.command("SELECT", db)
@@ -117,15 +117,15 @@ def about(server: Any, key: bytes, kind: bytes) -> Any:
     return None
 
 
-#: How it lies in memory, and what no rewrite keeps.
+#: Fields about its form in memory, and those that no rewrite keeps.
 PASSING = (b"radix-tree-keys", b"radix-tree-nodes", b"seen-time", b"active-time")
 
 
-def plain(told: Any) -> Any:
+def plain(reported: Any) -> Any:
     """Lists of names and values as dicts, without what passes."""
-    if isinstance(told, list) and told and told[0] in (b"length", b"name"):
-        return {name: plain(value) for name, value in zip(told[::2], told[1::2]) if name not in PASSING}
-    return [plain(one) for one in told] if isinstance(told, list) else told
+    if isinstance(reported, list) and reported and reported[0] in (b"length", b"name"):
+        return {name: plain(value) for name, value in zip(reported[::2], reported[1::2]) if name not in PASSING}
+    return [plain(one) for one in reported] if isinstance(reported, list) else reported
 
 
 @pytest.mark.parametrize("restore", [False, True])

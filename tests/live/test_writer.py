@@ -1,4 +1,4 @@
-"""A file of every type that RDB version 10 has, loaded by a real server, which says what it found."""
+"""A file of every type of RDB version 10, loaded by a real server, whose replies are compared."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def file_of_all(**options: Any) -> File:
     return File(10, "redis", tuple(keys), (LIBRARY,), ((b"redis-ver", b"7.0.0"), (b"x-unknown", b"1")), **options)
 
 
-def told(server: Any, key: Key) -> Any:
-    """The value as the server tells it, in our shape."""
+def described(server: Any, key: Key) -> Any:
+    """The value from the server's replies, in rdbkit's shape."""
     kind = spec.BY_ID[key.type_id].type
     if kind == "string":
         return server.command("GET", key.key)
@@ -79,10 +79,10 @@ def told(server: Any, key: Key) -> Any:
     if kind == "zset":
         pairs = server.command("ZRANGE", key.key, 0, -1, "WITHSCORES")
         return [(member, float(score)) for member, score in zip(pairs[::2], pairs[1::2])]
-    return told_stream(server, key.key)
+    return described_stream(server, key.key)
 
 
-def told_stream(server: Any, key: bytes) -> Any:
+def described_stream(server: Any, key: bytes) -> Any:
     full = server.command("XINFO", "STREAM", key, "FULL", "COUNT", 0)
     about = dict(zip(full[::2], full[1::2]))
     groups = [dict(zip(group[::2], group[1::2])) for group in about[b"groups"]]
@@ -136,7 +136,7 @@ def compare(running: Any, file: File) -> None:
     assert running.command("DBSIZE") == sum(key.db == 0 for key in file.keys)
     for key in file.keys:
         running.command("SELECT", key.db)
-        assert told(running, key) == expected(key), key.key
+        assert described(running, key) == expected(key), key.key
     running.command("SELECT", 0)
     assert running.command("PEXPIRETIME", "expiring") == FAR
     assert running.command("PTTL", "777") == -1
@@ -164,7 +164,7 @@ def test_restore_takes_payloads(server):
         key = Key(0, b"restored %d" % type_id, type_id, value)
         payload = dump_payload(type_id, encode(type_id, value, node_size=50), newest)
         assert running.command("RESTORE", key.key, 0, payload) == b"OK"
-        assert told(running, key) == expected(key), key.key
+        assert described(running, key) == expected(key), key.key
 
 
 def test_pipe_and_errors(server):

@@ -1,12 +1,12 @@
 """Commands that fill a server with data of all types, made from a seed, for what that server's release can do.
 
-settings    what its configuration says: limits of encodings, compression, policy
+settings    its configuration: limits of encodings, compression, policy
 early       commands that are run while other limits hold (`before`), so that keys are larger than the limits allow
 commands    the data; keys with a time to live that ends in the far future
 doomed      commands that give keys and fields an expiry which passes between the save and the load
 later       commands for the AOF, after its rewrite
 
-The same seed and release give the same commands, except for what `doomed` is told.
+The same seed and release give the same commands, except for the arguments of `doomed`.
 """
 
 from __future__ import annotations
@@ -303,7 +303,7 @@ class Workload:
 
 
 def stream_of(commands: list[Command]) -> Iterator[tuple[Arg, ...]]:
-    """Yield the commands with a SELECT wherever the database changes; the first stands in none."""
+    """Yield the commands with a SELECT whenever the database changes, and before the first one."""
     at = -1
     for db, args in commands:
         if db != at:

@@ -1,4 +1,4 @@
-"""Memory of keys: against what real servers said, on both builds, and the pieces on their own."""
+"""Memory of keys: compared with replies of real servers, on both builds, and the parts separately."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def test_known_sums(build: Build, target: str, kind: int, body: bytes, memory: i
     assert row(build, target, kind, body) == (memory, 0)
 
 
-#: Long keys have room for an expiry, whether they have one or not.
+#: Long keys have space for an expiry, whether they have one or not.
 OBJECTS = [(127, 17 + 131, 17 + 131 + 8), (128, 17 + 132 + 8, 17 + 132 + 8), (300, 17 + 306 + 8, 17 + 306 + 8)]
 
 
 @pytest.mark.parametrize("target", ["redis:8.2.3", "valkey:9.0.0", "valkey:9.1.2"])
 @pytest.mark.parametrize(("key", "plain", "expiring"), OBJECTS)
-def test_keys_of_128_bytes_have_room_for_an_expiry(target: str, key: int, plain: int, expiring: int) -> None:
+def test_keys_of_128_bytes_have_space_for_an_expiry(target: str, key: int, plain: int, expiring: int) -> None:
     goal = Target.parse(target)
     model = Model(goal)
     number = (1, 5, 0, -1, -1, 12345, 12345, 0, 6, 0, 0, 0, None)
@@ -79,7 +79,7 @@ def test_keys_of_128_bytes_have_room_for_an_expiry(target: str, key: int, plain:
     assert sizes == [(jemalloc(plain), 0), (jemalloc(expiring), 0)]
 
 
-#: The struct beside the listpack is counted by its class from 8.2 to 8.4; the key's object takes 24 or 32.
+#: The struct for the listpack is counted by its class from 8.2 to 8.4; the key's object takes 24 or 32.
 BESIDE = [
     ("redis:7.4.1", "jemalloc", 16 + 24 + 8 + 32),
     ("redis:8.2.3", "jemalloc", 24 + 24),
@@ -193,7 +193,7 @@ def test_scores_are_laid_out_as_servers_do(score: float, long: bytes, short: byt
 
 
 class Simulated:
-    """A dict as the server's, with its buckets: what hash_tables.Dict reckons by expectation."""
+    """A dict like the server's, with its buckets: hash_tables.Dict computes the expectation for it."""
 
     def __init__(self, noise: random.Random) -> None:
         self.noise = noise
@@ -250,7 +250,7 @@ EARLY += [(64, 400, 768, 512), (128, 400, 768, 512), (5, 22, 48, 48), (128, 140,
 
 
 @pytest.mark.parametrize(("compact", "count", "plain", "expiring"), EARLY)
-def test_hashes_with_expiries_get_room_for_the_rest_early(compact: int, count: int, plain: int, expiring: int) -> None:
+def test_tables_of_hashes_with_expiries_are_enlarged_early(compact: int, count: int, plain: int, expiring: int) -> None:
     assert hash_tables.converted(compact, count, presize=True, expand=True) == (plain, 0)
     assert hash_tables.converted(compact, count, presize=True, expand=True, early=True) == (expiring, 0)
 
@@ -270,7 +270,7 @@ def test_buckets_are_what_a_simulation_finds(count: int) -> None:
 
 
 class Grown:
-    """A hashtable of Valkey, with its keys, into which a hash is loaded: what hash_tables.refilled reckons."""
+    """A hashtable of Valkey, with its keys, into which a hash is loaded: hash_tables.refilled computes its size."""
 
     def __init__(self, noise: random.Random, size: int) -> None:
         self.noise = noise

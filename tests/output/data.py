@@ -1,10 +1,10 @@
-"""What the tests of reports share."""
+"""Data for the tests of output."""
 
 from __future__ import annotations
 
 from hypothesis import strategies as st
 
-# Bytes in which everything that the rule speaks of is frequent.
+# Bytes in which all characters that the rule mentions are frequent.
 TRICKY = st.lists(
     st.sampled_from(
         [

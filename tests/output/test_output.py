@@ -195,7 +195,7 @@ def run(environment: dict[str, str]) -> subprocess.Popen[bytes]:
     )
 
 
-def test_a_reader_that_goes_away_leaves_no_noise() -> None:
+def test_a_reader_that_closes_the_pipe_causes_no_message() -> None:
     with run({}) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -106,7 +106,7 @@ def assert_csv_cell(cell: str, kind: str, value: Any, form: str) -> None:
         assert cell == str(value)
 
 
-def test_csv_tells_empty_from_null() -> None:
+def test_csv_distinguishes_empty_and_null() -> None:
     assert render("csv", [Column("a", "bytes"), Column("b", "bytes")], [[(b"", None)]]) == 'a,b\n"",\n'
 
 

@@ -48,7 +48,7 @@ def test_undo_is_the_inverse(data: bytes) -> None:
 
 
 @given(DATA)
-def test_the_quick_way_is_the_plain_way(data: bytes) -> None:
+def test_the_fast_path_gives_the_same(data: bytes) -> None:
     plain = text._AMBIGUOUS.sub(rb"\\x5c", data).decode("utf-8", "backslashreplace")
     assert text.printable(data) == plain
 

@@ -1,1 +1,1 @@
-"""What holds for every file, and for every damage of it."""
+"""Properties of every file, and of every damaged file."""

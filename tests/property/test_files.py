@@ -1,4 +1,4 @@
-"""Whole files, drawn at random: written and read back; damaged, and then refused or right; the same on both builds.
+"""Random whole files: written and read back; damaged, and then refused or right; the same on both builds.
 
 Everything is written by the default build, so that the builds read the same bytes. RDBKIT_EXAMPLES=5000 in the
 environment makes a long run of it.
@@ -74,7 +74,7 @@ def test_any_slicing_is_the_same(build, file, seed):
 
 @quick
 @given(file=files())
-def test_what_is_written_is_sound(build, file):
+def test_written_files_are_valid(build, file):
     """`check` has no error for what the writer writes (functions' engines, values' consistency and all)."""
     result = build.rdbkit.check(write(file).data)
     assert [finding for finding in result.findings if finding.severity == "error"] == []
@@ -97,7 +97,7 @@ def whole_before(reading: Reading, at: int) -> list[Any]:
 @quick
 @given(case=broken(), sliced=st.booleans())
 def test_damage(build, case, sliced):
-    """An error of ours or a right answer; no clean end under a sum that is another's; what was before stays."""
+    """An rdbkit error or the right result; no clean end with a wrong checksum; earlier entries are unchanged."""
     file, written, damage = case
     sound = read(build, written.data)
     reading = read(build, Slices(damage.data, 1) if sliced else damage.data)
@@ -125,7 +125,7 @@ def test_damage_on_both_builds(builds, case):
 @quick
 @given(case=broken())
 def test_damage_is_found(build, case):
-    """`check` never raises, and calls no changed file sound that has a sum."""
+    """`check` never raises, and reports every changed file that has a checksum."""
     file, written, damage = case
     result = build.rdbkit.check(damage.data)
     if file.checksum and file.version >= 5 and damage.data != written.data and result.checksum != "disabled":

@@ -1,4 +1,4 @@
-"""One verdict on what a server does with an AOF at start: check and repair --policy server agree on any bytes."""
+"""What a server does with an AOF at start: check and repair --policy server agree on any bytes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def logs(draw: Any) -> bytes:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody pulls the plug here."""
+    """No fsync: it is slow, and no test here needs it."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 

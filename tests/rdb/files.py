@@ -1,4 +1,4 @@
-"""What tests of whole RDB files share: making them, ways of handing them over, an account of what was read.
+"""Helpers for tests of whole RDB files: making them, passing them in pieces, and an account of what was read.
 
 made(*calls)             bytes of a file: the Writer's methods, by name, with their arguments
 everything(product, n)   a file with every record and type that RDB version n of that product has

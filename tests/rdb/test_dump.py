@@ -1,4 +1,4 @@
-"""DUMP payloads: what is in them, whose they are, and every way in which they can be wrong."""
+"""DUMP payloads: their contents, their product, and all errors in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rdbkit.format import spec
 from rdbkit.rdb import writer as default_writer
 from rdbkit.wire import crc64
 
-#: Types that refer to something else in their file cannot stand alone.
+#: Types that refer to something else in their file cannot be in a payload.
 REFERRING = (spec.HASH_TMPL_LP_REF, spec.HASH_TMPL_ARRAY_REF)
 TYPES = [type_id for type_id in sorted(default_writer.ENCODERS) if type_id not in (*REFERRING, spec.CRON)]
 META = default_writer.encode_key_meta([(default_writer.class_spec("KMT1", 1, 1), [("uint", 7), ("string", b"x" * 40)])])

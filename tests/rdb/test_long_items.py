@@ -122,7 +122,7 @@ def commands(build: Any, what: Any, **options: Any) -> bytes:
 @pytest.mark.parametrize("form", ["raw", "lzf"])
 @pytest.mark.parametrize("name", SOUND)
 def test_commands_are_those_of_short_items(build, name, form):
-    """But for the number of letters and their count, which the length in front of them tells."""
+    """Compressed, except for the number of letters in the count before them."""
     if name in ("cron-script", "cron-key", "module"):
         return
     short, long = 1000, SIZE
@@ -172,7 +172,7 @@ def test_a_key_that_is_too_long_is_stepped_over(build):
     with build.rdbkit.open(data, max_item=6 << 20) as snapshot:
         assert [len(entry.key) for entry in snapshot] == [5 << 20, 4]
     with build.rdbkit.open(data, max_item=3) as snapshot:
-        # What one byte tells the length of is never too long.
+        # An item with a length of one byte is never too long.
         assert [entry.key for entry in snapshot] == [b"last"]
 
 
@@ -202,7 +202,7 @@ def test_a_check_warns_of_it(build):
 
 
 def test_members_that_are_there_twice(build):
-    """Digests tell equal ones from those that differ in their last byte."""
+    """Digests distinguish items that differ only in their last byte."""
     run = b"a" * SIZE
     for other, twice in ((run, True), (run[:-1] + b"b", False), (run + b"a", False)):
         parts = [b"\x80" + len(text).to_bytes(4, "big") + text for text in (run, other)]

@@ -1,4 +1,4 @@
-"""The table of the format: each row can be read, walked, written, and is met in a file, or it is refused."""
+"""The table of the format: each row can be read, walked and written, and is in a test file, or it is refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rdbkit.rdb import writer as default_writer
 TYPES = [row for row in spec.ROWS if row.type]
 OPCODES = [row for row in spec.ROWS if not row.type]
 REFUSED = [row for row in spec.ROWS if row.status == "refused"]
-#: Types and records that no file in fixtures/ holds, as no server at hand writes them: made in these tests.
+#: Types and records that are in no file of fixtures/, because no available server writes them: made in these tests.
 ONLY_MADE = {
     *(spec.HASH_ZIPMAP, spec.HASH_METADATA_PRE_GA, spec.HASH_LISTPACK_EX_PRE_GA),
     *(spec.HASH_TMPL_LP, spec.HASH_TMPL_ARRAY, spec.CRON),
@@ -104,7 +104,7 @@ def test_what_is_only_made_is_read(build):
 
 
 def before(row):
-    """The start of a file in which the row's byte has the row's meaning, with one key; and what goes behind it."""
+    """The start of a file in which the row's byte has the row's meaning, with one key; and the bytes that follow."""
     product = "valkey" if row.id & spec.VALKEY_OWN else "redis"
     version = {"valkey": 81, "redis": 15}[product]
     calls = (
@@ -117,7 +117,7 @@ def before(row):
 
 @pytest.mark.parametrize("row", REFUSED, ids=named)
 def test_the_refused_are_named(build, row):
-    """Unsupported, with number and name and the place, after what came before was delivered."""
+    """Unsupported, with number, name and offset, after the entries before it."""
     start = before(row)
     reading = read(build, start + bytes((row.number,)) + b"\x01k" + bytes(40))
     assert reading.keys == [b"key"]

@@ -16,7 +16,7 @@ from rdbkit.rdb import writer as default_writer
 from rdbkit.rdb.pending_entries import Pending
 from rdbkit.rdb.streams import Consumer, Group
 
-#: Where the body is said to start, so that errors can be held to it.
+#: The offset of the body, which errors must have.
 START = 4711
 TEMPLATES = {1: (b"a", b"bb"), 5: (b"a", b"bb"), 0: (b"a", b"n", b"bb")}
 READABLE = sorted(default_writer.ENCODERS)
@@ -53,7 +53,7 @@ def decode(build: Any, type_id: int, data: bytes, dribble: bool = False) -> Any:
 
 @pytest.mark.parametrize(("name", "value", "options", "wire"), BODIES, ids=[row[0] for row in BODIES])
 def test_examples(build, name, value, options, wire):
-    """Bodies as servers write them, whole and byte by byte; a decoder stops exactly behind its body."""
+    """Bodies as servers write them, whole and byte by byte; a decoder stops exactly after its body."""
     type_id = getattr(spec, name)
     for dribble in (False, True):
         reader = decoder(build, type_id, unhex(wire) + b"next", dribble)
@@ -213,7 +213,7 @@ ID = b"\x10" + (1).to_bytes(8, "big") + (1).to_bytes(8, "big")
 RAW = ID[1:]
 AT = b"\x00" * 8
 ONE = node(1, 0, 1, b"f", 0, 2, 0, 0, b"v", 4)
-#: What stands in front of a group in a stream without entries, of type 15; and a group's name and last id.
+#: The bytes before a group in a stream without entries, of type 15; and a group's name and last id.
 HEAD = b"\x00\x00\x00\x00"
 GROUP = b"\x01g\x00\x00"
 
@@ -341,7 +341,7 @@ def test_cut_everywhere(build, type_id):
 
 @types
 def test_builds_read_damage_alike(builds, type_id):
-    """Every byte in turn, changed in three ways."""
+    """Every byte in turn, with three changes."""
     data = body_of(type_id)
     for at in range(len(data)):
         for byte in (data[at] ^ 1, data[at] ^ 0x80, 0xFF):
@@ -397,8 +397,8 @@ def test_refused_types_have_no_decoder(build):
         assert error_of(caught.value)[:3] == ("Unsupported", "unsupported-type", START)
 
 
-def test_shown_tells_values_apart():
-    """What these comparisons stand on."""
+def test_shown_distinguishes_values():
+    """The comparisons here depend on this."""
     assert shown({1.0}) != shown({b"1"})
     assert shown((0.0, -0.0)) == ["0.0", "-0.0"]
     assert shown(small(spec.STREAM_LISTPACKS_5)) == shown(STREAM)

@@ -231,7 +231,7 @@ def test_what_came_before_damage_is_delivered(build, at):
             assert caught.value.code == error[1]
             assert caught.value.offset == len(start) + (3 if damage[0] == 2 else 0)
             assert caught.value.key == (b"k" if damage[0] == 2 else None)
-            # An error that was told ends the walk: nothing is made up behind it.
+            # An error ends the walk: there are no entries after it.
             assert snapshot.walker.done
             assert snapshot.databases[0].keys == at if at else True
             assert snapshot.checksum == "not reached"
@@ -309,10 +309,10 @@ def comes_back(type_id: int, value: Any, due: dict[bytes, int]) -> bool:
 
 @giants
 def test_giants(build, type_id):
-    """Handed over open: everything about them can be asked for in any order, by reading again where need be."""
+    """Returned open: all their fields can be read in any order, by a second reading if needed."""
     data = giant_file(type_id)
     start = data.index(b"\xfc" + MS.to_bytes(8, "little"))
-    told: set[str] = set()
+    reported: set[str] = set()
     for order in (
         ["value", "size"],
         ["elements", "encoding", "value"],
@@ -333,10 +333,10 @@ def test_giants(build, type_id):
                 if "value" in order:
                     assert comes_back(type_id, answers["value"], found.field_expires_at)
                 assert found.size == len(data) - start - 22
-                told.add(repr((found.size, found.elements, found.encoding)))
+                reported.add(repr((found.size, found.elements, found.encoding)))
             assert keys == [b"before", b"giant", b"after"]
             assert snapshot.checksum == "good"
-    assert len(told) == 1
+    assert len(reported) == 1
 
 
 def ask(entry: Any, name: str) -> Any:
@@ -345,7 +345,7 @@ def ask(entry: Any, name: str) -> Any:
 
 @giants
 def test_giants_on_a_pipe(build, type_id):
-    """Once, in one direction; what was passed says so, and the walk goes on behind it."""
+    """Once, in one direction; passed values raise Passed, and the walk continues after them."""
     data = giant_file(type_id)
 
     def run(use: Any) -> None:
@@ -404,7 +404,7 @@ def use_all(snapshot: Any, keys: list[bytes], name: str) -> None:
 
 
 def test_giants_cut(build):
-    """A giant whose end is missing may have been handed over, if what was read until then did not tell."""
+    """A giant whose end is missing may have been returned, if nothing read before shows it."""
     for type_id in (spec.STRING, spec.SET, spec.HASH_LISTPACK, spec.STREAM_LISTPACKS_5):
         data = giant_file(type_id)[:1_200_000]
         for name in ("", "value", "parts", "size"):
@@ -427,7 +427,7 @@ def test_two_readings_of_one_giant_do_not_disturb_each_other(build):
 
 
 def test_bodies_that_were_not_kept_are_read_again(build):
-    """Without `retain` every body is read from the file when asked for; on a pipe it is behind us."""
+    """Without `retain` every body is read from the file on request; on a pipe it was already passed."""
     plan = build("rdb.walker").Plan(level=0, retain=False)
     data = real("redis-7.2.6/rdb-lfu")
     with build.rdbkit.open(data, now=MS, plan=plan) as snapshot:
@@ -479,7 +479,7 @@ def test_selection(build, plan, expected):
     assert selected(build, **plan, retain=True, level=1) == expected
 
 
-def test_what_is_not_selected_still_has_to_be_sound(build):
+def test_entries_that_are_not_selected_must_be_valid(build):
     data = made(entry(0), ("put", b"\x02\x01k\x05\x01"), end=False)
     plan = build("rdb.walker").Plan(types={"hash"})
     reading = read(build, data, plan=plan)
@@ -510,7 +510,7 @@ def test_attributes_in_any_order_survive_records_between(build):
 
 
 def test_times(build):
-    """Milliseconds, seconds, and -1, which stands for none; later ones replace earlier ones."""
+    """Milliseconds, seconds, and -1, which means none; later ones replace earlier ones."""
     for calls, due in (
         ([("expire_ms", MS)], MS),
         ([("expire_ms", -1)], None),
@@ -526,7 +526,7 @@ def test_times(build):
 
 @pytest.mark.parametrize("version", range(3, 13))
 def test_byte_order_of_old_times(build, version):
-    """Before RDB 9 a big-endian server wrote its own order; what makes sense in neither stays as it stands."""
+    """Before RDB 9 a big-endian server wrote its own order; a time that is plausible in neither is read unchanged."""
     for time in (MS, 700_000_000_000, 1):
         data = made(("put", b"\xfc" + time.to_bytes(8, "big")), entry(0), version=version)
         [row] = read(build, data).rows
@@ -537,7 +537,7 @@ def test_byte_order_of_old_times(build, version):
 
 
 def test_keydb(build):
-    """Members' expiries follow their key; the stamp in front of it is no attribute of anything."""
+    """Members' expiries follow their key; the stamp before it is ignored."""
     calls = [
         ("aux", b"mvcc-tstamp", b"123"), entry(spec.SET, b"s", {b"a", b"b"}),
         ("aux", b"keydb-subexpire-key", b"a"), ("aux", b"keydb-subexpire-when", b"%d" % MS),
@@ -594,7 +594,7 @@ def test_product_decides_what_a_byte_means(build):
     for number, name in ((23, "PATH_HASH"), (242, "OP_UPDATE")):
         *_, message = read(build, made(version=81, product="valkey", end=False) + bytes((number,)) + b"\x01k").end
         assert name in message
-    # Redis' later types are strangers to Valkey, and Dragonfly's mark changes what 30 means.
+    # Valkey does not know Redis' later types, and Dragonfly's mark changes what 30 means.
     assert read(build, b"VALKEY080\x18\x01k").end[:2] == ("Corrupt", "unknown-type")
     dragonfly = made(("aux", b"df-ver", b"1.2"), entry(0), version=9, end=False) + b"\x1e\x01k\x02{}"
     assert read(build, dragonfly).end[1] == "unsupported-type"
@@ -637,7 +637,7 @@ def test_aux(build):
         ("aux", b"\xff", b""),
     ]
     with build.rdbkit.open(made(*calls, entry(0), ("aux", b"late", b"1"))) as snapshot:
-        # What is in front of the first key is known at once.
+        # The records before the first key are known at once.
         assert snapshot.aux["ctime"] == b"5"
         assert len(snapshot.aux["crdtbacklog0"]) == 1 << 16
         assert snapshot.aux["\\xff"] == b""
@@ -718,7 +718,7 @@ TAILS = [
 @pytest.mark.parametrize(("tail", "kind"), TAILS, ids=[str(kind) for _, kind in TAILS])
 @pytest.mark.parametrize("state", ["good", "disabled", "absent", "not verified"])
 def test_what_follows_the_end(build, tail, kind, state):
-    """An AOF needs replay; the mark of a transfer is nothing; the rest is refused where no sum vouches for the end."""
+    """An AOF needs replay; a replication mark is ignored; other bytes are refused without a valid checksum."""
     data = made(entry(0), version=4 if state == "absent" else 9, checksum=state != "disabled")
     for what in (data + tail, Trickle(data + tail)):
         reading = read(build, what, verify=state != "not verified")
@@ -751,7 +751,7 @@ def test_checksums(build):
 
 
 def test_wrong_checksum_of_many_keys(build):
-    """Everything was delivered before the sum at the end can be known to be wrong."""
+    """All entries are returned before the checksum at the end is known to be wrong."""
     data = made(*(entry(0, b"%d" % number) for number in range(1000)))
     with build.rdbkit.open(data[:-1] + bytes((data[-1] ^ 1,))) as snapshot:
         keys: list[bytes] = []

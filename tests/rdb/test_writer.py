@@ -241,9 +241,9 @@ def test_body(w, name, value, options, wire):
 
 
 def test_every_type_has_an_encoder_and_an_example(w):
-    told = {getattr(spec, row[0]) for row in BODIES}
+    reported = {getattr(spec, row[0]) for row in BODIES}
     expected = {row.id for row in spec.ROWS if row.type and row.status != "refused"}
-    assert set(w.ENCODERS) == expected == told
+    assert set(w.ENCODERS) == expected == reported
 
 
 @pytest.mark.parametrize("type_id", [spec.MODULE_PRE_GA, spec.PATH_HASH, spec.GCRA, 8, 150])
@@ -298,12 +298,12 @@ def test_list_nodes(build, w):
     nodes = list_nodes(build, w.encode(spec.LIST_QUICKLIST_2, items))
     assert [(kind, len(node)) for kind, node in nodes] == [(2, 2), (1, 1), (2, 1), (2, 250)]
     assert w.encode(spec.LIST_QUICKLIST_2, []) == w.encode(spec.LIST_QUICKLIST, []) == b"\0"
-    # What stands alone is a ziplist too, where the type has no plain nodes.
+    # An element that is alone in its node is in a ziplist too, if the type has no plain nodes.
     assert w.encode(spec.LIST_QUICKLIST, items, compress=False)[0] == 4
 
 
 def test_list_nodes_are_filled_as_servers_fill_them(build, w):
-    """To what fits beside an estimate of the next: from the sizes that a server's own files show (list of integers)."""
+    """Up to the limit less an estimate of the next element, as in a server's files (list of integers)."""
     items = [b"%d" % n for n in range(100000, 104000)]
     nodes = list_nodes(build, w.encode(spec.LIST_QUICKLIST_2, items))
     # 4 bytes and a back-length each: (8192 - 8 - 6 - 7) // 5 + 1.
@@ -548,7 +548,7 @@ OPTIONS = st.fixed_dictionaries({}, optional={
 
 @pytest.mark.parametrize("type_id", sorted(default_writer.ENCODERS), ids=lambda t: spec.BY_ID[t].name)
 def test_bodies_read_back(build, type_id):
-    """encode, then decode: the value again, and the cursor stands exactly behind it."""
+    """encode, then decode: the value again, and the cursor is exactly after it."""
     cursor_of, reader = build("wire.cursor").Cursor, build("rdb.values")
     if type_id == spec.CRON:
         pytest.skip("CRON is a flat module value for the reader")

@@ -1,4 +1,4 @@
-"""Random damage, and what may become of a file that it was done to."""
+"""Random damage, and the allowed results of repairing it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Record(NamedTuple):
 
 
 def records(data: bytes, start: int = 0) -> list[Record] | None:
-    """The records and annotations of a sound file; None for one that is not."""
+    """The records and annotations of a valid file; None for an invalid one."""
     resp = Resp(Cursor(data))
     resp.cursor.pos = start
     items: list = []
@@ -38,7 +38,7 @@ def records(data: bytes, start: int = 0) -> list[Record] | None:
 
 
 def framed(data: bytes, start: int = 0) -> bool:
-    """Tell whether all of it reads as records, whatever they are."""
+    """Return whether all of it can be read as records of any kind."""
     argument = re.compile(rb"\$([0-9]+)\r\n")
     at = start
     while at < len(data):
@@ -85,9 +85,9 @@ def hit(rng: random.Random, low: int, high: int) -> Hit:
 
 
 def wrong(before: list[Record], hit: Hit, after: list[Record] | None) -> str | None:
-    """Tell what a repair did wrong: lost a record that was not damaged, or gave one that was not there."""
+    """Return the mistakes of a repair: records that were lost without damage, or that were not in the file."""
     if after is None:
-        return "the result is no sound file"
+        return "the result is not a valid file"
     touched = [one for one in before if one.start < max(hit.end, hit.start + 1) and hit.start < one.end]
     if hit.start == hit.end:
         touched = [one for one in before if one.start < hit.start < one.end]
@@ -108,7 +108,7 @@ def wrong(before: list[Record], hit: Hit, after: list[Record] | None) -> str | N
         extra += left[at:found]
         at = found + 1
     extra += left[at:]
-    # What was hit may still be there, changed where nothing tells.
+    # A damaged record may still be there, if nothing shows the change.
     allowed = [one.data for one in before if one.transaction in groups and one.transaction is not None]
     news = [one for one in extra if one not in allowed]
     changed = b"".join(one.data for one in touched)

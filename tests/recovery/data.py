@@ -1,4 +1,4 @@
-"""AOFs for the tests of repair: recorded ones with what the real programs did, and one that is made."""
+"""AOFs for the tests of repair: recorded ones with the results of the real programs, and a made one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECORDED = Path(__file__).parents[2] / "fixtures" / "cases" / "repair.json.gz"
 
 @functools.cache
 def recorded() -> list[dict[str, Any]]:
-    """By server: its AOFs, damage to them, and what its tool and its loader did."""
+    """By server: its AOFs, damage to them, and the results of its tool and its loader."""
     with gzip.open(RECORDED) as file:
         servers: list[dict[str, Any]] = json.load(file)["servers"]
     return servers

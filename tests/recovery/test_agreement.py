@@ -1,4 +1,4 @@
-"""Repair and check say the same of a file: what is sound, what is lost, what is no AOF."""
+"""Repair and check agree on a file: what is valid, what is lost, and what is not an AOF."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FOREIGN = {"not-rdb", "foreign-format"}
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    """Nobody pulls the plug here."""
+    """No fsync: it is slow, and no test here needs it."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
@@ -66,10 +66,10 @@ def damaged(rng: random.Random, data: bytes) -> bytes:
 
 
 def lost(message: str) -> int:
-    """How many commands a finding of check says are lost."""
-    told = re.search(r"losing (.*?) \(", message)
-    assert told is not None
-    numbers = re.findall(r"(\d+|one|a) (?:damaged|torn|command)", told[1])
+    """The number of lost commands in a finding of check."""
+    reported = re.search(r"losing (.*?) \(", message)
+    assert reported is not None
+    numbers = re.findall(r"(\d+|one|a) (?:damaged|torn|command)", reported[1])
     return sum(int(number) if number.isdigit() else 1 for number in numbers)
 
 
@@ -197,7 +197,7 @@ def test_many_damaged_places(tmp_path):
     assert (tmp_path / "b.aof.dropped.jsonl").read_bytes().count(b"\n") == count
 
 
-def test_progress_is_told_by_call(tmp_path):
+def test_progress_is_reported_by_calls(tmp_path):
     path = tmp_path / "a.aof"
     path.write_bytes(command(b"SET", b"k", b"x" * 10_000) * 2000 + SET[:-3])
     seen: list[tuple[int, int]] = []

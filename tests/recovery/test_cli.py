@@ -1,4 +1,4 @@
-"""`rdbkit repair` as people meet it."""
+"""`rdbkit repair` on the command line."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def test_a_new_file_beside_the_old_one(aof):
     ]
     assert "dropped torn" in ran.out
     assert "\x1b" not in ran.out
-    told = r"rdbkit: .*a\.aof: \d+ B dropped in 2 places, 2 commands among them; the result is in .*a\.aof\.repaired\. "
+    text = r"rdbkit: .*a\.aof: \d+ B dropped in 2 places, 2 commands among them; the result is in .*a\.aof\.repaired\. "
     step = r"Next: stop the server, move \S+/a\.aof away, move \S+\.repaired to \S+, start the server\n"
-    assert re.fullmatch(told + step, ran.err)
+    assert re.fullmatch(text + step, ran.err)
 
 
 def test_json(aof, tmp_path):
@@ -58,12 +58,12 @@ def test_json(aof, tmp_path):
     assert rdbkit("repair", aof, "-f", "jsonl", "--dry-run").rows[0]["dropped"] == file["dropped"]
 
 
-def test_a_dry_run_tells_the_same(aof):
+def test_a_dry_run_reports_the_same(aof):
     ran = rdbkit("repair", aof, "--dry-run")
     assert (ran.status, [path.name for path in aof.parent.iterdir()]) == (5, ["a.aof"])
     assert "nothing written: " in ran.err
-    told = rdbkit("repair", aof, "--in-place").out
-    assert ran.out.splitlines() == told.splitlines()[: len(ran.out.splitlines())]
+    reported = rdbkit("repair", aof, "--in-place").out
+    assert ran.out.splitlines() == reported.splitlines()[: len(ran.out.splitlines())]
 
 
 def test_nothing_to_repair(aof):

@@ -1,4 +1,4 @@
-"""Replacing files: whoever is interrupted leaves the old file or the new one whole."""
+"""Replacing files: after an interruption there is the whole old file or the whole new one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_old_file_stays_as_a_backup(torn):
     }  # fmt: skip
 
 
-def test_what_is_sound_is_not_touched(tmp_path):
+def test_a_valid_file_is_not_touched(tmp_path):
     path = tmp_path / "a.aof"
     path.write_bytes(GOOD)
     before = path.stat()
@@ -111,7 +111,7 @@ def test_without_links_the_backup_is_a_copy(torn, monkeypatch):
     assert torn.read_bytes() == TORN
 
 
-def test_room_is_looked_for_first(torn):
+def test_space_is_checked_first(torn):
     with pytest.raises(OSError, match="nothing was changed"):
         rdbkit.repair(torn, in_place=True, system=System(free=lambda _: 100))
     assert names(torn.parent) == {"appendonly.aof"}
@@ -279,7 +279,7 @@ CALLS = ("link", "replace", "rename", "unlink", "fsync")
 
 
 class At:
-    """Lets the n-th of the calls that change names fail, before it or after it was made."""
+    """Makes the n-th of the calls that change names fail, before or after the change."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int, after: bool, links: bool = True) -> None:
         self.left = number

@@ -1,4 +1,4 @@
-"""Converted line ends are restored where the lengths prove what they were; else nothing is written."""
+"""Converted line ends are restored if the lengths prove what they were; otherwise nothing is written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SET = command(b"SET", b"k", b"v")
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    """Nobody pulls the plug here."""
+    """No fsync: it is slow, and no test here needs it."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
@@ -30,7 +30,7 @@ def crcrlf(data: bytes) -> bytes:
 
 
 def restored(home: Path, data: bytes) -> bytes:
-    """Repair a file; return the result, which check calls sound."""
+    """Repair a file; return the result, in which check finds no error."""
     path, out = home / "a.aof", home / "b.aof"
     path.write_bytes(data)
     account = rdbkit.repair(path, output=out, force=True)

@@ -1,4 +1,4 @@
-"""What each policy gives up of one file."""
+"""The parts of a file that each policy drops."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SET = command(b"SET", b"k", b"v")
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    """Nobody pulls the plug here."""
+    """No fsync: it is slow, and no test here needs it."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
@@ -59,7 +59,7 @@ def test_fix_leaves_what_the_tool_left(server, tmp_path):
 
 
 def test_fix_knows_both_magics(tmp_path):
-    """Tools take VALKEY for damage and empty the file."""
+    """The tools treat the magic VALKEY as damage and empty the file."""
     path = tmp_path / "a.aof"
     path.write_bytes(b"VALKEY080" + bytes(30))
     with pytest.raises(RdbkitError) as error:
@@ -132,7 +132,7 @@ def test_servers_without_a_repair_of_their_own(tmp_path):
 # -- keep most ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_sound_file_is_left_as_it_is(tmp_path):
+def test_a_valid_file_is_not_changed(tmp_path):
     account, data = repaired(tmp_path, made())
     assert (data, account.changed, account.complete) == (made(), False, True)
 
@@ -147,11 +147,11 @@ def test_random_damage_takes_no_more_than_itself(seed, tmp_path):
         hurt = damage.done(data)
         account, left = repaired(tmp_path, hurt)
         if not account.changed:
-            # Servers are laxer than the check tool: what they load is not called damaged.
+            # Servers are less strict than the check tool; records that they load are not reported as damaged.
             assert rdbkit.check(hurt).sound == account.sound
             continue
         after = records(left)
-        # Where the framing came out whole, nothing tells what was hit.
+        # If the framing is still valid, nothing shows the damage.
         assert after is not None
         assert framed(hurt) or wrong(before, damage, after) is None, damage
         assert account.files[0].commands == sum(not one.data.startswith(b"#") for one in after)
@@ -212,7 +212,7 @@ def test_several_places(tmp_path):
     assert [one.reason for one in account.files[0].dropped] == ["damaged", "damaged", "damaged", "torn"]
 
 
-def test_a_lost_select_is_told(tmp_path):
+def test_a_lost_select_is_reported(tmp_path):
     select = command(b"SELECT", b"3")
     account, _ = repaired(tmp_path, many(select[:9] + b"!" + select[10:], many(), select, many()))
     (doubt,) = account.files[0].doubts
@@ -233,7 +233,7 @@ def test_zeros_are_named(tmp_path):
     assert [one.reason for one in account.files[0].dropped] == ["zeros"]
 
 
-def test_unknown_commands_stay_and_are_told(tmp_path):
+def test_unknown_commands_are_kept_and_reported(tmp_path):
     account, data = repaired(tmp_path, many(command(b"FROB", b"x")))
     assert data == many(command(b"FROB", b"x"))
     assert [one.code for one in account.files[0].doubts] == ["unknown-command"]

@@ -59,7 +59,7 @@ def test_any_file_of_a_set(tmp_path, name):
     assert [file.lost for file in account.files] == [False, True, True]
 
 
-def test_a_sound_set_needs_no_result(tmp_path):
+def test_a_valid_set_needs_no_result(tmp_path):
     place = made(tmp_path)
     assert rdbkit.repair(place).output is None
     assert [path.name for path in tmp_path.iterdir()] == ["set"]

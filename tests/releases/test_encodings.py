@@ -1,4 +1,4 @@
-"""Each row of the table of encodings, at its limits and one beside them."""
+"""Each row of the table of encodings, at its limits and one beyond them."""
 
 from __future__ import annotations
 
@@ -401,7 +401,7 @@ GLIBC = [
 
 
 @pytest.mark.parametrize(("target", "key", "values"), GLIBC)
-def test_with_glibc_an_expiry_finds_room(target, key, values):
+def test_with_glibc_an_expiry_always_fits(target, key, values):
     assert embedded(target, key, True, "glibc") == list(values) == embedded(target, key, False, "glibc")
 
 
@@ -411,7 +411,7 @@ def test_with_glibc_a_short_value_may_fill_the_place_of_the_expiry():
 
 
 def test_valkey_9_values_shorter_than_their_place():
-    # s = 17 + key + value; embedded without room for the expiry where s <= 128 < s + 4 - value
+    # s = 17 + key + value; embedded without space for the expiry if s <= 128 < s + 4 - value
     assert embedded("valkey:9.1.2", 103, True) == [0]
     assert embedded("valkey:9.1.2", 107, True) == []
     assert embedded("valkey:9.1.2", 108, True) == [0, 1, 2, 3]

@@ -1,4 +1,4 @@
-"""What the tests of byte-level codecs share: every way of reading a blob, and what came of it."""
+"""Helpers for the tests of byte-level codecs: all methods of reading a blob, and their results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import conftest
 import pytest
 from hypothesis import strategies as st
 
-#: Where the blob is said to start, so that errors can be held to it.
+#: The offset of the blob, which errors must have.
 OFFSET = 4711
 
 
@@ -96,7 +96,7 @@ def assert_sane(build: Any, name: str, data: bytes) -> None:
 
 
 def assert_ends(build: Any, name: str, data: bytes) -> None:
-    """What stands behind the end of a blob, in the string or in what the string was packed in, does not go unseen."""
+    """Bytes after the end of a blob, in the string or in its packed form, are an error."""
     reader = build(f"wire.{name}").Reader
     cursor = build("wire.cursor").Cursor
     lzf = build("wire.lzf")
@@ -113,7 +113,7 @@ def assert_ends(build: Any, name: str, data: bytes) -> None:
 
 
 def assert_cut(build: Any, name: str, data: bytes) -> None:
-    """No prefix of a blob is a blob; nor is one that claims to be longer than the string it stands in."""
+    """No prefix of a blob is valid; nor is one with a stored size larger than its string."""
     module = build(f"wire.{name}")
     cursor = build("wire.cursor").Cursor
     for end in range(len(data)):
@@ -126,12 +126,12 @@ def assert_cut(build: Any, name: str, data: bytes) -> None:
 
 
 def both_builds() -> list[Any]:
-    """Return the two builds, for tests that hold one against the other."""
+    """Return the two builds, for tests that compare them."""
     builds = []
     for name in ("pure", "compiled"):
-        if name not in conftest._FACES:
-            conftest._FACES[name] = conftest._load(name)
-        builds.append(conftest._FACES[name])
+        if name not in conftest._BUILDS:
+            conftest._BUILDS[name] = conftest._load(name)
+        builds.append(conftest._BUILDS[name])
     if not builds[1]("_build").compiled():
         pytest.skip("no compiled build in this install")
     return builds

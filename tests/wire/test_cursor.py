@@ -1,4 +1,4 @@
-"""The window over a source: what is claimed is not what is held."""
+"""The window over a source: a stored size does not determine the memory used."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Zeros:
 
 @pytest.mark.parametrize("length", [100, 600])
 def test_what_is_too_long_to_be_held_is_passed(build, length):
-    """A claim of 600 MiB on a pipe: never in memory, and where it is false the error of any false one."""
+    """A stored size of 600 MiB on a pipe is never allocated; if it is wrong, the error is that of any wrong size."""
     cursor = build("wire.cursor").Cursor(source=Zeros(length << 20))
     error = build.errors.LimitExceeded if length == 600 else build.errors.Truncated
     with pytest.raises(error) as caught:
@@ -35,7 +35,7 @@ def test_what_is_too_long_to_be_held_is_passed(build, length):
 
 
 def test_what_unpacks_to_too_much_is_passed(build):
-    """The head of an LZF string claims 600 MiB, which so many packed bytes could hold."""
+    """The head of an LZF string has a size of 600 MiB, to which its packed bytes could unpack."""
     packed = (600 << 20) // 80
     head = b"\xc3\x80" + packed.to_bytes(4, "big") + b"\x80" + (600 << 20).to_bytes(4, "big")
     cursor = build("wire.cursor").Cursor(head + bytes(packed) + b"\x01x")

@@ -101,7 +101,7 @@ BAD = [
     ("entry far over the end", blob(b"\xf0\xff\xff\xff\x7fabc\x04")),
     ("count too small", blob(b"\x00\x01\x00\x01", 1)),
     ("count too large", blob(b"\x00\x01\x00\x01", 3)),
-    ("bytes behind the end mark", blob(b"\x00\x01") + b"\xff"),
+    ("bytes after the end mark", blob(b"\x00\x01") + b"\xff"),
     *((f"encoding {first:#x}", blob(bytes([first]) + b"abc\x04")) for first in range(0xF5, 0x100)),
 ]
 

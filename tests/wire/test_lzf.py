@@ -35,7 +35,7 @@ SIZES = [(name, packed, size) for name, packed, data in ROWS if data for size in
 
 @pytest.fixture(params=["own", "python-lzf"])
 def lzf(request, build, monkeypatch) -> Any:
-    """Return the module with the kernel alone, and as it comes: the pure build asks python-lzf where it is there."""
+    """Return the module with the kernel alone, and unchanged: the pure build uses python-lzf if it is installed."""
     module = build("wire.lzf")
     if request.param == "own":
         monkeypatch.setattr(module, "_lzf", None)
@@ -49,20 +49,20 @@ def unpack(lzf: Any, packed: bytes, size: int, step: int) -> bytes:
     return b"".join(out)
 
 
-def every_way(build: Any, lzf: Any, packed: bytes, size: int) -> list[Any]:
+def every_result(build: Any, lzf: Any, packed: bytes, size: int) -> list[Any]:
     ways = [outcome(lambda: lzf.decompress(packed, size, OFFSET))]
     return ways + [outcome(lambda n=step: unpack(lzf, packed, size, n)) for step in (1, 7, 1 << 16)]
 
 
 def assert_refused(build: Any, lzf: Any, packed: bytes, size: int) -> None:
-    for got in every_way(build, lzf, packed, size):
+    for got in every_result(build, lzf, packed, size):
         assert isinstance(got, tuple), got
         assert got[:3] == ("Corrupt", "bad-lzf", OFFSET)
 
 
 @pytest.mark.parametrize(("name", "packed", "data"), ROWS, ids=[row[0] for row in ROWS])
 def test_row(build, lzf, name, packed, data):
-    for got in every_way(build, lzf, packed, len(data)):
+    for got in every_result(build, lzf, packed, len(data)):
         assert got == data
     for n in (*range(20), len(data), len(data) + 1):
         assert lzf.head(packed, n, len(data), OFFSET) == data[:n]
@@ -178,7 +178,7 @@ def test_round_trip(build, data):
     packed = lzf.compress(data)
     if packed is not None:
         assert len(packed) <= len(data) - 4
-        for got in every_way(build, lzf, packed, len(data)):
+        for got in every_result(build, lzf, packed, len(data)):
             assert got == data
 
 
@@ -192,7 +192,7 @@ def test_parity(data, damage, more):
     results = []
     for build in (pure, compiled):
         lzf = build("wire.lzf")
-        ways = every_way(build, lzf, packed, size)
+        ways = every_result(build, lzf, packed, size)
         # However it is unpacked, it is the same string, or none.
         assert all(way == ways[0] if isinstance(ways[0], bytes) else isinstance(way, tuple) for way in ways)
         heads = [outcome(lambda m=lzf, n=n: m.head(packed[:40], n, size, OFFSET)) for n in (1, 7, 16)]

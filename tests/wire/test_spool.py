@@ -1,4 +1,4 @@
-"""Items that are too long to be held: what they can do, and what they are equal to."""
+"""Items that are too long for memory: their methods and comparisons."""
 
 from __future__ import annotations
 

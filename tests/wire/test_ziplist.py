@@ -92,7 +92,7 @@ def test_empty(build):
 
 
 def test_long_form_of_a_short_size(build):
-    """Left behind when an entry shrinks in place."""
+    """The long form stays when an entry shrinks in place."""
     data = bytearray(blob(b"\x03abc", b"\x03abc"))
     data[15:16] = b"\xfe\x05\x00\x00\x00"
     data[0] += 4
@@ -116,9 +116,9 @@ BAD = [
     ("total too small", b"\x0a" + blob()[1:]),
     ("no end mark", blob(ABC)[:-1] + b"\x00"),
     ("end mark early", blob(ABC + b"\xff", ABC)),
-    ("bytes behind the end mark", blob(ABC) + b"\xff"),
+    ("bytes after the end mark", blob(ABC) + b"\xff"),
     ("tail offset of another entry", blob(ABC, ABC, tail=10)),
-    ("tail offset behind the last entry", blob(ABC, ABC, tail=20)),
+    ("tail offset after the last entry", blob(ABC, ABC, tail=20)),
     ("tail offset far away", blob(ABC, tail=0xFFFFFFFF)),
     ("tail offset without entries", blob(tail=11)),
     ("first entry with a size before it", blob()[:10] + b"\x01" + ABC + b"\xff"),
