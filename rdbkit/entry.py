@@ -64,10 +64,10 @@ class Reading(Protocol):
 
 
 class Sink(Protocol):
-    """Anything that takes bytes."""
+    """An object to which bytes are written."""
 
     def write(self, data: bytes, /) -> object:
-        """Take bytes."""
+        """Write bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -383,7 +383,7 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, default=Path(tempfile.gettempdir()) / "rdbkit-fuzz", help="where mutants go that failed"
     )
-    parser.add_argument("--only", type=int, help="judge this mutant alone, and print all (--build: RDBKIT_PURE decides)")
+    parser.add_argument("--only", type=int, help="judge only this mutant, and print it (--build: RDBKIT_PURE decides)")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     sys.path.insert(0, _home())

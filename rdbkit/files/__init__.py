@@ -1,1 +1,1 @@
-"""The one place where files are created: names, exclusive creation, and content that is whole or not there at all."""
+"""The only package that creates files: names, exclusive creation, and files that are complete or do not exist."""

@@ -51,7 +51,7 @@ def move_new(source: str, target: str) -> None:
 
 
 def _rename_new(source: str, target: str) -> bool:
-    """Rename by Linux' renameat2, which replaces nothing; False where there is no such call."""
+    """Rename by Linux' renameat2, which replaces nothing; return False if there is no such call."""
     # Imported here: only file systems without hard links need it.
     import ctypes
 
@@ -68,7 +68,7 @@ def _rename_new(source: str, target: str) -> bool:
 
 
 def second_name(target: str, suffix: str) -> str | None:
-    """Give a file the first free name NAME<suffix>-<n> as well, by a hard link; None where there are no such links."""
+    """Give a file the first free name NAME<suffix>-<n> as well, by a hard link; None if there are no such links."""
     for number in count(1):
         found = f"{target}{suffix}-{number}"
         try:
@@ -98,7 +98,7 @@ def move_aside(target: str, suffix: str) -> str:
 
 @contextmanager
 def named(name: Name) -> Iterator[None]:
-    """Let an OSError name the file that the caller asked for, not the temporary one."""
+    """Make an OSError name the file that the caller gave, not the temporary one."""
     try:
         yield
     except OSError as error:

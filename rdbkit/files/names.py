@@ -102,7 +102,7 @@ def plan_directory(path: str | os.PathLike[str]) -> Name:
 
 
 def compare(names: Sequence[Name], reserved: Iterable[Reserved]) -> None:
-    """Raise Clash where a planned name is a reserved file, or where two planned names are one file."""
+    """Raise Clash if a planned name is a reserved file, or if two planned names are one file."""
     taken = [status for one in reserved if (status := status_of(one)) is not None]
     for number, name in enumerate(names):
         if name.seen is not None and not stat.S_ISCHR(name.seen.st_mode):

@@ -1,4 +1,4 @@
-"""A new file: created exclusively under a name of its own, and published under its real name when it is whole.
+"""A new file: created exclusively under a temporary name, and published under its real name when it is complete.
 
     NAME.partial-<random> (0600)  ─►  owner, mode  ─►  content  ─►  fsync  ─►  NAME  ─►  fsync of the directory
 
@@ -227,7 +227,7 @@ class NewDirectory:
         _discard(self.path)
 
     def publish(self) -> None:
-        """Give the directory its name. Raises FileExistsError where another one has taken it."""
+        """Give the directory its name. Raises FileExistsError if the name is taken."""
         if self._mode is not None:
             os.chmod(self.path, self._mode)  # noqa: PTH101  see names.py
         sync_directory(self.path)
@@ -334,7 +334,7 @@ def takes_links(target: str) -> bool:
 
 
 def _second_temporary(name: Name) -> str | None:
-    """Give the file at a name a temporary second name; None where there are no hard links."""
+    """Give the file at a name a temporary second name; None if there are no hard links."""
     path = _temporary_name(name)
     _pending[path] = None
     try:

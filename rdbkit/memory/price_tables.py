@@ -18,7 +18,7 @@ from typing import Final
 #: Units per byte in which costs are counted.
 UNIT: Final = 1 << 16
 
-#: Which table `above` is asked to extend.
+#: The table of the price that `above` computes.
 MEMBERS, RANKED, SPREAD, FIELDS, VALUES, FIELDS_TTL, NODES, PACKS, TREES = range(9)
 
 

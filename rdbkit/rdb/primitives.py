@@ -84,7 +84,7 @@ def _integer_form(digits: bytes) -> bytes | None:
 
 
 def score_text(score: float, short: bool = False) -> bytes:
-    """Return the text of a score inside a packed zset: an integer where it is one, else %.17g; inf, -inf, nan.
+    """Return the text of a score inside a packed zset: an integer if it is whole, else %.17g; inf, -inf, nan.
 
     `short` gives what servers from 7.2 on write: all 64-bit integers as such, and no more digits than are needed.
     """

@@ -36,7 +36,7 @@ class Consumer:
 
 @dataclass(slots=True)
 class Group:
-    """A consumer group; `entries_read` is None where the server lost count, or the file does not hold it (RDB 9)."""
+    """A consumer group; `entries_read` is None if the server lost count, or it is not in the file (RDB 9)."""
 
     name: bytes
     last_delivered_id: StreamID

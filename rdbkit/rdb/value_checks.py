@@ -59,7 +59,7 @@ def doubtful(decoder: Decoder, parts: list[Any], found: Any = None) -> bool:
         return len(found or set(map(_FIRST, parts))) < len(parts)
     if kind == "zset":
         scores = dict(parts)
-        # A sum is no number if one of them is none, or if both infinities are among them.
+        # A sum is NaN if one of the scores is, or if both infinities are among them.
         return len(scores) < len(parts) or not sum(scores.values()) <= math.inf
     if kind == "set":
         return len(found or set(parts)) < len(parts)
@@ -235,7 +235,7 @@ def _check_zset(decoder: Decoder, again: Again) -> Iterator[Problem]:
         count += len(batch)
         members, scores = zip(*batch) if batch else ((), ())
         names.add(list(members))
-        # A sum is no number if one of them is none, or if both infinities are among them.
+        # A sum is NaN if one of the scores is, or if both infinities are among them.
         if not sum(scores) <= math.inf and any(map(math.isnan, scores)):
             yield "error", "nan-score", "a score that is no number (NaN)"
         if ordered:

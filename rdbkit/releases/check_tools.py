@@ -98,7 +98,7 @@ class Tool:
 
     @property
     def logs_allocations(self) -> bool:
-        """Logs the size of a string for which there is no memory.
+        """Logs the size of a string that cannot be allocated.
 
         Seen in 6.2.14, 8.2.3 and Valkey 9.0.0, not in 7.0.15; of 7.2 and Valkey 7.2 to 8.0 from the BSD source.
         """
@@ -192,7 +192,7 @@ class Tool:
 
     @property
     def exact_streams(self) -> bool:
-        """Counts a stream's entries: those that each node claims, and all: seen in Valkey 9.1.2, not in 9.1.0."""
+        """Counts a stream's entries, for each node and in total: seen in Valkey 9.1.2, not in 9.1.0."""
         return self._since(None, (9, 1, 2))
 
     @property
@@ -210,7 +210,7 @@ class Tool:
 
     @property
     def aof_version_option(self) -> bool:
-        """Takes `-v` and `--version` for an AOF check."""
+        """Accepts `-v` and `--version` for an AOF check."""
         return self._since((7, 4), (8,))
 
     @property

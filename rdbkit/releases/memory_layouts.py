@@ -23,14 +23,14 @@ from rdbkit.releases.target import Target
 class Generation:
     """How a group of releases counts. Numbers are bytes, unless stated otherwise.
 
-    `key`: how the key is counted: "word", "argument", "stored" (an sds beside a dict entry), "entry" (inside the dict
+    `key`: how the key is counted: "word", "argument", "stored" (an sds and a dict entry), "entry" (inside the dict
     entry), "object" (inside the value's object), "none". `key_extra` is added in cluster mode.
     `text`: how an sds counts: "request", "class", or "short request" (by request where the header is one byte).
     `embedded`: how an embstr counts: "sum" (18 + length), "value" (its allocation), "shared" (with the key).
     `blob`, `pack`, `packed_object`: whether listpacks, those of streams, and objects count by "class" or "request".
     `average`: the number by which the size of a list's nodes is divided: "nodes", "elements", "times elements" (a
     mistake of 4.0).
-    `table`: "dict" or "hashtable". `ranks`: where a sorted set keeps its members: "apart", or "node".
+    `table`: "dict" or "hashtable". `ranks`: where a sorted set keeps its members: "apart" (separately), or "node".
     `stream_trees`: "recipe" (a fixed sum per key and node) or "real".
     """
 
@@ -84,7 +84,7 @@ class Generation:
     tree_by: str = "request"
     #: Whether the trees of names, and one of all pending entries, count (else only pending entries by group, consumer).
     group_trees: bool = False
-    #: Whether leaves of a radix tree take nothing.
+    #: Whether leaves of a radix tree take no memory.
     inline: bool = False
     #: Whether these are allocations, not the result of MEMORY USAGE: an expiry has its own entry, small integers none.
     heap: bool = False
@@ -291,7 +291,7 @@ _REAL: dict[str, Any] = {
 }
 
 
-#: Structs with an allocation of their own.
+#: Structs with a separate allocation.
 _STRUCTS = (
     "dict", "set_entry", "hash_entry", "zset_entry", "quicklist", "node", "listpackex", "stream", "tree", "group",
     "consumer", "nack", "pending_id", "pending_link",

@@ -29,7 +29,7 @@ class Readable(Protocol):
 
 
 class Ahead:
-    """A reader that can look ahead. An error met while looking is kept until the bytes before it are read."""
+    """A reader that can look ahead. An error during that is kept until the bytes before it are read."""
 
     def __init__(self, below: Readable) -> None:
         self.below = below
@@ -70,7 +70,7 @@ class Ahead:
         return self.below.read(n)
 
     def skip(self, n: int) -> None:
-        """Step over n bytes that peek() has shown."""
+        """Skip n bytes that peek() has returned."""
         self.at += n
         if self.at >= len(self.head):
             self.head = b""

@@ -487,7 +487,7 @@ class _Inside:
 
 
 class _Unpacked:
-    """The bytes of an LZF string, unpacked as they are asked for."""
+    """The bytes of an LZF string, unpacked on request."""
 
     def __init__(self, outer: Cursor, packed: int, size: int, offset: int) -> None:
         self.inside = _Inside(outer, packed)

@@ -38,7 +38,7 @@ MIXED, DEXIM = (
 
 
 class Writes(NamedTuple):
-    """A case in which a file is created: the command line with IN and OUT in it, the input, whether the result is data."""
+    """A case with a new file: the command line with IN and OUT in it, the input, whether the result is data."""
 
     words: tuple[str, ...]
     content: bytes
