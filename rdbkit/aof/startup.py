@@ -31,6 +31,7 @@ _BATCH = 512
 #: jemalloc start with claims of 0.6 to 0.9 times 2^47 bytes; builds with glibc stop, on a machine with 24 GB, at 2^40.
 _NO_MEMORY = 1 << 47
 _PLAIN, _MULTI, _EXEC, _DISCARD, _SELECT, _CONTAINER, _UNKNOWN, _MODULE = range(8)
+_TRANSACTION = (_MULTI, _EXEC, _DISCARD)
 _ROLES = {b"multi": _MULTI, b"exec": _EXEC, b"discard": _DISCARD, b"select": _SELECT}
 #: Names that are looked up once; more than there are commands, fewer than a hostile file could fill memory with.
 _CACHED = 4096
@@ -193,7 +194,10 @@ class Startup:
             yield from self._module(offset, args)
         elif row is not None and not arity_fits(row, len(args)):
             yield self._bad_arity(offset, args)
-        elif role in (_MULTI, _EXEC, _DISCARD):
+            if role in _TRANSACTION and not self.rules.arity:
+                # Their arguments are not looked at.
+                yield from self._transaction(role, offset)
+        elif role in _TRANSACTION:
             yield from self._transaction(role, offset)
         elif role == _SELECT:
             yield from self._select(offset, args[1])

@@ -207,7 +207,6 @@ class AofCheck:
         return f"cuts the file to {cut} bytes"
 
     def _fix_cut(self) -> Finding:
-        assert self.fixed is not None or self.startup.problem is not None
         if self.fixed is None:
             message = "redis-check-aof finds nothing wrong with the file: --fix does not help"
             return Finding("note", "fix-cut", message)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import rdbkit
@@ -78,6 +78,8 @@ def attempted(path: Path, target: Target) -> int | str:
         return error.code
 
 
+@example(data=command(b"MULTI") + command(b"EXEC", b""), target="redis:2.4.18")
+@example(data=command(b"MULTI") + command(b"EXEC", b""), target="valkey:9.1.2")
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=logs(), target=st.sampled_from(TARGETS))
 def test_check_and_repair_agree(tmp_path: Path, data: bytes, target: str) -> None:
