@@ -108,10 +108,12 @@ def reason(error: RdbkitError | OSError) -> str:
     """Return what stopped the reading, and where."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    return error.message + ("" if error.offset is None else f" (offset {error.offset})")
+    return error.message + ("" if error.offset is None or error.code in _WHOLE_FILE else f" (offset {error.offset})")
 
 
-#: What no number of a file exceeds.
+#: Codes of errors about a whole file, whose messages have no offset.
+_WHOLE_FILE = frozenset(("empty", "missing-extra"))
+#: Upper limit of any number in a file's row.
 _MOST = 1 << 80
 #: What a partial holds of a file besides its totals, and of which types.
 _FACTS: dict[str, Any] = {

@@ -1,1 +1,1 @@
-"""Findings and remedies: what is wrong with an entry, an RDB, an AOF, a path."""
+"""Checks, findings and remedies for RDBs, AOFs, sets and data directories."""

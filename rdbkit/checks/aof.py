@@ -1,20 +1,20 @@
-"""What becomes of the commands of one file when a server starts with it, and when redis-check-aof --fix is let loose.
+"""Check the commands of one file: what a server does with it at startup, and what redis-check-aof --fix does.
 
     what is wrong             a server                                     redis-check-aof --fix
-    torn last command         cuts behind the last command                 cuts there too
+    torn last command         cuts after the last complete command         same
     MULTI without EXEC        cuts before MULTI                            cuts before MULTI
-    torn inside of MULTI      cuts behind the last queued command          cuts before MULTI
-    torn behind annotations   cuts before them                             cuts behind them
-    first one torn behind     cuts to nothing                              cuts behind the RDB
+    torn inside of MULTI      cuts after the last queued command           cuts before MULTI
+    torn after annotations    cuts before them                             cuts after them
+    first one torn after      cuts to nothing                              cuts after the RDB
       an RDB preamble
     not a command             does not start                               cuts there, whatever follows
-    unknown command           does not start                               sees nothing wrong
+    unknown command           does not start                               reports nothing
 
-Of a set only the last file can be cut: for any other the server cuts and then exits, the tool refuses. Valkey 9.1.2 no
-longer leaves a MULTI open and keeps the preamble. Some of what a server takes, the tool does not (resp.py).
+Only the last file of a set can be cut: for any other the server cuts and then exits, and the tool refuses. Valkey 9.1.2
+no longer leaves a MULTI open, and keeps the preamble. The tool refuses some files that servers accept (resp.py).
 
-Both verdicts are reached by reading as the two programs do. A pipe is read once, as a server reads it; the tool's
-verdict is then what it makes of the same place.
+Both results come from parsing as the two programs do. A pipe is read once, as a server reads it; the tool's result is
+then computed for the same offset.
 
 Sources: recorded runs of the tools and recorded starts of servers, Redis 7.0.15 and 8.10.2; loading.py.
 """
@@ -28,23 +28,23 @@ from rdbkit.aof.discarded import Discarded
 from rdbkit.aof.reader import TORN_AOF
 from rdbkit.aof.resp import CHECKER, ERROR, Resp
 from rdbkit.aof.startup import Start, Startup, shown
-from rdbkit.checks.findings import Finding
+from rdbkit.checks.findings import Finding, counted
 from rdbkit.errors import RdbkitError
 from rdbkit.releases.target import Target
 from rdbkit.source import Source
 from rdbkit.source.recognise import NUL_CAUSES
 from rdbkit.wire.cursor import Cursor
 
-#: Fewer NULs than this may well belong to a value.
+#: A shorter run of NULs may belong to a value.
 _SOME_ZEROS = 16
 
 
 class AofCheck:
-    """The commands of one file being checked: go through `findings()`, then read what was counted.
+    """The check of the commands of one file: iterate over `findings()`, then read the counts.
 
-    `source` can read the same again, or is a pipe; `cursor` is at the first command. `strange_base`: the file begins
-    with an RDB that the tools do not know as one. `start`: what a server does; `fixed`: the size that --fix leaves,
-    None where it finds nothing wrong; `failure`: what kept the file from being read.
+    `source` can be read again, or is a pipe; `cursor` is at the first command. `strange_base`: the file begins with an
+    RDB that the tools do not recognise. `start`: what a server does; `fixed`: the size that --fix leaves, None if it
+    finds no error; `failure`: the error that stopped reading.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class AofCheck:
 
     @property
     def target(self) -> Target:
-        """The server that the answers are for."""
+        """The target server."""
         return self.startup.target
 
     @property
     def commands(self) -> int:
-        """How many commands are complete."""
+        """The number of complete commands."""
         return self.startup.commands
 
     @property
@@ -76,7 +76,7 @@ class AofCheck:
     def findings(self) -> Iterator[Finding]:
         """Yield what is wrong, then what would be cut."""
         if self.strange_base:
-            message = "redis-check-aof and valkey-check-aof take this RDB for damage: their --fix would leave nothing"
+            message = "redis-check-aof and valkey-check-aof treat this RDB as damage: their --fix would leave nothing"
             yield Finding("note", "tool-blind", message, self.source.start)
         try:
             for remark in self.startup.load():
@@ -93,7 +93,7 @@ class AofCheck:
             yield from self._disagreement()
 
     def _tool(self) -> int | None:
-        """Return the size that redis-check-aof --fix leaves, None where it finds nothing wrong."""
+        """Return the size that redis-check-aof --fix leaves, None if it finds no error."""
         if self.strange_base:
             return self.source.start
         if not self.source.seekable:
@@ -104,24 +104,24 @@ class AofCheck:
             resp = Resp(Cursor(source=again, base=self.startup.begin), CHECKER)
             return resp.good if resp.scan() == ERROR or resp.multi else None
 
-    # -- what there is to tell -------------------------------------------------------------------------------------
+    # -- findings --------------------------------------------------------------------------------------------------
 
     def _damage(self) -> Iterator[Finding]:
         torn = self.startup.problem is None or self.startup.problem[0] in ("short", "eof")
         if torn and self.source.changed():
-            message = "the last command is not complete: the file is being written"
+            message = "the last command is incomplete: the file is being written"
             yield Finding("error", "being-written", message, self.startup.resp.start, self.startup.db)
             return
         yield self._what()
         if not self.startup.last and torn:
-            message = "torn, yet not the last file of its set: a server cuts it, exits, and starts the next time"
+            message = "torn, but not the last file of its set: a server cuts it and exits, and starts the next time"
             yield Finding("error", "torn-not-last", message, self._place())
         yield self._server_cut()
         yield from self._losses()
         yield self._fix_cut()
 
     def _place(self) -> int:
-        """Return the offset that helps most: of the command, or transaction, that is not whole."""
+        """Return the offset of the incomplete command or transaction."""
         if self.startup.problem is None:
             assert self.startup.multi is not None
             return self.startup.multi
@@ -133,7 +133,7 @@ class AofCheck:
             start, count = zeros
             message = (
                 f"the file ends in {count} NUL bytes, from offset {start}: "
-                "space that was allotted but never written, as a loss of power leaves it"
+                "space that was allocated but never written, as after a power loss"
             )
             return Finding("error", "nul-tail", message, self._place(), self.startup.db)
         if self.startup.problem is None:
@@ -143,7 +143,7 @@ class AofCheck:
         if head is not None and head.code and head.kind != "unknown":
             return Finding("error", head.code, head.message, head.offset, self.startup.db)
         what, offset, _, _ = self.startup.problem
-        # Where not even the record's own header is whole, these are the arguments of the one before.
+        # If the record's header is incomplete, these are the arguments of the previous record.
         args = self.startup.resp.args if offset > self.startup.resp.start else []
         if what in ("short", "eof"):
             name = f" ({shown(args[0])})" if args else ""
@@ -154,7 +154,7 @@ class AofCheck:
                 "error", "truncated", message, self.startup.resp.start, self.startup.db, key, advice=TORN_AOF
             )
         run = self._nul_run(offset)
-        message = run or "not a command, where one should start or go on"
+        message = run or "not a valid command"
         return Finding("error", "bad-aof", message, offset, self.startup.db, self.startup.key_of(args))
 
     def _nul_run(self, offset: int) -> str:
@@ -177,10 +177,10 @@ class AofCheck:
             count = at - first
         if count < _SOME_ZEROS:
             return ""
-        return f"a run of {count} NUL bytes at offset {first}, where a command should start or go on: {NUL_CAUSES}"
+        return f"a run of {count} NUL bytes at offset {first} instead of a command: {NUL_CAUSES}"
 
     def _zeros(self) -> tuple[int, int] | None:
-        """Return where the NULs at the file's end begin, if they are what is wrong with it, and how many there are."""
+        """Return the offset and number of NULs at the file's end, if they are the problem, else None."""
         if not self.source.seekable or self.startup.problem is None:
             return None
         start = self.startup.resp.start
@@ -191,14 +191,14 @@ class AofCheck:
                 if kept:
                     first = at + kept
                 at += len(piece)
-        # Not of the zeros that a value in a torn command may hold.
+        # Zeros inside a value of a torn command do not count.
         bad = self.startup.problem[0] == "format" and first <= self.startup.problem[1]
         return (first, at - first) if at > first and (bad or at - first >= _SOME_ZEROS) else None
 
     def _server_cut(self) -> Finding:
         cut = self.start.cut
         if cut is None:
-            message = f"{self.target} does not start with this file, and leaves it alone: {self.start.why}"
+            message = f"{self.target} does not start with this file and does not change it: {self.start.why}"
             return Finding("note", "server-cut", message)
         then = "starts" if self.start.starts else f"exits ({self.start.why})"
         return Finding("note", "server-cut", f"{self.target} {self._cut_to(cut)} and {then}, {self._lost(cut)}", cut)
@@ -208,69 +208,71 @@ class AofCheck:
 
     def _fix_cut(self) -> Finding:
         if self.fixed is None:
-            message = "redis-check-aof finds nothing wrong with the file: --fix does not help"
+            message = "redis-check-aof finds no error in this file, so --fix does not help"
             return Finding("note", "fix-cut", message)
         lost = self._lost(self.fixed)
         if not self.startup.last:
-            message = "redis-check-aof --fix refuses: the file is not the last of its set; it would cut to"
+            message = "redis-check-aof --fix refuses, because the file is not the last of its set; it would cut to"
             return Finding("note", "fix-cut", f"{message} {self.fixed} bytes, {lost}", self.fixed)
         return Finding("note", "fix-cut", f"redis-check-aof --fix {self._cut_to(self.fixed)}, {lost}", self.fixed)
 
     def _losses(self) -> Iterator[Finding]:
-        """Warn where a server's own repair loses what is valid, or what is yet to come."""
+        """Warn if a server's own repair loses valid data, or data written later."""
         startup, cut = self.startup, self.start.cut
         if cut is None or startup.rules.before_multi or not startup.last:
             return
         if cut == self.source.start < startup.begin:
             message = (
-                f"the cut to nothing throws away {startup.begin - cut} bytes of a valid RDB: "
-                "the server has the data in memory, and no longer on the disk"
+                f"cutting to nothing discards {startup.begin - cut} bytes of a valid RDB: "
+                "the server has the data in memory, but no longer on disk"
             )
             yield Finding("warning", "cut-to-nothing", message, cut)
         elif startup.problem and startup.multi is not None and startup.rules.runs_at_exec and cut > startup.multi:
             message = (
-                f"that cut leaves the MULTI at offset {startup.multi} open: all that the server writes from then on "
-                "is taken back at its next start"
+                f"that cut leaves the MULTI at offset {startup.multi} open: everything that the server writes "
+                "afterwards is discarded at its next start"
             )
             yield Finding("warning", "multi-stays-open", message, startup.multi)
 
     def _disagreement(self) -> Iterator[Finding]:
         assert self.fixed is not None
         message = (
-            f"a server loads this, but redis-check-aof calls it damaged: --fix {self._cut_to(self.fixed)}, "
+            f"a server loads this file, but redis-check-aof reports damage: --fix {self._cut_to(self.fixed)}, "
             f"{self._lost(self.fixed)}"
         )
         yield Finding("warning", "tool-disagrees", message, self.fixed)
 
     def _lost(self, cut: int) -> str:
-        """Say what is behind a cut."""
+        """Describe what a cut discards."""
         if cut not in self._losses_at:
             self._losses_at[cut] = self._count_lost(cut)
         return self._losses_at[cut]
 
     def _count_lost(self, cut: int) -> str:
         if not self.source.seekable:
-            return "losing what cannot be told of a pipe"
+            return "losing an unknown amount (a pipe cannot be read again)"
         if cut == self.source.start and self.source.recognise().kind == "line-ends":
             return "losing all of it"
         behind = Discarded(cut)
         try:
             behind.read(self.source)
         except RdbkitError as error:
-            return f"losing what cannot be told ({error.message})"
+            return f"losing an unknown amount ({error.message})"
         return _losing(behind)
 
 
 def _losing(behind: Discarded) -> str:
     """Return "losing 2 commands and a torn one (30 bytes; keys 'a', 'b')"."""
     about = "about " if behind.damaged else ""
-    parts = [f"{about}{behind.commands} command{'' if behind.commands == 1 else 's'}"] if behind.commands else []
+    parts = [about + counted(behind.commands, "command")] if behind.commands else []
     if behind.broken:
         damaged = f"{behind.broken} damaged" if behind.broken > 1 else "a damaged" if parts else "one damaged"
         what = "one" if parts else "command"
         parts.append(f"{damaged} {what}{'' if behind.broken == 1 else 's'}")
     parts += ["a torn one" if parts else "one torn command"] if behind.torn else []
-    lost = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1] if parts else "no command"
+    if not parts:
+        return f"no complete command lost ({behind.size} bytes)"
+    lost = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
     names = ", ".join(map(shown, behind.keys))
     number = behind.distinct.result()
     more = f" and {number.number - len(behind.keys)} more" if number.number > len(behind.keys) else ""

@@ -1,4 +1,4 @@
-"""Which keys are in a file twice: in bounded memory, confirmed by a second walk over the file."""
+"""Find duplicate keys in bounded memory; candidates are confirmed by reading the file again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Self
 
-from rdbkit.checks.findings import Finding
+from rdbkit.checks.findings import Finding, counted
 from rdbkit.errors import Passed, RdbkitError
 from rdbkit.rdb import walker
 from rdbkit.rdb.duplicate_filter import DuplicateFilter, fingerprint
@@ -14,20 +14,20 @@ from rdbkit.snapshot.snapshot import Snapshot
 
 
 class KeyNames:
-    """The keys of one snapshot, as they come; use it as a context manager, for it may hold temporary files."""
+    """Collects the keys of one snapshot; use it as a context manager, because it may use temporary files."""
 
     def __init__(self) -> None:
         self._unique = DuplicateFilter()
         self._failure: OSError | None = None
 
     def add(self, batch: list[walker.EntryTuple]) -> None:
-        """Take the keys of a batch."""
+        """Add the keys of a batch."""
         if self._failure is not None or not batch:
             return
         try:
             db = batch[0][walker.DB]
             if db == batch[-1][walker.DB]:
-                # Databases follow one another; the walk may come back to one, but seldom within a batch.
+                # Databases are in sequence; returning to one within a batch is rare.
                 names = [row[walker.KEY] for row in batch if row[walker.DB] == db]
                 self._unique.add(names, db)
                 if len(names) == len(batch):
@@ -36,11 +36,11 @@ class KeyNames:
             for db in {row[walker.DB] for row in batch}:
                 self._unique.add([row[walker.KEY] for row in batch if row[walker.DB] == db], db)
         except OSError as error:
-            # No temporary space: said at the end.
+            # No temporary space: reported at the end.
             self._failure = error
 
     def findings(self, snapshot: Snapshot) -> Iterator[Finding]:
-        """Yield each key that has been there before; equal fingerprints are confirmed by walking the file again."""
+        """Yield each repeated key; equal fingerprints are confirmed by reading the file again."""
         try:
             suspects: set[int] = set() if self._failure else self._unique.candidates()
         except OSError as error:
@@ -60,7 +60,7 @@ class KeyNames:
                     continue
                 lives = due is None or now is None or due >= now or snapshot.is_head
                 if (db, key) in seen:
-                    message = f"the key is also at offset {seen[db, key]}"
+                    message = f"duplicate key, first at offset {seen[db, key]}"
                     if lives and (db, key) in living:
                         found = Finding("error", "duplicate-key", f"{message}: servers refuse the file")
                     else:
@@ -73,9 +73,8 @@ class KeyNames:
                 if lives:
                     living.add((db, key))
         except Passed:
-            message = (
-                f"{len(suspects)} keys are there twice, going by 64-bit fingerprints (a pipe cannot be read again)"
-            )
+            number = counted(len(suspects), "duplicate key")
+            message = f"{number}, according to 64-bit fingerprints (a pipe cannot be read again)"
             yield Finding("error", "duplicate-key", message)
 
     def __enter__(self) -> Self:
@@ -86,7 +85,7 @@ class KeyNames:
 
 
 def _again(snapshot: Snapshot) -> Iterator[walker.EntryTuple]:
-    """Walk the file once more, as far as it was read, over the keys that the plan selects."""
+    """Read the file again, as far as it was read, for the keys that the plan selects."""
     source = snapshot.source.reopen(snapshot.source.start)
     plan = replace(snapshot.walker.plan, level=walker.HEAD, retain=False, watches=False)
     with Snapshot(source, plan=plan, verify=False) as again:
@@ -94,5 +93,5 @@ def _again(snapshot: Snapshot) -> Iterator[walker.EntryTuple]:
             for batch in again.batches():
                 yield from batch
         except RdbkitError:
-            # Told in the first pass.
+            # Already reported in the first pass.
             return

@@ -117,7 +117,7 @@ class Part:
             if not peek and source.file_size == 0 and (self.in_set or self._starts_empty()):
                 self.is_empty = self.complete = True
                 if not self.in_set:
-                    yield Finding("warning", "empty", "the file is empty: a server starts with it, and has no keys")
+                    yield Finding("warning", "empty", "the file is empty: a server starts with it, without keys")
                 return
             if peek and not has_preamble(peek) and self._is_log(source):
                 target = self.options.get("target") or self.assumed or Target.of_aof(manifest=False)
@@ -125,7 +125,7 @@ class Part:
             else:
                 yield from self._rdb(source)
             if source.changed() and self.offset and "being-written" not in self.codes:
-                message = "the file changed while it was read: it is being written, and a torn end is to be expected"
+                message = "the file changed while it was read: it is being written, so an incomplete end is expected"
                 yield Finding("warning", "being-written", message)
 
     def _starts_empty(self) -> bool:
@@ -155,7 +155,7 @@ class Part:
             if snapshot.commands:
                 yield from self._commands(source, snapshot.cursor, self.options.get("target") or snapshot.target)
             elif snapshot.is_head and not self.complete:
-                message = "no server starts with a damaged RDB at the head of its AOF, and no tool repairs it"
+                message = "no server starts with a damaged RDB preamble in its AOF, and no tool repairs it"
                 yield Finding("note", "preamble-damaged", message, source.start)
 
     def _commands(self, source: Source, cursor: Cursor, target: Target) -> Iterator[Finding]:

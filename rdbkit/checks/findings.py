@@ -1,4 +1,4 @@
-"""What `check` reports: findings, one row each, with the remedy that their code has."""
+"""Findings of `check`, one row each, with the remedy for their code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rdbkit.aof.remark import Remark
 from rdbkit.checks.remedies import REMEDIES
 from rdbkit.errors import RdbkitError
 
-#: Of a finding that repeats, this many are reported one by one.
+#: Maximum number of findings of one code that are reported one by one.
 _REPEATS = 100
 
 
@@ -25,9 +25,9 @@ class Finding:
     db: int | None = None
     key: bytes | None = None
     file: str | None = None
-    """The file that is meant, where several are checked as one: those of a set or a directory."""
+    """The affected file, if several are checked together (a set or a directory)."""
     advice: str = ""
-    """What to do next, where that does not follow from the code."""
+    """What to do next, if it does not follow from the code."""
 
     @property
     def hint(self) -> str:
@@ -36,17 +36,22 @@ class Finding:
 
     @classmethod
     def of(cls, error: RdbkitError) -> Finding:
-        """Turn what a decoder raised into a row."""
+        """Make a finding from a decoder's exception."""
         return cls("error", error.code, error.message, error.offset, error.db, error.key, advice=error.hint)
 
     @classmethod
     def of_remark(cls, remark: Remark, *, file: str | None = None) -> Finding:
-        """Turn a remark on an AOF, or on its set, into a row."""
+        """Make a finding from a remark on an AOF or a set."""
         return cls(remark.severity, remark.code, remark.message, remark.offset, remark.db, remark.key, file)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return "1 key", "2 keys"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def limited(findings: Iterable[Finding], counts: Counter[str]) -> Iterator[Finding]:
-    """Yield findings, of one code that repeats the first hundred and then a count; count all by severity."""
+    """Yield findings, at most a hundred of each code and then their number; count all by severity."""
     told: Counter[str] = Counter()
     for finding in findings:
         counts[finding.severity] += 1

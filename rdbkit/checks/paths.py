@@ -1,9 +1,9 @@
-"""Are the files at a path valid? One file, the files of an AOF set, those of a data directory.
+"""Check everything at a path: a single file, the files of an AOF set, or those of a data directory.
 
-    path ─► what is there ─► parts: the directory itself, then each file in the order in which a server loads them
+    path ─► files at the path ─► parts: the directory itself, then each file in the order in which a server loads them
 
-Each part gives findings; what was counted is in the part when they are through. Nothing is written, and no permission
-but to read is needed.
+Each part yields findings; its counts are complete when all findings were read. Nothing is written; only read permission
+is needed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FORMATS = {"rdb": "RDB", "aof": "commands", "empty": "empty", "unknown": "unkno
 
 
 class Listing:
-    """What is to be said of a directory or a manifest itself: what is missing, and which files a server loads."""
+    """Findings about a directory or a manifest itself: missing files, and which files a server loads."""
 
     def __init__(self, found: AofSet | DataDir, path: str) -> None:
         self.found = found
@@ -39,7 +39,7 @@ class Listing:
         self.codes: set[str] = set()
 
     def findings(self) -> Iterator[Finding]:
-        """Yield what there is to say."""
+        """Yield the findings."""
         for finding in limited(self._found(), self.counts):
             if finding.severity == "error":
                 self.codes.add(finding.code)
@@ -62,12 +62,12 @@ def _told(remarks: Iterable[Remark], where: str, directory: str) -> Iterator[Fin
 
 
 def _loads(found: AofSet | DataDir, where: str) -> Iterator[Finding]:
-    """Tell what a server would load, by its setting appendonly."""
+    """Yield which files a server would load, for each value of appendonly."""
     for appendonly in (True, False) if isinstance(found, DataDir) else (True,):
         try:
             files = would_load(found, appendonly=appendonly)
         except RdbkitError:
-            # Told already: which one depends on settings, or the manifest is damaged.
+            # Already reported: it depends on settings, or the manifest is damaged.
             continue
         if files:
             listed = ", then ".join(f"{text(file.name)} ({_described(file)})" for file in files)
@@ -75,12 +75,12 @@ def _loads(found: AofSet | DataDir, where: str) -> Iterator[Finding]:
             names = _named(found, appendonly, files) if isinstance(found, DataDir) else []
             message = f"with {' and '.join(settings + names)} a server loads {listed}"
             if names:
-                message += f"; with another {' or '.join(name.split()[0] for name in names)} it does not see it"
+                message += f"; with a different {' or '.join(name.split()[0] for name in names)} it does not find it"
             yield Finding("note", "loads", message, file=where)
 
 
 def _named(found: DataDir, appendonly: bool, files: tuple[AofFile, ...]) -> list[str]:
-    """Return the settings of names that a server needs for these files, where they are not the default."""
+    """Return the file name settings that a server needs for these files, if they are not the default."""
     if not appendonly:
         wanted = [("dbfilename", files[0].name)]
     elif found.sets:
@@ -99,10 +99,10 @@ def _described(file: AofFile) -> str:
 
 
 class Checking:
-    """All files at a path being checked: go through `parts()`, and through the findings of each.
+    """The check of all files at a path: iterate over `parts()`, and over the findings of each.
 
-    Options as for Check. Raises OSError where the path itself cannot be read; a file of a set that cannot be read
-    raises from its part.
+    Options as for Check. Raises OSError if the path itself cannot be read; an unreadable file of a set raises from its
+    part.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Checking:
         self.options = {"target": target, "settings": settings, "progress": progress, **options}
 
     def parts(self) -> Iterator[Part | Listing]:
-        """Yield the parts, in order; each is to be gone through before the next."""
+        """Yield the parts, in order; the findings of each must be read before the next."""
         found = files_at(self.what)
         if found is None or isinstance(found, AofFile):
             yield Part(self.what, **self.options)
@@ -146,15 +146,14 @@ class Checking:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The result of `check`: `sound` if no finding is an error; what was read, and whether that was all.
+    """The result of `check`: `sound` is true if no finding is an error; the counts say what was read.
 
-    `keys` counts the keys of RDBs that were met, `expires` those of them with an expiry. `unreadable` counts the keys
-    whose value is so damaged that it cannot be decoded (or so long that rdbkit does not look into it); the others are
-    `readable`. `elements` counts what is in these: 1 for a string and for a module's value; the elements of a list,
-    set, zset, hash or array, one that is there twice counted twice; the entries of a stream. `export` gives just the
-    readable keys, with just these elements.
+    `keys` counts the keys of RDBs, `expires` those with an expiry. `unreadable` counts keys whose value cannot be
+    decoded (or is too long to be checked); the others are `readable`. `elements` counts the contents of these: 1 for a
+    string or a module value; the elements of a list, set, zset, hash or array, duplicates included; the entries of a
+    stream. `export` writes exactly the readable keys, with exactly these elements.
 
-    `checksum` is that of the RDB, or of the first of several; "none" where there is no RDB.
+    `checksum` is that of the RDB, or of the first of several; "none" if there is no RDB.
     """
 
     sound: bool
@@ -170,7 +169,7 @@ class Checked:
 
     @property
     def readable(self) -> int:
-        """How many keys have a value that can be read."""
+        """The number of keys with a readable value."""
         return self.keys - self.unreadable
 
 
@@ -185,8 +184,8 @@ def check(
 ) -> Checked:
     """Check a file, an AOF set or a data directory as `rdbkit check` does; `strict` counts warnings as errors.
 
-    Keys of more than `max_item` bytes are stepped over, with a warning. `target` is the server whose ways with damage
-    are told. Damage is a finding, not an exception; raises OSError where something cannot be read.
+    Keys of more than `max_item` bytes are skipped, with a warning. `target` is the server whose handling of damage is
+    reported. Damage is a finding, not an exception; raises OSError if something cannot be read.
     """
     goal = Target.parse(target) if isinstance(target, str) else target
     findings: list[Finding] = []

@@ -1,7 +1,7 @@
-"""Is this file sound? A walk that reads every structure, and says what, where, and how much is certain.
+"""Check an RDB: read every structure and report what is wrong and where.
 
-Damage inside one value does not hide the rest: its length is known, so the walk goes on behind it. Damage of the
-framing hides everything after it: the walk stops there, and says how much was read.
+Damage inside a value does not hide the rest: the length of the value is known, so reading continues after it. Damage of
+the framing hides everything after it: reading stops there, and the finding says how much was read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from rdbkit.checks.duplicates import KeyNames
-from rdbkit.checks.findings import Finding
+from rdbkit.checks.findings import Finding, counted
 from rdbkit.checks.slots import SlotCheck
 from rdbkit.checks.target import Place
 from rdbkit.entry import Entry
@@ -25,17 +25,17 @@ from rdbkit.rdb.values import Decoder
 from rdbkit.snapshot.snapshot import Snapshot
 from rdbkit.wire.spool import Spool, SpoolError
 
-#: The first byte of a string that is packed (LZF).
+#: The first byte of a compressed string (LZF).
 _PACKED = 0xC3
-#: Types that look like a module's and need none: one that Redis 8 brings along, and KeyDB's CRON.
+#: Types that look like module types but need no module: one built into Redis 8, and KeyDB's CRON.
 _BUILT_IN = ("vectorset", "CRON")
 
 
 class RdbCheck:
-    """One RDB being checked: go through `findings()`, then read the sums.
+    """The check of one RDB: iterate over `findings()`, then read the counts.
 
-    `snapshot` is at its beginning, and retains bodies. `keys`, `expires`, `elements`, `unreadable` as in Checked, of
-    what was read so far; `complete`: damage does not hide anything.
+    `snapshot` is at its beginning, and retains bodies. `keys`, `expires`, `elements`, `unreadable` as in Checked, up to
+    the current position; `complete`: no part of the file was hidden by damage.
     """
 
     def __init__(
@@ -61,14 +61,14 @@ class RdbCheck:
         self._slots_seen = SlotCheck()
 
     def findings(self) -> Iterator[Finding]:
-        """Yield findings as they are met."""
+        """Yield findings while reading."""
         with KeyNames() as names:
             try:
                 yield from self._walk(self.snapshot, names)
                 self.complete = True
             except RdbkitError as error:
                 if isinstance(error, Truncated) and self.snapshot.source.changed():
-                    error.message = f"a torn tail, of a file that is being written: {error.message}"
+                    error.message = f"incomplete, the file is being written: {error.message}"
                 yield Finding.of(error)
                 yield from self._pending_records()
                 if error.code == "checksum-mismatch":
@@ -92,7 +92,7 @@ class RdbCheck:
                 due = row[walker.EXPIRES_AT]
                 self.expires += due is not None
                 body = row[walker.BODY]
-                # A string that is not packed has no inside: the walk has seen all that there is to it.
+                # An uncompressed string has no inner structure to check.
                 if row[walker.TYPE] != spec.STRING or body is None or body[0] >= _PACKED or (due or 0) < 0:
                     yield from self._entry(snapshot, row)
                 else:
@@ -119,13 +119,13 @@ class RdbCheck:
             message = f"type {kind.number} {kind.name} in a file of RDB version {snapshot.version}"
             yield Finding("warning", "newer-type", message, *where)
         if kind.status == "source":
-            message = f"type {kind.number} {kind.name} ({kind.server}) is read as documented, not as verified"
+            message = f"type {kind.number} {kind.name} ({kind.server}) is read as documented, but not verified"
             yield Finding("note", "unverified-type", message, *where)
         yield from self._expiry(entry, where)
         try:
             entry.settle()
         except RdbkitError:
-            # What this raises hides what follows; from here on damage is the value's own.
+            # An error here hides the rest; later damage is inside the value.
             self.unreadable += 1
             raise
 
@@ -144,7 +144,7 @@ class RdbCheck:
             self.unreadable += 1
             error.locate(entry.db, entry.key)
             found = Finding.of(error)
-            # Too long for us is no damage: what comes behind tells whether the length was true.
+            # Exceeding a limit is not damage: what follows shows whether the length was right.
             yield replace(found, severity="warning") if isinstance(error, LimitExceeded) else found
             return
         self.elements += decoder.count
@@ -179,7 +179,7 @@ class RdbCheck:
             for severity, code, message in self._records.problems(record, self.snapshot.templates):
                 yield Finding(severity, code, message, offset)
 
-    # -- the sums --------------------------------------------------------------------------------------------------
+    # -- totals ----------------------------------------------------------------------------------------------------
 
     def _sums(self) -> Iterator[Finding]:
         state = self.snapshot.checksum
@@ -187,12 +187,12 @@ class RdbCheck:
             why = {
                 "disabled": "the server wrote it without a checksum (rdbchecksum no)",
                 "absent": "RDB versions before 5 have none",
-                "not verified": "not asked for",
+                "not verified": "--no-checksum",
             }
             severity = "error" if self.require_checksum else "note"
             yield Finding(severity, f"checksum-{state.replace(' ', '-')}", f"not verified: {why[state]}")
         if not self.complete:
-            where = f"{self.keys} keys read, up to offset {self.snapshot.cursor.tell()}; what follows is unknown"
+            where = f"{counted(self.keys, 'key')} read, up to offset {self.snapshot.cursor.tell()}; the rest is unknown"
             yield Finding("note", "stopped", where, self.snapshot.cursor.tell())
             return
         for db, claim in self.snapshot.databases.items():
@@ -201,10 +201,10 @@ class RdbCheck:
                 claim.expires,
             ):
                 message = (
-                    f"RESIZEDB says {claim.claimed_keys} keys, {claim.claimed_expires} with an expiry; "
-                    f"there are {claim.keys} and {claim.expires}"
+                    f"RESIZEDB announces {counted(claim.claimed_keys, 'key')}, {claim.claimed_expires} with an expiry; "
+                    f"the file has {claim.keys} and {claim.expires}"
                 )
-                # Up to 3.2 a server counted expired keys that it then left out.
+                # Up to 3.2 servers counted expired keys but did not write them.
                 yield Finding(
                     "note" if self.snapshot.version < EXACT_RESIZEDB_SINCE else "warning", "resizedb", message, db=db
                 )
@@ -216,12 +216,12 @@ class RdbCheck:
             yield Finding(severity, "trailing-bytes", f"{tail.count} after the end: {tail.kind}", tail.offset)
 
     def _framing(self, snapshot: Snapshot) -> Iterator[Finding]:
-        """Yield how a replication transfer differs from what it announced."""
+        """Yield differences between a replication transfer and its announced length."""
         source, tail = snapshot.source, snapshot.tail
         if source.mark is not None and not (tail and tail.kind.startswith("replication mark")):
-            yield Finding("warning", "torn-transfer", "the mark that ends the transfer is missing", snapshot.end)
+            yield Finding("warning", "torn-transfer", "the end mark of the transfer is missing", snapshot.end)
         if source.framed_length is not None and source.packing[-1].startswith("replication"):
             size = (snapshot.end or 0) - source.start + (tail.size if tail else 0)
             if size != source.framed_length:
-                message = f"the transfer announced {source.framed_length} bytes, there are {size}"
+                message = f"the transfer announced {source.framed_length} bytes, but has {size}"
                 yield Finding("warning", "torn-transfer", message, snapshot.end)

@@ -1,8 +1,8 @@
-"""Compare the keys of a cluster's file with what the file says of its slots.
+"""Compare the keys of a cluster node's file with its slot information.
 
-A server in cluster mode writes, before the first key of each slot, the slot's number and how many keys it has; it sizes
-its tables by that when it loads the file. A number beyond the last slot is outside of those tables; other mistakes
-cost no more than memory, but no server makes them.
+A server in cluster mode writes, before the first key of each slot, the slot's number and its number of keys; when it
+loads the file, it sizes its tables by that. A number beyond the last slot is outside of those tables; other mistakes
+only waste memory, but no server makes them.
 
 Sources: rdb.c of the BSD-licensed Valkey 8 (slot-info); the cluster specification (which slot a key is in).
 """
@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from rdbkit.checks.findings import Finding
+from rdbkit.checks.findings import Finding, counted
 from rdbkit.format.slots import SLOTS, slot_of
 from rdbkit.rdb import walker
 
 
 class Announced(NamedTuple):
-    """What is said of a slot at an offset: its number, its keys, and how many of them expire."""
+    """A slot announcement at an offset: slot number, number of keys, and how many of them expire."""
 
     offset: int
     slot: int
@@ -27,7 +27,7 @@ class Announced(NamedTuple):
 
 
 class SlotCheck:
-    """Takes announcements and keys in file order; yields findings."""
+    """Compares announcements and keys, in file order; yields findings."""
 
     def __init__(self) -> None:
         self._ahead: list[Announced] = []
@@ -38,16 +38,16 @@ class SlotCheck:
 
     @property
     def idle(self) -> bool:
-        """Whether the file has said nothing of slots so far."""
+        """Whether there was no slot information so far."""
         return self._now is None and not self._ahead
 
     def announce(self, offset: int, found: tuple[int, int, int] | None) -> None:
-        """Take what the file says of a slot (rdb.check.announced_slot); the keys come later."""
+        """Add a slot announcement (rdb.check.announced_slot); its keys follow."""
         if found is not None:
             self._ahead.append(Announced(offset, *found))
 
     def feed(self, batch: Sequence[walker.EntryTuple]) -> Iterator[Finding]:
-        """Take keys."""
+        """Add keys."""
         for row in batch:
             while self._ahead and self._ahead[0].offset < row[walker.OFFSET]:
                 yield from self._close()
@@ -68,7 +68,7 @@ class SlotCheck:
                 yield Finding("warning", "slot-mismatch", message, row[walker.OFFSET], row[walker.DB], row[walker.KEY])
 
     def finish(self) -> Iterator[Finding]:
-        """Judge the last slot, of a file that was read to its end."""
+        """Check the last slot, of a file that was read to its end."""
         yield from self._close()
         for announced in self._ahead:
             self._now = announced
@@ -78,8 +78,8 @@ class SlotCheck:
         now = self._now
         if now is not None and now.slot < SLOTS and (now.keys, now.expires) != (self._keys, self._expires):
             message = (
-                f"slot {now.slot} is said to have {now.keys} keys, {now.expires} with an expiry; "
-                f"there are {self._keys} and {self._expires}"
+                f"slot {now.slot} is announced with {counted(now.keys, 'key')}, {now.expires} with an expiry; "
+                f"the file has {self._keys} and {self._expires}"
             )
             yield Finding("warning", "slot-counts", message, now.offset)
         self._keys = self._expires = 0

@@ -1,6 +1,6 @@
-"""The command line: each command reads options, calls the library, shows a report.
+"""The command line: each command parses options, calls the library and prints the result.
 
-Data goes to standard output, talk to standard error. What an exit status means is decided here, once (EXIT).
+Data goes to standard output, messages go to standard error. Uncaught errors are mapped to exit statuses here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rdbkit.cli import interrupts
 from rdbkit.cli.interrupts import Interrupted, Terminated
 from rdbkit.output.text import path_text, terminal
 
-#: Command: module under rdbkit.cli, imported only when it is called.
+#: Command names; each is a module under rdbkit.cli, imported only when the command is used.
 COMMANDS = (
     *("info", "check", "compat", "report", "prefixes", "keys", "get", "export"),
     *("commands", "split", "repair", "check-aof", "check-rdb"),
@@ -30,9 +30,9 @@ COMMANDS = (
 EPILOG = """
 \b
 Examples:
-  rdbkit info dump.rdb                 what is this file
-  rdbkit check dump.rdb                is it sound: the exit status tells
-  rdbkit report dump.rdb               who uses the memory
+  rdbkit info dump.rdb                 identify the file
+  rdbkit check dump.rdb                check it; see the exit status
+  rdbkit report dump.rdb               memory by type, prefix and key
   rdbkit keys dump.rdb --match 'user:*' --sort size --limit 20
   rdbkit get dump.rdb user:1
   rdbkit export dump.rdb > dump.jsonl
@@ -41,14 +41,14 @@ Examples:
 
 
 class ReaderGone(BaseException):
-    """Nobody reads what we write any more. No OSError: of that click would make exit status 1."""
+    """The reader of our output is gone. Not an OSError, because click would turn that into exit status 1."""
 
 
 class Commands(click.Group):
-    """The group; commands are loaded by name, and a file in the place of one is recognised."""
+    """The command group: loads commands by name, and detects a file name given instead of a command."""
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        """Read the arguments; --help and --version write here."""
+        """Parse the arguments; --help and --version print here."""
         try:
             return super().make_context(*args, **extra)
         except BrokenPipeError:
@@ -62,7 +62,7 @@ class Commands(click.Group):
             raise ReaderGone from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names, in the order in which one needs them."""
+        """Return the names, in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -75,14 +75,14 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the first argument names, or say what was probably meant."""
+        """Find the command named by the first argument, or suggest one."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             raise click.UsageError(_no_command(name), ctx)
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the help: what it is, examples, then commands and options."""
+        """Write the help: description, examples, then commands and options."""
         self.format_help_text(ctx, formatter)
         self.format_epilog(ctx, formatter)
         self.format_options(ctx, formatter)
@@ -98,7 +98,7 @@ def _no_command(name: str) -> str:
         likely = "report" if "report" in COMMANDS else "info"
         return f"{shown} is a file, not a command: did you mean `rdbkit {likely} {shown}`?"
     near = get_close_matches(name, COMMANDS, 1)
-    hint = f"did you mean `rdbkit {near[0]}`?" if near else f"there are {', '.join(COMMANDS)}."
+    hint = f"did you mean `rdbkit {near[0]}`?" if near else f"the commands are {', '.join(COMMANDS)}."
     return f"no command '{shown}': {hint}"
 
 
@@ -130,11 +130,11 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     invoke_without_command=True,
 )
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Version and build."
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show version and build."
 )
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Read, check and explain the files in which Redis and Valkey keep their data.
+    """Read, check and explain Redis and Valkey RDB and AOF files.
 
     Works on files, without a server. Inputs are opened read-only.
     """
@@ -145,7 +145,7 @@ def cli(ctx: click.Context) -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status."""
-    if sys.stderr is None:  # closed by the caller: nobody is to hear us
+    if sys.stderr is None:  # closed by the caller
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         interrupts.install()
@@ -158,7 +158,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 
 def _guarded(args: Sequence[str] | None) -> int:
-    """Run the command line and return its status; leave at once where nothing is to be written any more."""
+    """Run the command line and return its status; exit at once if output is no longer possible."""
     try:
         status = _status(args)
         if sys.stdout is not None:
@@ -175,7 +175,7 @@ def _guarded(args: Sequence[str] | None) -> int:
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
         what = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
-        _tell(f"rdbkit: a bug of rdbkit, please report it: {what}; RDBKIT_DEBUG=1 shows more")
+        _tell(f"rdbkit: internal error, please report it: {what}; RDBKIT_DEBUG=1 shows the traceback")
         interrupts.leave(70)
     return status
 

@@ -1,4 +1,4 @@
-"""`rdbkit check`: is this file sound."""
+"""`rdbkit check`: verify a file, AOF set or data directory."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ COLUMNS = (
     Column("message", "text"),
     Column("hint", "text", 1),
 )
-#: Codes that say: there is no checksum, or it was not looked at.
+#: Codes for a missing or unverified checksum.
 _UNVERIFIED = frozenset(("checksum-disabled", "checksum-absent", "checksum-not-verified"))
-#: Codes that say: this is no file that we know, or not yet.
+#: Codes for a file format that is unknown or not supported yet.
 _FOREIGN = frozenset(
     (
         "foreign-format",
@@ -63,7 +63,7 @@ _FOREIGN = frozenset(
 
 @click.command(
     "check",
-    short_help="Is this file, AOF set or data directory sound: the exit status tells.",
+    short_help="Verify a file, AOF set or data directory; see the exit status.",
     cls=Examples,
     examples="""
 rdbkit check dump.rdb && cp dump.rdb /backup/
@@ -77,7 +77,7 @@ rdbkit check /var/lib/redis
 @output_option
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @click.option("--require-checksum", is_flag=True, help="A file without a checksum is an error.")
-@click.option("--exit-zero", is_flag=True, help="Exit with 0 whatever was found.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 even if errors are found.")
 @bytes_option
 @reading_options()
 def command(
@@ -90,13 +90,13 @@ def command(
     exit_zero: bool,
     form: str,
 ) -> None:
-    """Read every structure of a file; say what is wrong, where, and how much of it is certain.
+    """Read every structure of a file and report what is wrong and where.
 
-    Of an AOF it says where a server would cut it at start, where redis-check-aof --fix would, and what each loses. A
-    manifest or a directory is checked as a whole. Nothing is written.
+    For an AOF, also report where a server would truncate it at startup, where redis-check-aof --fix would, and what
+    each loses. A manifest or a directory is checked as a whole. Nothing is written.
 
-    Exit status 0: sound (warnings included) · 1: damaged, or without the checksum that --require-checksum asks for · 3:
-    not a known format, or newer · 4: cannot be read.
+    Exit status 0: valid (possibly with warnings) · 1: damaged, or no checksum with --require-checksum · 3: unknown or
+    newer format · 4: cannot be read.
     """
     with open_output(output, paths) as out:
         run = CommandRun(out, reading.quiet)
@@ -108,12 +108,12 @@ def command(
             writer.finish()
         if exit_zero:
             run.statuses &= {4}
-        # What is found wrong with the input does not make this result incomplete.
+        # Damage in the input does not make this result incomplete.
         run.end(complete=True)
 
 
 class _Counted:
-    """A writer that knows how many rows it was given."""
+    """A writer that counts its rows."""
 
     def __init__(self, writer: RowWriter) -> None:
         self.rows = 0
@@ -127,7 +127,7 @@ class _Counted:
 
 
 def _writer(out: Output, output_format: str, form: str) -> RowWriter:
-    """Return the writer of findings; people get them as text, because a cell that is cut says nothing."""
+    """Return the writer for findings; a terminal gets wrapped text instead of a table with cut cells."""
     if output_format == "table" and out.is_terminal:
         return Notes(out.text, form, out.width, out.color)
     width = out.width if out.is_terminal else None
@@ -159,8 +159,9 @@ def _check(
             status = whole.add(part)
             if status:
                 run.statuses.add(status)
-            if isinstance(part, Part):
-                say(f"{path_text(file)}: {_verdict(part, whole.bad(part), status == 3)}", quiet=reading.quiet)
+            verdict = _verdict(part, whole.bad(part), status == 3) if isinstance(part, Part) else ""
+            if verdict:
+                say(f"{path_text(file)}: {verdict}", quiet=reading.quiet)
     if whole.several:
         failed = bool(run.statuses & {3, 4}) and not whole.errors
         say(f"{path_text(path)}: {whole.verdict(failed)}", quiet=reading.quiet)
@@ -172,7 +173,7 @@ def _row(finding: Finding, file: str) -> OutputRow:
 
 
 class _Whole:
-    """What the parts at one path come to."""
+    """The combined result of all parts at one path."""
 
     def __init__(self, strict: bool) -> None:
         self.several = False
@@ -183,11 +184,11 @@ class _Whole:
         self._strict = strict
 
     def bad(self, part: Part | Listing) -> int:
-        """Return how many findings count against a part."""
+        """Return how many findings count as errors."""
         return part.counts["error"] + (part.counts["warning"] if self._strict else 0)
 
     def add(self, part: Part | Listing) -> int:
-        """Take a part into account; return the exit status that it means."""
+        """Add a part; return its exit status."""
         self.several |= isinstance(part, Listing)
         self.files += isinstance(part, Part)
         self.warnings += part.counts["warning"]
@@ -203,45 +204,46 @@ class _Whole:
         """Return the last line for a set or a directory."""
         files = _counted(self.files, "file")
         if self.errors and self.errors == self.unverified:
-            return f"NOT VERIFIED as a whole: {files}, {_counted(self.errors, 'finding')}"
+            return f"NOT VERIFIED: {files} in total, {_counted(self.errors, 'finding')}"
         if self.errors:
-            return f"DAMAGED as a whole: {files}, {_counted(self.errors, 'finding')}"
+            return f"DAMAGED: {files} in total, {_counted(self.errors, 'finding')}"
         if failed:
-            return f"NOT READ as a whole: {files}"
+            return f"NOT READ: {files} in total"
         warned = f", {_counted(self.warnings, 'warning')}" if self.warnings else ""
-        return f"sound as a whole: {files}{warned}"
+        return f"valid: {files} in total{warned}"
 
 
 def _is_unverified(part: Part | Listing, bad: int) -> bool:
-    """Return whether all that counts against a part is that --require-checksum asks for one that is not there."""
+    """Return whether the only errors of a part are missing checksums (--require-checksum)."""
     return bool(part.codes) and part.codes <= _UNVERIFIED and part.counts["error"] == bad
 
 
 def _verdict(part: Part, bad: int, foreign: bool) -> str:
+    """Return the verdict on a file; "" if it could not be read, which a finding reports."""
     aof = part.aof
     warnings = part.counts["warning"]
     warned = f", {_counted(warnings, 'warning')}" if warnings else ""
     if part.is_empty:
-        return f"DAMAGED: empty, {_counted(bad, 'finding')}" if bad else f"sound: empty{warned}"
+        return f"DAMAGED: empty, {_counted(bad, 'finding')}" if bad else f"valid: empty{warned}"
     if part.snapshot is None and aof is None:
-        return "NOT READ" if bad else "not read"
+        return "" if bad else "not read"
     what, contents = _described(part)
     if not part.complete:
         state = "NOT READ TO THE END" if foreign else "DAMAGED"
-        return f"{state}: {what}: {contents} could be read, what follows could not"
+        return f"{state}: {what}: {contents} readable; the rest is not"
     if part.snapshot is not None:
         contents += f", checksum {part.checksum}"
     if bad:
         if _is_unverified(part, bad):
-            return f"NOT VERIFIED: {what}: {contents}: no damage was found, and nothing vouches for the contents"
+            return f"NOT VERIFIED: {what}: {contents}: no damage found, but there is no checksum to verify the contents"
         if part.codes == {"checksum-mismatch"} and part.snapshot is not None and part.snapshot.untrusted:
             contents += f": {UNTRUSTED}"
         return f"DAMAGED: {what}: {contents}, {_counted(bad, 'finding')}"
-    return f"sound: {what}: {contents}{warned}"
+    return f"valid: {what}: {contents}{warned}"
 
 
 def _described(part: Part) -> tuple[str, str]:
-    """Return what a file is, and how much of it was read."""
+    """Return what the file is and how much was read."""
     aof, snapshot = part.aof, part.snapshot
     total = size(part.offset)
     commands = "" if aof is None else _counted(aof.commands, "command")
@@ -253,7 +255,7 @@ def _described(part: Part) -> tuple[str, str]:
     what += f", RDB version {snapshot.version}"
     keys = _counted(part.keys, "key")
     if part.unreadable:
-        keys += f" ({count(part.unreadable)} of them cannot be read)"
+        keys += f" ({count(part.unreadable)} unreadable)"
     if aof is None or not (aof.commands or not aof.complete):
         return what, f"{keys} in {total}"
     return f"{what} and commands", f"{keys} and {commands} in {total}"

@@ -1,6 +1,6 @@
-"""`rdbkit check-aof`: what redis-check-aof does, in its words.
+"""`rdbkit check-aof`: imitates redis-check-aof, with the same output.
 
-The arguments are the tool's own, odd ones included, so they are handed on as they are. Only `--as` in front is ours.
+All arguments are passed on unchanged, including invalid ones; only a leading `--as` is handled here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rdbkit.releases.check_tools import DEFAULT, find
 
 
 class Handed(click.Command):
-    """A command that leaves its arguments alone, but for a lone --help."""
+    """A command that does not parse its arguments, except for a lone --help."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the arguments for the imitated tool."""
@@ -30,17 +30,17 @@ class Handed(click.Command):
 
 @click.command(
     "check-aof",
-    short_help="Check an AOF in the words of redis-check-aof.",
+    short_help="Drop-in replacement for redis-check-aof.",
     cls=Handed,
     options_metavar="[--as TOOL] [--fix | --truncate-to-timestamp TIME]",
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="FILE")
 def command(arguments: list[str]) -> int:
-    """Check an AOF or a manifest's whole set exactly as redis-check-aof does: arguments, words, prompt, exit status.
+    """Check an AOF or a manifest's set exactly as redis-check-aof does: arguments, output, prompt, exit status.
 
-    FILE needs write permission. --fix cuts it where it stops being sound, after asking; there is no copy: see
-    `rdbkit check` and `rdbkit repair` for the safer way. --as TOOL imitates another release than redis-8.10.2, such as
-    redis-7.0.15 or valkey-9.1.2, also in what it destroys.
+    FILE needs write permission. --fix asks, then truncates it at the first error, without a backup; `rdbkit check` and
+    `rdbkit repair` are safer. --as TOOL imitates another release than redis-8.10.2, such as redis-7.0.15 or
+    valkey-9.1.2, including its data loss.
     """
     named, rest = take_tool(arguments)
     try:
@@ -53,7 +53,7 @@ def command(arguments: list[str]) -> int:
 
 
 def take_tool(arguments: list[str]) -> tuple[str | None, list[str]]:
-    """Take our own option off the front; return the tool that it names, if any, and the other arguments."""
+    """Remove a leading --as; return the tool that it names, if any, and the other arguments."""
     if arguments and arguments[0].startswith("--as="):
         return arguments[0][5:], arguments[1:]
     if arguments[:1] == ["--as"]:
@@ -64,23 +64,23 @@ def take_tool(arguments: list[str]) -> tuple[str | None, list[str]]:
 
 
 class _Screen(io.RawIOBase):
-    """A terminal, which nothing from a file can steer."""
+    """A terminal stream that escapes control characters."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, data: Any, /) -> int:
-        """Write lines, or a part of one, with control characters escaped."""
+        """Write text with control characters escaped."""
         self._stream.write("\n".join(terminal(printable(line)) for line in bytes(data).split(b"\n")))
         return len(data)
 
     def flush(self) -> None:
-        """Show what was written."""
+        """Flush the stream."""
         self._stream.flush()
 
 
 def _output(stream: TextIO) -> BinaryIO:
-    """Return what the tool writes to: into a pipe, its very bytes."""
+    """Return the stream that the tool writes to; a pipe gets the exact bytes."""
     return cast(BinaryIO, _Screen(stream)) if stream.isatty() else stream.buffer
 
 

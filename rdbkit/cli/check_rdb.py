@@ -1,4 +1,4 @@
-"""`rdbkit check-rdb`: what redis-check-rdb does, in its words."""
+"""`rdbkit check-rdb`: imitates redis-check-rdb, with the same output."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from rdbkit.releases.check_tools import DEFAULT, find
 
 @click.command(
     "check-rdb",
-    short_help="Check an RDB in the words of redis-check-rdb.",
+    short_help="Drop-in replacement for redis-check-rdb.",
     cls=Handed,
     options_metavar="[--as TOOL]",
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="FILE")
 def command(arguments: list[str]) -> int:
-    """Check an RDB exactly as redis-check-rdb does: arguments, words, exit status. `rdbkit check` says more.
+    """Check an RDB exactly as redis-check-rdb does: arguments, output, exit status. `rdbkit check` reports more.
 
     --as TOOL imitates another release than redis-8.10.2, such as redis-7.0.15 or valkey-9.1.2.
     """
@@ -37,7 +37,7 @@ def command(arguments: list[str]) -> int:
 
 
 def writer(stream: TextIO) -> Callable[[bytes], object]:
-    """Return what writes to a stream: a pipe gets the tool's very bytes, a terminal none that could steer it."""
+    """Return a write function: a pipe gets the exact bytes, a terminal gets control characters escaped."""
     if not stream.isatty():
         return stream.buffer.write
 

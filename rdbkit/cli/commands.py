@@ -1,4 +1,4 @@
-"""`rdbkit commands`: the commands of an AOF, one row each."""
+"""`rdbkit commands`: list the commands of an AOF."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from rdbkit.releases.commands import keys_of
 from rdbkit.snapshot.snapshot import Snapshot
 from rdbkit.source import Source, open_source
 
-#: Bytes of an argument that are kept; what is longer is cut, and its length told.
+#: Bytes kept of each argument; longer ones are cut and their length is shown.
 KEEP = 1 << 16
 _QUOTED = re.compile(r'[\s"\']|^$')
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which commands are asked for; None and () ask for all. Offsets and times (ms since the epoch) are inclusive."""
+    """Selection of commands; None and () select all. Offsets and times (ms since the epoch) are inclusive."""
 
     names: frozenset[bytes] = frozenset()
     dbs: frozenset[int] = frozenset()
@@ -57,7 +57,7 @@ class Wanted:
         return self != Wanted()
 
     def takes(self, command: Command) -> bool:
-        """Return whether a command is asked for; one without a time is not, where times are."""
+        """Return whether a command is selected; one without a time is not if a time range is given."""
         if self.names and command.args[0].lower() not in self.names:
             return False
         if self.dbs and command.db not in self.dbs:
@@ -75,7 +75,7 @@ class Wanted:
         return not any(pattern.search(key) for key in keys for pattern in self.exclude)
 
     def passed(self, batch: list[Command]) -> bool:
-        """Return whether nothing that follows in this file can be asked for."""
+        """Return whether nothing further in this file can be selected."""
         return self.to_offset is not None and batch[-1].offset > self.to_offset
 
 
@@ -85,7 +85,7 @@ def _within(number: int, low: int | None, high: int | None) -> bool:
 
 @click.command(
     "commands",
-    short_help="The commands of an AOF, one row each.",
+    short_help="List the commands of an AOF.",
     cls=Examples,
     examples="""
 rdbkit commands appendonlydir --command flushall --command flushdb
@@ -97,17 +97,17 @@ rdbkit commands appendonlydir --from-time 2026-11-20T03:00:00Z --limit 100
 @format_option("table", "json", "jsonl", "csv")
 @output_option
 @click.option("--command", "names", metavar="NAME", multiple=True, help="Only this command, in any case; repeatable.")
-@click.option("--match", metavar="GLOB", multiple=True, help="Only commands on a key that this glob matches.")
-@click.option("--exclude", metavar="GLOB", multiple=True, help="Not those on a key that this glob matches.")
+@click.option("--match", metavar="GLOB", multiple=True, help="Only commands on a key matching this glob.")
+@click.option("--exclude", metavar="GLOB", multiple=True, help="Skip commands on a key matching this glob.")
 @click.option("--db", "dbs", metavar="N", type=click.IntRange(0), multiple=True, help="Only this database; repeatable.")
-@click.option("--from-offset", metavar="N", type=click.IntRange(0), help="Only what starts there or later in its file.")
-@click.option("--to-offset", metavar="N", type=click.IntRange(0), help="Only what starts there or before in its file.")
-@moment_option("--from-time", "Only what was annotated with this time or a later one.")
-@moment_option("--to-time", "Only what was annotated with this time or an earlier one.")
-@click.option("-n", "--limit", metavar="N", type=click.IntRange(0), help="At most so many rows in all.")
+@click.option("--from-offset", metavar="N", type=click.IntRange(0), help="Only commands at or after this file offset.")
+@click.option("--to-offset", metavar="N", type=click.IntRange(0), help="Only commands at or before this file offset.")
+@moment_option("--from-time", "Only commands timestamped at or after this time.")
+@moment_option("--to-time", "Only commands timestamped at or before this time.")
+@click.option("-n", "--limit", metavar="N", type=click.IntRange(0), help="Maximum number of rows in total.")
 @bytes_option
 @click.option("--progress/--no-progress", default=None, help="Show progress (default: on a terminal).")
-@click.option("-q", "--quiet", is_flag=True, help="No talk on standard error, errors excepted.")
+@click.option("-q", "--quiet", is_flag=True, help="Suppress messages except errors.")
 def command(
     paths: tuple[str, ...],
     output_format: str,
@@ -127,8 +127,8 @@ def command(
 ) -> None:
     """List the commands of an AOF: file, offset, database, time, name, arguments.
 
-    A manifest or a directory is read in the order in which a server loads it. Of an RDB in front of the commands only
-    the size is told. Times are those of annotations (aof-timestamp-enabled yes); most files have none.
+    The files of a manifest or a directory are read in the order in which a server loads them. Only the size of an RDB
+    preamble is shown. Times come from timestamp annotations (aof-timestamp-enabled yes); most files have none.
     """
     wanted = Wanted(
         frozenset(raw_text(name).lower() for name in names),
@@ -163,7 +163,7 @@ def _columns(output_format: str) -> list[Column]:
 
 
 class _Reading:
-    """Goes through files and writes rows until there are enough."""
+    """Reads files and writes rows up to the limit."""
 
     def __init__(
         self,
@@ -184,14 +184,14 @@ class _Reading:
         self.stopped: list[str] = []
 
     def path(self, path: str) -> None:
-        """Read what lies at a path."""
+        """Read the files at a path."""
         found = files_at(path)
         if found is None or isinstance(found, AofFile):
             self._file(path, in_set=False)
             return
         files = would_load(found)
         if not files:
-            raise Unsupported("no AOF in it: a server with appendonly yes starts empty", code="nothing-found")
+            raise Unsupported("no AOF found: a server with appendonly yes starts empty", code="nothing-found")
         for file in files:
             with self.run.input(file.path):
                 if file.format != "empty":
@@ -215,7 +215,7 @@ class _Reading:
                     return
 
     def _write(self, path: str, batch: list[Command]) -> bool:
-        """Write those that are asked for; False when there are rows enough."""
+        """Write the selected commands; return False when the limit is reached."""
         if self.wanted:
             batch = [command for command in batch if self.wanted.takes(command)]
         full = self.left is not None and len(batch) > self.left
@@ -232,7 +232,7 @@ class _Reading:
         rdb = reader.start - source.start
         if not in_set and reader.cursor.at_end() and not _is_preamble(source):
             raise Unsupported(
-                "an RDB, not an AOF: it holds no commands (`rdbkit export -f resp` makes some)",
+                "an RDB, not an AOF: it contains no commands (`rdbkit export -f resp` creates them)",
                 offset=source.start,
                 code="not-aof",
             )
@@ -240,13 +240,13 @@ class _Reading:
         say(told, quiet=self.run.quiet)
 
     def leave(self) -> None:
-        """Say what was not read, because there were rows enough."""
+        """Name the files that were not read to the end because of --limit."""
         if self.stopped:
             say(f"stopped at --limit: {', '.join(map(path_text, self.stopped))}", quiet=self.run.quiet)
 
 
 def _refuse_others(source: Source, in_set: bool) -> None:
-    """Refuse what is no AOF; in a set whatever lies there is one."""
+    """Refuse a file that is not an AOF; files of a set are always read as AOF."""
     if not in_set:
         found = source.recognise()
         if found.kind == "manifest":
@@ -256,7 +256,7 @@ def _refuse_others(source: Source, in_set: bool) -> None:
 
 
 def _is_preamble(source: Source) -> bool:
-    """Return whether an RDB says that it is the head of an AOF; of a pipe, which cannot be asked again, it may be."""
+    """Return whether an RDB is an AOF preamble by its AUX fields; True for a pipe, which cannot be read again."""
     if not source.seekable:
         return True
     with Snapshot(source.reopen(source.start), verify=False) as snapshot:
@@ -267,7 +267,7 @@ def _is_preamble(source: Source) -> bool:
 
 
 def _rows(output_format: str, form: str) -> Callable[[str, list[Command]], list[OutputRow]]:
-    """Return what turns commands into rows of the format."""
+    """Return the function that turns commands into rows of the format."""
     if output_format == "table":
         return lambda path, batch: [(*_head(path, one), _text(one, form)) for one in batch]
     if output_format == "csv":
@@ -282,12 +282,12 @@ def _head(path: str, one: Command) -> tuple[Any, ...]:
 
 
 def _lengths(one: Command) -> str | None:
-    """Return the full lengths of the arguments where one was cut, else None."""
+    """Return the full lengths of the arguments if one was cut, else None."""
     return None if one.lengths is None else f"[{','.join(map(str, one.lengths[1:]))}]"
 
 
 def _text(one: Command, form: str) -> str:
-    """Return the arguments for people: blanks between, quotes around what holds blanks, a mark where one was cut."""
+    """Return the arguments as text, separated by blanks, quoted if needed, with a mark if one was cut."""
     encode = encoder(form)
     words = [_word(encode(arg)) for arg in one.args[1:]]
     if one.lengths is not None:
@@ -304,8 +304,8 @@ def _word(text: str) -> str:
 
 
 def _finish(writer: RowWriter, output_format: str, run: CommandRun, written: int) -> None:
-    """End the document, unless rows may be missing in it; a table shows what there is."""
+    """End the document, unless rows may be missing; a table is always ended."""
     if (output_format == "table" and (written or not run.statuses)) or not run.statuses - {5}:
         writer.finish()
     if written and isinstance(writer, Table) and writer.hidden:
-        say(f"too narrow for {', '.join(writer.hidden)} (-f csv, or a pipe, shows all columns)", quiet=run.quiet)
+        say(f"columns hidden: {', '.join(writer.hidden)} (use -f csv, or a pipe, for all columns)", quiet=run.quiet)

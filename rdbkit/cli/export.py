@@ -1,4 +1,4 @@
-"""`rdbkit export`: every key with its value."""
+"""`rdbkit export`: write all keys with their values."""
 
 from __future__ import annotations
 
@@ -28,10 +28,29 @@ from rdbkit.rdb import walker
 from rdbkit.rdb.walker import Plan
 from rdbkit.snapshot.snapshot import Snapshot
 
+_MEMBER_EXPIRY = ("member expiry of a set over 1 MiB", "member expiries of sets over 1 MiB")
+_LARGE_FUNCTION = ("function library that is too large", "function libraries that are too large")
+#: Singular and plural of the reasons in Rewriter.lost.
+_LOST = {
+    "module": ("module key", "module keys"),
+    "stream": ("stream", "streams"),
+    "array": ("array", "arrays"),
+    "function": ("function library", "function libraries"),
+    "field expiry": ("field expiry", "field expiries"),
+    "member expiry": ("member expiry", "member expiries"),
+    "consumer": ("consumer", "consumers"),
+    "idempotency": ("idempotency setting of a stream", "idempotency settings of streams"),
+    "pending entry": ("pending entry", "pending entries"),
+    "key metadata": ("item of key metadata", "items of key metadata"),
+    "behind us on a pipe": ("key that cannot be reread from a pipe", "keys that cannot be reread from a pipe"),
+    "key of a database that no server has": ("key of an invalid database", "keys of invalid databases"),
+    "member without a score": ("member without a score", "members without a score"),
+}
+
 
 @click.command(
     "export",
-    short_help="Every key with its value: JSON Lines, JSON, CSV or RESP.",
+    short_help="Write all keys and values as JSON Lines, JSON, CSV or RESP.",
     cls=Examples,
     examples="""
 rdbkit export dump.rdb > dump.jsonl
@@ -42,26 +61,26 @@ rdbkit export dump.rdb -f resp | redis-cli --pipe
 @paths_argument
 @format_option("jsonl", "json", "csv", "resp")
 @output_option
-@click.option("--restore", is_flag=True, help="With -f resp: RESTORE commands instead of each type's own.")
+@click.option("--restore", is_flag=True, help="With -f resp: write RESTORE commands only.")
 @bytes_option
 @reading_options(select=True, damage=True)
 def command(
     reading: Reading, paths: tuple[str, ...], output_format: str, output: str | None, restore: bool, form: str
 ) -> None:
-    """Write every key with its value, losslessly.
+    """Write all keys with their values, without loss.
 
-    A damaged value hides nothing else: it is left out, and named on standard error (the first 20), all other keys are
-    written, and the exit status is 1. So it is where a key, member or field is there twice, which is written as the
-    file has it. Damage that hides what follows ends the output; with -o it is then left in FILE.partial.
+    A damaged value is skipped and reported on standard error (the first 20); all other keys are written, and the exit
+    status is 1. Duplicate keys, members and fields are written as stored, also with exit status 1. If damage hides the
+    rest of the file, the output ends there; with -o it is left in FILE.partial.
 
-    RESP holds the commands that a server's own AOF rewrite would write for the target. Module values are written as
-    RESTORE if --target says who is to load them; else they are left out, counted, and the exit status is 5.
+    RESP output contains the commands that a server's AOF rewrite would write for the target. Module values are written
+    as RESTORE if --target is given; otherwise they are skipped and counted, and the exit status is 5.
     """
     if restore and output_format != "resp":
         raise click.UsageError("--restore goes with --format resp.")
     with open_output(output, paths) as out:
         if output_format == "resp" and out.is_terminal:
-            raise click.UsageError("RESP holds bytes as they are, and goes to no terminal: use a pipe, or -o FILE.")
+            raise click.UsageError("RESP output is binary and is not written to a terminal: use a pipe, or -o FILE.")
         run = CommandRun(out, reading.quiet)
         if output_format == "resp":
             _resp(reading, paths, run, out, restore)
@@ -82,7 +101,7 @@ def _rows(
             if len(paths) > 1:
                 writer.file = path
             _read(reading, run, path, snapshot, exporter)
-            _tell_lost(run, path, snapshot.unkept["member expiry"], "expiries of members of sets over 1 MiB")
+            _report_skipped(run, path, snapshot.unkept["member expiry"], *_MEMBER_EXPIRY)
             count += sum(database.keys for database in snapshot.databases.values())
     if not run.cut:
         writer.finish()
@@ -91,7 +110,7 @@ def _rows(
 
 
 def _read(reading: Reading, run: CommandRun, path: str, snapshot: Snapshot, exporter: ValueReader) -> None:
-    """Read a snapshot into an exporter; name what is wrong with it."""
+    """Read a snapshot into an exporter; report what is wrong with it."""
     given, left_out, marked = exporter.count, exporter.left_out, exporter.marked
 
     def closing(_: Snapshot) -> str:
@@ -107,22 +126,20 @@ def _read(reading: Reading, run: CommandRun, path: str, snapshot: Snapshot, expo
 
 
 def _summary(given: int, left_out: int, marked: int, manner: str) -> str:
-    """Return what became of damaged values."""
+    """Return the closing line about damaged values."""
     said = []
     if left_out:
-        said.append(
-            f"{units.plural(left_out, 'value')} left out, for {'it' if left_out == 1 else 'they'} cannot be read"
-        )
+        said.append(f"{units.plural(left_out, 'unreadable value')} skipped")
     if marked:
         said.append(f"{units.plural(marked, 'damaged value')} written {manner}")
     return f"{units.plural(given, 'key')} written; {'; '.join(said)}" if said else ""
 
 
-def _tell_lost(run: CommandRun, path: str, count: int, what: str) -> None:
-    """Say what is missing in the output although the input is sound."""
+def _report_skipped(run: CommandRun, path: str, count: int, one: str, several: str) -> None:
+    """Report what is missing in the output of a valid input."""
     if count:
         run.statuses.add(5)
-        say(f"{path_text(path)}: left out: {count} {what}")
+        say(f"{path_text(path)}: skipped {count:,} {one if count == 1 else several}")
 
 
 def _resp(reading: Reading, paths: tuple[str, ...], run: CommandRun, out: Output, restore: bool) -> None:
@@ -135,16 +152,22 @@ def _resp(reading: Reading, paths: tuple[str, ...], run: CommandRun, out: Output
             try:
                 _read(reading, run, path, snapshot, exporter)
             except RdbkitError:
-                _tell_unwritten(run, path, snapshot, exporter.rewriter)
+                _report_lost(reading, run, path, snapshot, exporter.rewriter)
                 raise
-            _tell_unwritten(run, path, snapshot, exporter.rewriter)
+            _report_lost(reading, run, path, snapshot, exporter.rewriter)
 
 
-def _tell_unwritten(run: CommandRun, path: str, snapshot: Snapshot, rewriter: Any) -> None:
-    """Say what no command was written for."""
-    _tell_lost(run, path, snapshot.unkept["function"], "function libraries, for their size")
+def _report_lost(reading: Reading, run: CommandRun, path: str, snapshot: Snapshot, rewriter: Any) -> None:
+    """Report what could not be written as commands."""
+    _report_skipped(run, path, snapshot.unkept["function"], *_LARGE_FUNCTION)
     rewriter.lose("member expiry", snapshot.unkept["member expiry"])
-    if rewriter.lost:
+    lost = dict(rewriter.lost)
+    modules = 0 if reading.target is not None else lost.pop("module", 0)
+    if modules:
         run.statuses.add(5)
-        told = ", ".join(f"{count} {what}" for what, count in rewriter.lost.items())
-        say(f"{path_text(path)}: left out, because {snapshot.target} cannot be given it as commands: {told}")
+        keys = units.plural(modules, "module key")
+        say(f"{path_text(path)}: {keys} skipped; pass `--target {snapshot.target}` to write RESTORE")
+    if lost:
+        run.statuses.add(5)
+        parts = [f"{count:,} {_LOST[what][count != 1]}" for what, count in lost.items()]
+        say(f"{path_text(path)}: skipped {', '.join(parts)}: {snapshot.target} has no commands for this")

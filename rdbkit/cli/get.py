@@ -1,4 +1,4 @@
-"""`rdbkit get`: one key's value."""
+"""`rdbkit get`: print the value of one key."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from rdbkit.wire.spool import Spool
 
 @click.command(
     "get",
-    short_help="One key's value.",
+    short_help="Print the value of one key.",
     cls=Examples,
     examples=r"""
 rdbkit get dump.rdb user:1
@@ -44,11 +44,11 @@ rdbkit get dump.rdb 'bin\x00key' --db 3 -f jsonl
 )
 @path_argument
 @click.argument("key")
-@click.option("--db", metavar="N", type=click.IntRange(0), help="The database (default: the first that has the key).")
-@click.option("--raw", is_flag=True, help="A string's bytes themselves, or a value's bytes as they stand in the file.")
+@click.option("--db", metavar="N", type=click.IntRange(0), help="Database (default: the first that has the key).")
+@click.option("--raw", is_flag=True, help="Raw bytes: of a string, or of the value as stored in the file.")
 @format_option("json", "jsonl")
 @output_option
-@click.option("--verify", is_flag=True, help="Read on to the checksum.")
+@click.option("--verify", is_flag=True, help="Read to the end and verify the checksum.")
 @bytes_option
 @reading_options(target=False, damage=True)
 def command(
@@ -62,17 +62,17 @@ def command(
     verify: bool,
     form: str,
 ) -> None:
-    r"""Show one key's value: as JSON, or with -f jsonl the whole row as `export` writes it.
+    r"""Print the value of one key as JSON, or with -f jsonl the whole row as `export` writes it.
 
-    KEY is the name as it is typed, or with each \xHH in it read as a byte; the first key called either is shown. Exit
-    status 1: no such key, or a damaged value. Nothing is written of a value that cannot be read; one with a member or
-    field twice is written as the file has it; so is, with --raw, any value that is no string.
+    KEY is matched literally and with each \xHH decoded to a byte; the first match is printed. Exit status 1: no such
+    key, or a damaged value. Nothing is printed for an unreadable value. A value with a duplicate member or field is
+    printed as stored; so is, with --raw, any value other than a string.
 
-    Not verified: the values of other keys.
+    The values of other keys are not verified.
     """
     with open_output(output, [path]) as out:
         if raw and out.is_terminal:
-            raise click.UsageError("--raw writes bytes as they are, and not to a terminal: use a pipe, or -o FILE.")
+            raise click.UsageError("--raw does not write to a terminal: use a pipe, or -o FILE.")
         run = CommandRun(out, reading.quiet)
         with run.input(path):
             names = list(dict.fromkeys((key.encode("utf-8", "surrogateescape"), undo(key))))
@@ -118,12 +118,12 @@ def _get(
                 raise
         if found and snapshot.checksum == "not reached":
             out.flush()
-            say(f"{path_text(path)}: checksum not reached (--verify reads on)", quiet=reading.quiet)
+            say(f"{path_text(path)}: checksum not verified; use --verify to read to the end", quiet=reading.quiet)
     return bool(found) or said
 
 
 def _note_twice(entry: Entry) -> None:
-    message = "the key is there twice: the first is shown"
+    message = "duplicate key: the first one is printed"
     error = Corrupt(message, offset=entry.offset, code="duplicate-key", db=entry.db, key=entry.key)
     entry.snapshot.note(error, of_entry=False)
 
@@ -146,13 +146,13 @@ def _show(entry: Entry, out: Output, raw: bool, output_format: str, form: str) -
 
 
 def _raw(entry: Entry, out: Output) -> None:
-    """Write the bytes of a string, or of a body whatever is in it, and note what is wrong with it."""
+    """Write the raw bytes of a string or of a stored value, and record what is wrong with it."""
     entry.settle()
     try:
         for error in entry.errors():
             entry.note(error)
     except RdbkitError:
-        # Noted. The bytes of a damaged body are all that there is to be had of it.
+        # Recorded. The raw bytes are all that can be written for a damaged value.
         if entry.type == "string":
             return
     if entry.type == "string":
@@ -163,7 +163,7 @@ def _raw(entry: Entry, out: Output) -> None:
 
 
 class _Value(ValueReader):
-    """Writes a value alone."""
+    """Writes a value without its key."""
 
     takes_strings = False
 

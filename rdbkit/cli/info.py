@@ -1,4 +1,4 @@
-"""`rdbkit info`: what is this file."""
+"""`rdbkit info`: identify a file."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from rdbkit.snapshot.snapshot import Snapshot
 from rdbkit.source import Source, open_source
 from rdbkit.wire.cursor import Cursor
 
-#: What a set takes over from its base.
+#: Fields that a set takes from its base file.
 _OF_BASE = ("product", "version", "producer", "aux", "functions", "modules", "databases", "counts", "checksum")
 
 
 @click.command(
     "info",
-    short_help="What is this: product, version, databases, checksum; files and commands of an AOF.",
+    short_help="Identify a file: product, version, databases, checksum; files and commands of an AOF.",
     cls=Examples,
     examples="""
 rdbkit info dump.rdb
@@ -56,16 +56,16 @@ redis-cli --raw dump key | head -c -1 | rdbkit info --dump-payload -
 @paths_argument
 @format_option("table", "json", "jsonl")
 @output_option
-@click.option("--quick", is_flag=True, help="Read only the start; counts are then the file's own claim.")
+@click.option("--quick", is_flag=True, help="Read only the start; counts are those declared in the file.")
 @click.option("--dump-payload", is_flag=True, help="PATH holds the payload of a DUMP command.")
 @reading_options(damage=True)
 def command(
     reading: Reading, paths: tuple[str, ...], output_format: str, output: str | None, quick: bool, dump_payload: bool
 ) -> None:
-    """Print what a file is: product, version, producer, databases, functions, checksum; of an AOF its commands.
+    """Show what a file is: product, version, producer, databases, functions, checksum; for an AOF its commands.
 
-    Keys are counted by stepping over their values. Not verified: the values, and whether a key is there twice; `rdbkit
-    check` does that.
+    Keys are counted by skipping over their values. Values and duplicate keys are not checked; use `rdbkit check` for
+    that.
     """
     with open_output(output, paths) as out:
         run = CommandRun(out, reading.quiet)
@@ -95,7 +95,7 @@ def _file(reading: Reading, run: CommandRun, path: str, quick: bool, facts: dict
 def _source(
     reading: Reading, run: CommandRun, source: Source, quick: bool, facts: dict[str, Any], role: str = "single"
 ) -> None:
-    """Add what an RDB, a log of commands, or one behind the other holds."""
+    """Add the facts about an RDB, an AOF, or an RDB followed by commands."""
     in_set = role != "single"
     log = in_set or source.recognise().kind == "aof"
     if not (in_set and not source.peek) and (has_preamble(source.peek) or not log):
@@ -127,7 +127,7 @@ def _rdb(reading: Reading, run: CommandRun, source: Source, quick: bool, facts: 
         try:
             for _ in snapshot.batches():
                 progress.update(snapshot.cursor.tell())
-                # With the first batch came the first database's claim.
+                # The first batch includes the declared counts of the first database.
                 if quick and not snapshot.walker.done:
                     break
         finally:
@@ -213,7 +213,7 @@ def _set(reading: Reading, run: CommandRun, found: AofSet, path: str, quick: boo
 
 
 def _from_file(facts: dict[str, Any], row: dict[str, Any], inner: dict[str, Any], fold: CommandFold) -> None:
-    """Take over what one file of a set told: of the base what it is, of all the commands."""
+    """Add the facts about one file of a set: its commands, and for the base file its product and version."""
     if "fold" in inner:
         fold.merge(inner.pop("fold"))
         row["commands"] = inner["commands"]["commands"]
@@ -225,7 +225,7 @@ def _from_file(facts: dict[str, Any], row: dict[str, Any], inner: dict[str, Any]
 
 @contextmanager
 def _part(documents: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Collect what one file of several tells, also where it is damaged."""
+    """Collect the facts about one of several files, also if it is damaged."""
     inner: dict[str, Any] = {}
     try:
         yield inner
@@ -321,7 +321,7 @@ def _read(path: str) -> bytes:
         return file.read()
 
 
-# -- what comes out ----------------------------------------------------------------------------------------------------
+# -- output ------------------------------------------------------------------------------------------------------------
 
 
 def _write(out: Output, documents: list[dict[str, Any]], output_format: str, several: bool) -> None:

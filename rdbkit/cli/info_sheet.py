@@ -1,4 +1,4 @@
-"""What `rdbkit info` found out, for people: a name and a value on each line, parts behind a blank line."""
+"""`rdbkit info` as text: a name and a value on each line, files separated by blank lines."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from rdbkit.cli.options import PRODUCTS
 from rdbkit.output import units
 from rdbkit.output.text import terminal
 
-#: AUX fields that are numbers with a unit, for people.
+#: AUX fields that are shown with a unit.
 _UNITS = {"ctime": lambda n: units.time(1000 * n), "used-mem": units.size}
 _SHOWN = 100
 _NAMES = 20
 _KINDS = {
-    "aof": "aof: commands alone",
-    "mixed": "mixed: an RDB and the commands behind it",
+    "aof": "aof: commands only",
+    "mixed": "mixed: an RDB followed by commands",
     "aof-set": "aof-set: a multi-part AOF",
     "data-dir": "data-dir: a server's data directory",
 }
 
 
 def sheet(facts: dict[str, Any]) -> str:
-    """Return a document of `info` as lines of name and value."""
+    """Return an `info` document as lines of name and value."""
     lines = "".join(f"{terminal(f'{name:<12}{value}')}\n" for name, value in _lines(facts) if value not in (None, ""))
     inner = [one for name in ("rdbs", "aofs", "sets") for one in facts.get(name, [])]
     return "\n".join((lines, *map(sheet, inner)))
@@ -35,7 +35,8 @@ def _lines(facts: dict[str, Any]) -> Any:
     if "target" in facts:
         yield "target", f"{facts['target']} ({facts['target_origin']})"
     if "type" in facts:
-        yield "value", f"{facts['type']}, {facts['encoding']}, {facts['elements']} elements"
+        elements = "" if facts["elements"] is None else f", {units.plural(facts['elements'], 'element')}"
+        yield "value", f"{facts['type']}, {facts['encoding']}{elements}"
     yield "packing", ", ".join(facts.get("packing", []))
     if facts["size"] is not None:
         yield "size", f"{units.size(facts['size'])} ({facts['size']:,} bytes)"
@@ -49,7 +50,7 @@ def _lines(facts: dict[str, Any]) -> Any:
     for name in facts.get("modules", []):
         yield "module", name
     if facts.get("tail"):
-        yield "behind it", f"{facts['tail']['size']:,} bytes: {facts['tail']['kind']}"
+        yield "trailing", f"{facts['tail']['size']:,} bytes: {facts['tail']['kind']}"
     yield from _databases(facts)
     yield from _of_set(facts)
     yield from _log(facts.get("commands"))
@@ -65,8 +66,8 @@ def _kind(facts: dict[str, Any]) -> str:
 def _of_set(facts: dict[str, Any]) -> Any:
     for row in facts.get("files", []):
         size = "" if row["size"] is None else f", {units.size(row['size'])}"
-        keys = "" if row["keys"] is None else f", {row['keys']:,} keys"
-        commands = "" if row["commands"] is None else f", {row['commands']:,} commands"
+        keys = "" if row["keys"] is None else f", {units.plural(row['keys'], 'key')}"
+        commands = "" if row["commands"] is None else f", {units.plural(row['commands'], 'command')}"
         yield f"{row['role']} {row['seq']}", f"{row['name']}: {row['format']}{size}{keys}{commands}"
     yield "appends to", facts.get("appends_to")
     for remark in facts.get("remarks", []):
@@ -74,13 +75,13 @@ def _of_set(facts: dict[str, Any]) -> Any:
 
 
 def _log(found: dict[str, Any] | None) -> Any:
-    """Give the lines about a log of commands."""
+    """Yield the lines about the commands of an AOF."""
     if found is None:
         return
-    behind = f", from offset {found['offset']:,}" if found.get("offset") else ""
-    yield "commands", f"{found['commands']:,} in {units.size(found['bytes'])}{behind}"
-    error = f" (give or take {found['keys_error']:.1%})" if found["keys_error"] else ""
-    yield "keys named", f"{found['keys']:,}{error}"
+    start = f", from offset {found['offset']:,}" if found.get("offset") else ""
+    yield "commands", f"{found['commands']:,} in {units.size(found['bytes'])}{start}"
+    error = f" (± {found['keys_error']:.1%})" if found["keys_error"] else ""
+    yield "keys used", f"{found['keys']:,}{error}"
     if found["transactions"]:
         yield "MULTI/EXEC", f"{found['transactions']:,}"
     if found["first_time"] is not None:
@@ -88,7 +89,7 @@ def _log(found: dict[str, Any] | None) -> Any:
     elif found["annotations"]:
         yield "annotations", f"{found['annotations']:,}"
     for row in found["databases"]:
-        yield f"db {row['db']}", f"{row['commands']:,} commands"
+        yield f"db {row['db']}", units.plural(row["commands"], "command")
     names = list(found["names"].items())
     width = max((len(name) for name, _ in names[:_NAMES]), default=0)
     for name, number in names[:_NAMES]:
@@ -113,5 +114,6 @@ def _databases(facts: dict[str, Any]) -> Any:
     for row in facts["databases"]:
         keys = "?" if row["keys"] is None else f"{row['keys']:,}"
         expires = "?" if row["expires"] is None else f"{row['expires']:,}"
-        claim = ", as the file claims" if facts["counts"] == "claimed" else ""
-        yield f"db {row['db']}", f"{keys} keys, {expires} with an expiry{claim}"
+        noun = "key" if row["keys"] == 1 else "keys"
+        claim = ", as declared in the file" if facts["counts"] == "claimed" else ""
+        yield f"db {row['db']}", f"{keys} {noun}, {expires} with an expiry{claim}"

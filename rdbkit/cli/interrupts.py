@@ -1,7 +1,7 @@
-"""Signals that end a command: Ctrl-C, SIGTERM and SIGHUP leave through the same doors as an error does.
+"""Signals that end a command: Ctrl-C, SIGTERM and SIGHUP.
 
-The first one raises an exception, so that `with` blocks name or remove what is unfinished. A second one ends the
-process at once. Signals that were ignored when the process started (nohup, a job in the background) stay ignored.
+The first signal raises an exception, so that `with` blocks can name or remove unfinished files. A second one ends the
+process at once. Signals that were ignored when the process started (nohup, background jobs) remain ignored.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SIGNALS = ("SIGTERM", "SIGHUP")
 
 
 class Interrupted(BaseException):
-    """Ctrl-C. Not a KeyboardInterrupt: of that click would make its own message."""
+    """Ctrl-C. Not a KeyboardInterrupt, for which click prints its own message."""
 
 
 class Terminated(BaseException):
@@ -31,7 +31,7 @@ class Terminated(BaseException):
 
 
 def install() -> None:
-    """Let signals raise exceptions from here on."""
+    """Make signals raise exceptions from now on."""
     if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
         signal.signal(signal.SIGINT, _interrupt)
     for name in _SIGNALS:
@@ -51,7 +51,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def _expect_no_more() -> None:
-    """Let whatever signal comes next end the process at once."""
+    """Make the next signal end the process at once."""
     for name in ("SIGINT", *_SIGNALS):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) in (_interrupt, _terminate):
@@ -64,8 +64,8 @@ def _end_at_once(number: int, frame: FrameType | None) -> None:
 
 
 def clean_up() -> None:
-    """Remove unfinished files, and give the terminal its cursor back."""
-    # Only what the command has imported can have anything to clean up.
+    """Remove unfinished files and restore the terminal cursor."""
+    # Only modules that were imported can have anything to clean up.
     progress = sys.modules.get("rdbkit.output.progress")
     files = sys.modules.get("rdbkit.files.new")
     with suppress(Exception):
@@ -77,16 +77,16 @@ def clean_up() -> None:
 
 
 def _say_finished() -> None:
-    """Name what is complete although the command is not: files that were put in place, and backups."""
+    """Name the files (results and backups) that were completed before the interrupt."""
     files = sys.modules.get("rdbkit.files.moves")
     names = ", ".join(files.finished) if files is not None else ""
     if names:
         with suppress(OSError, ValueError, AttributeError):
-            sys.stderr.write(f"rdbkit: interrupted, after these were complete: {terminal(path_text(names))}\n")
+            sys.stderr.write(f"rdbkit: interrupted; complete files: {terminal(path_text(names))}\n")
 
 
 def leave(status: int) -> NoReturn:
-    """Exit at once and silently: whoever reads the output is gone, or wants us to be."""
+    """Exit at once without a message: the reader of the output is gone, or the user interrupted."""
     _expect_no_more()
     clean_up()
     for stream in (sys.stdout, sys.stderr):
@@ -96,7 +96,7 @@ def leave(status: int) -> NoReturn:
 
 
 def leave_interrupted() -> NoReturn:
-    """Exit with 130; a terminal that shows ^C gets the prompt on a line of its own."""
+    """Exit with 130; on a terminal print a newline after the ^C."""
     _expect_no_more()
     clean_up()
     _say_finished()
@@ -107,7 +107,7 @@ def leave_interrupted() -> NoReturn:
 
 
 def leave_terminated(number: int) -> NoReturn:
-    """End by the signal itself, as the sender expects."""
+    """End the process by the signal itself, as the sender expects."""
     _expect_no_more()
     clean_up()
     _say_finished()

@@ -1,4 +1,4 @@
-"""`rdbkit keys`: one row per key."""
+"""`rdbkit keys`: list keys, one row each."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from rdbkit.snapshot.snapshot import Snapshot
 
 _NAMES = [column.name for column in KEY_COLUMNS]
 _MEMORY = _NAMES.index("memory")
-#: Text ascends, numbers descend: who sorts by size wants the largest.
+#: Columns that sort ascending; all others descend, largest first.
 _ASCENDING = frozenset(("db", "key", "type", "encoding", "expires_at"))
 
 
 class _Inputs:
-    """The rows of all inputs, one after the other, in batches; what is wrong with one is told, and the next is read."""
+    """The rows of all inputs in sequence, in batches; an error in one is reported and the next one is read."""
 
     def __init__(self, reading: Reading, paths: tuple[str, ...], run: CommandRun, heap: bool) -> None:
         self.heap = heap
@@ -45,11 +45,11 @@ class _Inputs:
         self.paths = paths
         self.run = run
         self.snapshot: Snapshot | None = None
-        """The one that is being read; None once all are."""
+        """The snapshot being read; None when all are done."""
         self.unread = list(paths)
 
     def batches(self) -> Generator[list[KeyRow], None, None]:
-        """Yield rows, the name of their input in front if there are several."""
+        """Yield rows, starting with the name of their input if there are several."""
         for path in self.paths:
             self.unread.remove(path)
             with self.run.input(path), self.reading.open(path, Plan(level=walker.SHAPE)) as self.snapshot:
@@ -71,16 +71,16 @@ class _Inputs:
         self.reading.tell_end(snapshot)
 
     def leave(self) -> None:
-        """Say what was not read, because there were rows enough."""
+        """Name the inputs that were not read to the end because of --limit."""
         if self.snapshot is not None and self.snapshot.checksum == "not reached":
-            name = path_text(self.snapshot.name)
-            say(f"{name}: stopped at --limit: checksum not reached (--verify reads on)", quiet=self.reading.quiet)
+            why = "stopped at --limit; checksum not verified (use --verify to read to the end)"
+            say(f"{path_text(self.snapshot.name)}: {why}", quiet=self.reading.quiet)
         if self.unread:
-            say(f"not opened, because of --limit: {', '.join(map(path_text, self.unread))}", quiet=self.reading.quiet)
+            say(f"not opened because of --limit: {', '.join(map(path_text, self.unread))}", quiet=self.reading.quiet)
 
 
 def _first(batches: Iterator[list[KeyRow]], limit: int | None) -> Iterator[list[KeyRow]]:
-    """Yield batches with `limit` rows in all, and stop with the last of them."""
+    """Yield batches with at most `limit` rows in total."""
     left = limit
     for batch in batches:
         if left is None:
@@ -97,14 +97,14 @@ def _sorted(batches: Iterator[list[KeyRow]], at: int, descends: bool, limit: int
 
 
 def _columns(several: bool, sort: str | None) -> list[Column]:
-    """Return the columns; what the rows are sorted by stays on a terminal however narrow."""
+    """Return the columns; the sort column is never hidden on a narrow terminal."""
     columns = [column._replace(drop=0) if column.name == sort else column for column in KEY_COLUMNS]
     return [Column("file", "path"), *columns] if several else columns
 
 
 @click.command(
     "keys",
-    short_help="One row per key: name, type, encoding, memory, expiry.",
+    short_help="List keys: name, type, encoding, memory, expiry.",
     cls=Examples,
     examples="""
 rdbkit keys dump.rdb
@@ -120,11 +120,11 @@ zcat dump.rdb.gz | rdbkit keys - -f jsonl | jq .key
     "--sort",
     metavar="COLUMN",
     type=click.Choice(_NAMES),
-    help=f"Text ascends, numbers descend. One of {', '.join(_NAMES)}.",
+    help=f"Sort column; text ascending, numbers descending. One of {', '.join(_NAMES)}.",
 )
-@click.option("-n", "--limit", metavar="N", type=click.IntRange(0), help="At most so many rows in all.")
-@click.option("--heap", is_flag=True, help="Memory as really allocated, not as MEMORY USAGE says.")
-@click.option("--verify", is_flag=True, help="With --limit, read on to the checksum.")
+@click.option("-n", "--limit", metavar="N", type=click.IntRange(0), help="Maximum number of rows in total.")
+@click.option("--heap", is_flag=True, help="Memory actually allocated, instead of MEMORY USAGE.")
+@click.option("--verify", is_flag=True, help="With --limit, read to the end and verify the checksum.")
 @bytes_option
 @reading_options(select=True, damage=True)
 def command(
@@ -140,12 +140,13 @@ def command(
 ) -> None:
     """List keys: database, name, type, encoding, elements, memory, size, expiry.
 
-    MEMORY is what MEMORY USAGE would answer on the target; where chance has a part in it, MEMORY_SD is the deviation.
+    MEMORY is what MEMORY USAGE would return on the target. If that is partly random, MEMORY_SD is the standard
+    deviation.
 
-    SIZE is what the key takes in the file. --limit stops reading as soon as it can: with --sort that is at the end.
+    SIZE is the size of the key in the file. --limit stops reading early, unless --sort is given.
 
-    Of a value only the head is read. Not verified: what is inside of it, and whether a key, member or field is there
-    twice; `rdbkit check` does that. Where a head is damaged the key is listed without what the head would say.
+    Only the head of each value is read. The contents of values, and duplicate keys, members or fields, are not checked;
+    use `rdbkit check` for that. A key with a damaged head is listed without encoding, elements and memory.
     """
     with open_output(output, paths) as out:
         columns = _columns(len(paths) > 1, sort)
@@ -180,8 +181,8 @@ def _write(writer: RowWriter, batches: Iterator[list[KeyRow]]) -> int:
 
 
 def _finish(writer: RowWriter, output_format: str, run: CommandRun, count: int) -> None:
-    """End the document, unless rows may be missing in it; a table shows what there is."""
+    """End the document, unless rows may be missing; a table is always ended."""
     if (output_format == "table" and (count or not run.statuses)) or not run.cut:
         writer.finish()
     if count and isinstance(writer, Table) and writer.hidden:
-        say(f"too narrow for {', '.join(writer.hidden)} (-f csv, or a pipe, shows all columns)", quiet=run.quiet)
+        say(f"columns hidden: {', '.join(writer.hidden)} (use -f csv, or a pipe, for all columns)", quiet=run.quiet)

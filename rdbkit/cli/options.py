@@ -1,4 +1,4 @@
-"""Options that commands share, bundled into one object each, and what every command does around its work."""
+"""Options that several commands share, and the common parts of every command: inputs, output, errors, exit status."""
 
 from __future__ import annotations
 
@@ -33,39 +33,41 @@ from rdbkit.snapshot.opening import open as open_snapshot
 from rdbkit.snapshot.snapshot import OnDamage, Snapshot
 from rdbkit.source import Source
 
-# What knows AOFs is imported where there is one: most inputs are not, and a small file is read in less time than that.
+# AOF modules are imported only when needed: most inputs are RDBs, and the import is slower than reading a small file.
 
-#: How the products call themselves.
+#: Product names for output.
 PRODUCTS = {"redis": "Redis", "valkey": "Valkey", "keydb": "KeyDB", "dragonfly": "Dragonfly"}
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-# Of several files, the first of these that applies is the exit status.
+# With several inputs, the exit status is the first of these that occurred.
 _ORDER = (4, 3, 1, 5, 0)
-#: Bytes of a key that a message shows.
+#: Maximum bytes of a key shown in a message.
 _KEY_SHOWN = 100
-#: Where the instants that time options were read as are kept until they are said.
+#: Context key for the parsed values of time options, until they are printed.
 _MOMENTS = "rdbkit.moments"
-#: Of what is wrong with the values of one input, so much is named.
+#: Maximum number of damaged values reported per input.
 _NAMED = 20
-#: What a wrong checksum means where nothing else is wrong.
+#: Codes of errors about a whole file, whose messages have no offset.
+WHOLE_FILE = frozenset(("empty", "missing-extra"))
+#: Meaning of a wrong checksum when no other damage was found.
 UNTRUSTED = "everything was read; the contents are not trustworthy"
 
 
-# -- talk ------------------------------------------------------------------------------------------------------------
+# -- messages --------------------------------------------------------------------------------------------------------
 
 
 def say(text: str, *, quiet: bool = False) -> None:
     """Write one line to standard error, safe for a terminal."""
     if not quiet:
         pause()
-        # Nobody hears us: no reason to lose a result.
+        # A closed standard error must not lose the result.
         with suppress(OSError):
             click.echo(f"rdbkit: {terminal(text)}", err=True)
 
 
 def status_of(error: BaseException) -> int:
-    """Return the exit status that an error means."""
+    """Return the exit status for an error."""
     if isinstance(error, Passed | LimitExceeded) or (isinstance(error, Unsupported) and error.code == "missing-extra"):
         return 4
     if isinstance(error, Unsupported):
@@ -76,9 +78,9 @@ def status_of(error: BaseException) -> int:
 
 
 def explain(file: str, error: BaseException) -> str:
-    """Return the one line for an error: what, file, offset, db, key, what to do next."""
+    """Return the one-line message for an error: file, what, offset, db, key, what to do next."""
     if isinstance(error, IsADirectoryError):
-        return f"{path_text(file)}: is a directory: name the file in it that is to be read"
+        return f"{path_text(file)}: is a directory: name a file in it"
     if isinstance(error, OSError):
         return f"{path_text(file)}: {error.strerror or error}"
     assert isinstance(error, RdbkitError)
@@ -86,15 +88,15 @@ def explain(file: str, error: BaseException) -> str:
 
 
 def _hint(error: RdbkitError) -> str:
-    """Return what to do next about an error, as a sentence."""
+    """Return what to do next, as a sentence."""
     general = "" if isinstance(error, Passed | LimitExceeded | Unsupported) else REMEDIES[""]
     hint = error.hint or REMEDIES.get(error.code, general)
     return hint and hint[0].upper() + hint[1:]
 
 
 def _placed(file: str, error: RdbkitError) -> str:
-    """Return what an error is, and where."""
-    where = [] if error.offset is None else [f"offset {error.offset}"]
+    """Return an error's message and location."""
+    where = [] if error.offset is None or error.code in WHOLE_FILE else [f"offset {error.offset}"]
     if error.db is not None:
         where.append(f"db {error.db}")
     if error.key is not None:
@@ -103,17 +105,18 @@ def _placed(file: str, error: RdbkitError) -> str:
 
 
 def quoted(key: bytes) -> str:
-    """Return a key for a message, as `get` takes it: its text form, of a long one the first hundred bytes."""
+    """Return a key for a message in the text form that `get` accepts; long keys are cut to 100 bytes."""
     return f"'{printable(key)}'" if len(key) <= _KEY_SHOWN else f"'{printable(key[:_KEY_SHOWN])}'…"
 
 
 class CommandRun:
-    """The work on one or more inputs: collects their exit statuses, reports their errors.
+    """Processes one or more inputs: collects exit statuses and reports errors.
 
-    On a terminal errors are told at the end: above a long table nobody would see them.
+    On a terminal, errors are printed at the end, because they would scroll away above a long table.
 
-    There are two kinds of damage (Snapshot). After that of values the result is whole as far as it can be: it is put in
-    place, and the exit status is 1. After what hides the rest of an input the result is `cut`: it is not put in place.
+    There are two kinds of damage (see Snapshot). After damaged values the result is as complete as possible: it is put
+    in place and the exit status is 1. After damage that hides the rest of an input the result is `cut`: it is not put
+    in place.
     """
 
     def __init__(self, output: Output, quiet: bool) -> None:
@@ -121,13 +124,13 @@ class CommandRun:
         self.quiet = quiet
         self.statuses: set[int] = set()
         self.cut = False
-        """Rows may be missing that nobody can name."""
+        """True if an unknown number of rows may be missing."""
         self._late: list[str] = []
         say_moments(quiet=quiet)
 
     @contextmanager
     def input(self, file: str) -> Iterator[None]:
-        """Work on one input; an error of it becomes a line and a status, and the next one has its turn."""
+        """Process one input; an error becomes a message and a status, and the next input is processed."""
         try:
             yield
         except BrokenPipeError:
@@ -141,11 +144,9 @@ class CommandRun:
 
     @contextmanager
     def watching(self, file: str, snapshot: Snapshot, closing: Callable[[Snapshot], str]) -> Iterator[None]:
-        """Read a snapshot; name, then, the damage of values that it met, and go on after a checksum that is wrong.
+        """Read a snapshot, then report its damaged values and too long keys; a wrong checksum does not abort.
 
-        Keys that were too long to be held are named too.
-
-        `closing` gives the line that says, after these, what became of what is damaged.
+        `closing` returns a final line that says what was done with the damaged values.
         """
         try:
             yield
@@ -153,7 +154,7 @@ class CommandRun:
             known = any(error is one for one in snapshot.problems)
             self._name_damage(file, snapshot, closing)
             if known:
-                # on_damage="stop": named already, and it hides what follows.
+                # on_damage="stop": already reported, and what follows was not read.
                 self.cut = True
                 return
             if not snapshot.untrusted:
@@ -161,7 +162,7 @@ class CommandRun:
             self.fail(f"{_placed(file, error)}: {UNTRUSTED}. {_hint(error)}", status_of(error), cut=False)
             return
         except GeneratorExit:
-            # Enough was read.
+            # The caller has read enough.
             self._name_damage(file, snapshot, closing)
             raise
         self._name_damage(file, snapshot, closing)
@@ -171,9 +172,9 @@ class CommandRun:
             self.fail(_placed(file, error), status_of(error), cut=False)
         more = snapshot.problem_count - _NAMED
         if more > 0:
-            self.fail(f"{path_text(file)}: {more:,} more of the kind (`rdbkit check` says of what)", 1, cut=False)
+            self.fail(f"{path_text(file)}: {more:,} more damaged values; `rdbkit check` lists them", 1, cut=False)
         if snapshot.on_damage == "stop" and snapshot.problems:
-            line = "stopped there, as --on-damage stop says: what follows is not read"
+            line = "stopped because of --on-damage stop; the rest was not read"
         else:
             line = closing(snapshot)
         if snapshot.problems and line:
@@ -182,11 +183,11 @@ class CommandRun:
             self.fail(explain(file, long_key), 5, cut=False)
         more = snapshot.unkept["key"] - len(snapshot.long_keys)
         if more > 0:
-            line = f"{units.plural(more, 'more key')} left out for their length"
+            line = f"{units.plural(more, 'more key')} skipped: longer than --max-item"
             self.fail(f"{path_text(file)}: {line}", 5, cut=False)
 
     def fail(self, line: str, status: int, *, cut: bool = True) -> None:
-        """Note a failure, and tell of it when its line will be seen; `cut`: it leaves rows out that nobody can name."""
+        """Record a failure and print it (on a terminal: at the end); `cut`: an unknown number of rows is missing."""
         self.statuses.add(status)
         self.cut |= cut
         if self.output.is_terminal:
@@ -195,7 +196,7 @@ class CommandRun:
             say(line)
 
     def end(self, *, complete: bool = False) -> None:
-        """Put the output in place, or (unless it is `complete` all the same) name what is left of it; exit."""
+        """Put the output in place, or name the partial file; exit. `complete`: put it in place despite damage."""
         status = next((code for code in _ORDER if code in self.statuses), 0)
         done = complete or not self.cut
         try:
@@ -210,27 +211,27 @@ class CommandRun:
         if not done:
             say_partial(self.output)
         elif self.output.other_names:
-            links = f"{self.output.other_names} other name{'s' if self.output.other_names > 1 else ''} (hard links)"
-            say(f"{path_text(self.output.name)} had {links}: they keep the old contents", quiet=self.quiet)
+            links = units.plural(self.output.other_names, "other hard link")
+            say(f"{path_text(self.output.name)} had {links}, which still have the old contents", quiet=self.quiet)
         sys.exit(status)
 
 
 def heads_only(snapshot: Snapshot) -> str:
-    """Return what became of keys whose value has a damaged head, for commands that list and count them."""
+    """Return the closing line about keys with a damaged value head, for commands that list or count keys."""
     if not snapshot.damaged:
         return ""
     keys = units.plural(snapshot.damaged, "key")
-    return f"{keys} with a damaged value: encoding, elements and memory are not known; all keys are counted"
+    return f"{keys} with a damaged value: encoding, elements and memory are unknown; the keys are still counted"
 
 
 @contextmanager
 def open_output(
     path: str | None, inputs: Sequence[str] = (), *, option: str = "--output", data: bool = False, force: bool = False
 ) -> Iterator[Output]:
-    """Open the output, or exit with 4; on an interrupt or an error say what there is of it so far.
+    """Open the output, or exit with 4; on an interrupt or an error, name the partial file.
 
-    `data` and `force` as for Output; data has the mode of the first input. Raises UsageError where the output is an
-    input.
+    `data` and `force` as for Output; a data file gets the mode of the first input. Raises UsageError if the output is
+    an input.
     """
     try:
         refuse_inputs([] if path is None else [path], inputs, option=option)
@@ -253,9 +254,9 @@ def open_output(
 
 
 def refuse_inputs(paths: Sequence[str], inputs: Sequence[str], *, option: str = "--output") -> None:
-    """Refuse to put an output, or what it is called until it is complete, in the place of an input.
+    """Refuse an output path (or its temporary name) that is one of the inputs.
 
-    Also where standard output is an input: what is read would be what was written. Raises UsageError.
+    Also refuse if standard output is an input, because the command would read its own output. Raises UsageError.
     """
     ours = names.status_of(1)
     printed = ("-" in paths or not paths) and ours is not None and stat.S_ISREG(ours.st_mode)
@@ -276,7 +277,7 @@ def refuse_inputs(paths: Sequence[str], inputs: Sequence[str], *, option: str = 
 
 
 def refuse_printed(planned: Sequence[names.Name], *, option: str = "--output") -> None:
-    """Refuse to put a file where standard output goes: one of the two would be lost. Raises UsageError."""
+    """Refuse an output file that standard output is redirected to: one would be lost. Raises UsageError."""
     ours = names.status_of(1)
     for name in planned:
         if ours is not None and name.seen is not None and not name.is_special and os.path.samestat(ours, name.seen):
@@ -284,7 +285,7 @@ def refuse_printed(planned: Sequence[names.Name], *, option: str = "--output") -
 
 
 def _config() -> list[str]:
-    """Return the redis.conf that this command reads, if it reads one."""
+    """Return the redis.conf that this command reads, if any."""
     context = click.get_current_context(silent=True)
     given = context.params.get("config") if context is not None else None
     return [given] if given else []
@@ -298,11 +299,11 @@ def _refuse_standard_output(read: Sequence[names.Reserved]) -> None:
         status = names.status_of(file)
         if status is not None and os.path.samestat(status, ours):
             shown = "standard input" if file == 0 else path_text(str(file))
-            raise click.UsageError(f"standard output is {shown}, which is an input: write to another file.")
+            raise click.UsageError(f"standard output is {shown}, which is also an input: write to another file.")
 
 
 def _read_at(path: str) -> list[names.Reserved]:
-    """Return the files that a path stands for: itself, what lies in a directory, what a manifest lists."""
+    """Return the files that a path refers to: itself, the files in a directory, the files listed in a manifest."""
     if path == "-":
         return [0]
     if not _may_be_several(path):
@@ -316,7 +317,7 @@ def _read_at(path: str) -> list[names.Reserved]:
     sets = (found,) if isinstance(found, AofSet) else found.sets if isinstance(found, DataDir) else ()
     single = (*found.rdbs, *found.aofs) if isinstance(found, DataDir) else ()
     listed = [file.path for one in sets for file in (*one.files, *one.history)]
-    # Of a set whose manifest cannot be read, nobody knows which files belong to it.
+    # If the manifest cannot be read, any file in the directory may belong to the set.
     listed += [file for one in sets if one.error is not None for file in _all_in(one.directory)]
     return [path, *(file.path for file in single), *listed, *(one.manifest_path or one.directory for one in sets)]
 
@@ -325,7 +326,7 @@ def _may_be_several(path: str) -> bool:
     """Return whether a path is a directory, or a file that may be the manifest of several."""
     seen = names.status_of(path)
     if seen is None or not stat.S_ISREG(seen.st_mode) or path.endswith(".manifest"):
-        # A pipe is not to be opened here: who reads it first must read all of it.
+        # Do not open a pipe here: its data can be read only once.
         return seen is not None and not stat.S_ISFIFO(seen.st_mode)
     try:
         with open(path, "rb", buffering=0) as file:
@@ -335,7 +336,7 @@ def _may_be_several(path: str) -> bool:
 
 
 def _all_in(directory: str) -> list[str]:
-    """Return what is in a directory; nothing where that is none, or cannot be read."""
+    """Return the contents of a directory; an empty list if it is not a directory or cannot be read."""
     try:
         return [os.path.join(directory, name) for name in os.listdir(directory or os.curdir)]  # noqa: PTH118, PTH208
     except OSError:
@@ -343,13 +344,13 @@ def _all_in(directory: str) -> list[str]:
 
 
 def say_partial(output: Output) -> None:
-    """Give an output up, and name the file that holds what was delivered, if anything was."""
+    """Abandon an output, and name the partial file if anything was written."""
     partial = output.abandon()
     if partial:
-        say(f"what was delivered is in {path_text(partial)}")
+        say(f"partial output is in {path_text(partial)}")
 
 
-# -- what is read, and how -------------------------------------------------------------------------------------------
+# -- reading ---------------------------------------------------------------------------------------------------------
 
 
 ALL = Selection()
@@ -357,7 +358,7 @@ ALL = Selection()
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How inputs are read: for which target, which keys, with what care."""
+    """How inputs are read: target server, selection of keys, verification."""
 
     target: Target | None = None
     settings: dict[str, str] = field(default_factory=dict)
@@ -372,10 +373,10 @@ class Reading:
     on_damage: OnDamage = "skip"
 
     def open(self, file: str, plan: Plan) -> Snapshot:
-        """Open an input with this plan and selection; raises Unsupported for an AOF, whose state needs replay."""
+        """Open an input with this plan and selection; raises Unsupported for an AOF, which would need replay."""
         file = self._rdb_in(file)
         plan = replace(plan, max_item=self.max_item)
-        # The time that expiries are measured from may stand in the file itself, so the plan is completed afterwards.
+        # The reference time for expiries may come from the file itself, so the selection is added after opening.
         snapshot = open_snapshot(
             file,
             target=self.target,
@@ -388,7 +389,7 @@ class Reading:
         )
         if snapshot.target.now is None:
             snapshot.target = replace(snapshot.target, now=time_ns() // 1_000_000)
-            snapshot.now_origin = "the clock: the file tells no time"
+            snapshot.now_origin = "the current time; the file has no timestamp"
         if self.selection:
             snapshot.select(self.selection.applied(plan, snapshot.target.now or 0))
         if snapshot.aux.get("aof-base") == b"1":
@@ -396,11 +397,12 @@ class Reading:
         return snapshot
 
     def tell_base(self, file: str) -> None:
-        """Say that a file is but a part of what a server holds."""
-        say(f"{path_text(file)}: the base of an AOF: what its other files hold is not in it", quiet=self.quiet)
+        """Say that a file is only the base of a multi-part AOF."""
+        what = "base file of a multi-part AOF; data in the other files is not included"
+        say(f"{path_text(file)}: {what}", quiet=self.quiet)
 
     def _rdb_in(self, path: str) -> str:
-        """Return the one RDB of a data directory without AOF, and any other path as it is."""
+        """Return the only RDB in a data directory without AOF; any other path unchanged."""
         if path == "-" or not os.path.isdir(path):  # noqa: PTH112  paths stay text here
             return path
         from rdbkit.aof.layout import AofSet, DataDir, find
@@ -408,18 +410,18 @@ class Reading:
         found = find(path, keep_errors=True)
         if isinstance(found, AofSet):
             bases = [path_text(file.path) for file in found.files if file.format == "rdb"][:1]
-            instead = f"; the RDB at its base is {bases[0]}" if bases else ""
-            raise Unsupported(f"the files of an AOF: its state needs replay{instead}", code="needs-replay")
+            instead = f"; its base RDB is {bases[0]}" if bases else ""
+            raise Unsupported(f"a multi-part AOF: its commands would have to be replayed{instead}", code="needs-replay")
         assert isinstance(found, DataDir)
         names = ", ".join(path_text(file.path) for file in found.rdbs)
         if found.sets or found.aofs:
-            instead = f": for that of the RDB name {names}" if names else ""
+            instead = f"; to read the RDB only, name {names}" if names else ""
             raise Unsupported(
-                f"a data directory with an AOF: the state that it leads to needs replay{instead}", code="needs-replay"
+                f"a data directory with an AOF: its commands would have to be replayed{instead}", code="needs-replay"
             )
         if len(found.rdbs) > 1:
             raise Unsupported(f"a data directory with {len(found.rdbs)} RDBs: name one of {names}", code="ambiguous")
-        say(f"{path_text(path)}: reading {names}, the only file of data in it", quiet=self.quiet)
+        say(f"{path_text(path)}: reading {names}, the only data file in it", quiet=self.quiet)
         return found.rdbs[0].path
 
     def preamble(self, source: Source, in_set: bool) -> Snapshot:
@@ -440,38 +442,38 @@ class Reading:
 
     @property
     def shows_progress(self) -> bool | None:
-        """As Progress takes it: None leaves it to the terminal."""
+        """The `enabled` argument for Progress; None: only on a terminal."""
         return False if self.quiet else self.progress
 
     def tell_target(self, snapshot: Snapshot) -> None:
-        """Say which server the answers are for."""
+        """Say which target server is assumed."""
         name = path_text(snapshot.name)
         say(f"{name}: target {snapshot.target} ({snapshot.target.origin})", quiet=self.quiet)
         if any("expired" in text or ":" in text for text in self.selection.ttl):
             at = units.time(snapshot.target.now or 0)
-            say(f"{name}: expiry is measured from {at} ({snapshot.now_origin})", quiet=self.quiet)
+            say(f"{name}: expiry is relative to {at} ({snapshot.now_origin})", quiet=self.quiet)
 
     def tell_memory(self, snapshot: Snapshot) -> None:
-        """Say why memory is not known, where it is not known for any key."""
+        """Say why memory is unknown, if it is unknown for all keys."""
         if snapshot.model().prices is None:
             why = (
-                f"{snapshot.target} is older than 4.0 and has no MEMORY USAGE: memory is null; "
-                "--target names another server"
+                f"{snapshot.target} is older than 4.0 and has no MEMORY USAGE, so memory is null; "
+                "select another server with --target"
             )
             say(f"{path_text(snapshot.name)}: {why}", quiet=self.quiet)
 
     def tell_end(self, snapshot: Snapshot) -> None:
-        """Say, of a file that was read to its end, what makes one doubt that this was all of it."""
+        """After a file was read to its end, report trailing bytes and changes during reading."""
         name, tail = path_text(snapshot.name), snapshot.tail
         if tail is not None and tail.kind != "replication mark":
             count = f"{'at least ' if tail.cut else ''}{units.count(tail.size)} bytes"
             told = f"{count} ({tail.kind}) follow the end at offset {tail.offset}"
-            say(f"{name}: {told}: not read, as a server does not read them", quiet=self.quiet)
+            say(f"{name}: {told}; ignored, as servers ignore them", quiet=self.quiet)
         if snapshot.source.changed():
-            say(f"{name}: the file changed while it was read: it is being written", quiet=self.quiet)
+            say(f"{name}: the file changed while it was read; it is being written", quiet=self.quiet)
 
     def heavy(self, memory: int | None) -> bool:
-        """Return whether --min-memory admits a key; one whose memory is unknown is not admitted."""
+        """Return whether --min-memory accepts a key; a key of unknown memory is not accepted."""
         return self.min_memory is None or (memory is not None and memory >= self.min_memory)
 
     def progress_of(self, snapshot: Snapshot) -> Progress:
@@ -481,10 +483,10 @@ class Reading:
 
 
 def may_stop(snapshot: Snapshot) -> bool:
-    """Return whether a command that has what it wants may leave the rest unread.
+    """Return whether a command that has its result may skip the rest of the file.
 
-    Not where the file calls itself the preamble of an AOF: commands may follow, and then this was not its state. And
-    not where the checksum is already known to be wrong: going on is what raises the error.
+    False for the preamble of an AOF, because commands may follow that change the state. False if the checksum is
+    already known to be wrong, because the error is raised only when reading continues.
     """
     return snapshot.aux.get("aof-preamble") != b"1" and snapshot.checksum != "wrong"
 
@@ -494,7 +496,7 @@ def _target(ctx: click.Context, param: click.Parameter, value: str | None) -> Ta
 
 
 def _usage(read: Callable[..., Any], *args: Any, option: str | None = None) -> Any:
-    """Read an option's text; what it cannot be is a usage error."""
+    """Parse an option's value; a ValueError becomes a usage error."""
     try:
         return read(*args)
     except ValueError as error:
@@ -510,7 +512,7 @@ def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 
 
 def say_moments(*, quiet: bool = False) -> None:
-    """Say which instants the time options of this command were read as."""
+    """Print the time that each time option of this command was parsed as."""
     for option, moment in click.get_current_context().meta.pop(_MOMENTS, {}).items():
         say(f"{option} is {units.time(moment)}", quiet=quiet)
 
@@ -531,16 +533,16 @@ def _settings(config: str | None, pairs: tuple[str, ...]) -> dict[str, str]:
         if not equals:
             raise click.BadParameter(f"{pair!r} is not NAME=VALUE.", param_hint="--set")
         name = _usage(canonical, name, option="--set")
-        # Of several spellings of one setting the last one counts, as in a redis.conf.
+        # If a setting is given several times, the last one wins, as in redis.conf.
         settings[name] = text
     if settings:
-        # Names and values are judged before any file is opened.
+        # Check names and values before any file is opened.
         _usage(Target.parse("redis:8.6").with_settings, settings, option="--set" if pairs else "--config")
     return settings
 
 
 def raw_text(text: str) -> bytes:
-    """Return an argument's bytes as the shell gave them."""
+    """Return an argument's raw bytes as the shell passed them."""
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -563,38 +565,38 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
     return None if value is None else _usage(units.parse_size, value)
 
 
-#: Names are judged when they are opened; the type is what lets a shell complete them.
+#: Paths are checked when they are opened; the type enables shell completion.
 PATH = click.Path(readable=False)
 
 _TARGET_OPTIONS = (
     click.option(
-        "--target", metavar="SERVER", callback=_target, help="Server to answer for: redis:7.2.6, valkey:9.1.2."
+        "--target", metavar="SERVER", callback=_target, help="Target server, such as redis:7.2.6 or valkey:9.1.2."
     ),
     click.option(
         "--set", "pairs", metavar="NAME=VALUE", multiple=True, help="A server setting, as in redis.conf; repeatable."
     ),
-    click.option("--config", metavar="FILE", type=PATH, help="Take server settings from a redis.conf."),
+    click.option("--config", metavar="FILE", type=PATH, help="Read server settings from a redis.conf."),
     click.option("--allocator", type=click.Choice(ALLOCATORS), default="jemalloc", help="The server's allocator."),
     click.option(
-        "--now", metavar="TIME", callback=_moment, help="What expiry is measured from (default: the file's time)."
+        "--now", metavar="TIME", callback=_moment, help="Reference time for expiry (default: the file's time)."
     ),
 )
 _SELECTION_OPTIONS = (
     click.option("--db", metavar="N", type=click.IntRange(0), multiple=True, help="Only this database; repeatable."),
     click.option("--type", type=click.Choice(TYPES), multiple=True, help="Only this type; repeatable."),
     click.option(
-        "--match", metavar="GLOB", multiple=True, help="Only keys that this glob matches, as KEYS; repeatable."
+        "--match", metavar="GLOB", multiple=True, help="Only keys matching this glob, as in KEYS; repeatable."
     ),
-    click.option("--regex", metavar="RE", multiple=True, help="Or keys in which this expression is found; repeatable."),
-    click.option("--exclude", metavar="GLOB", multiple=True, help="Not the keys that this glob matches; repeatable."),
+    click.option("--regex", metavar="RE", multiple=True, help="Or keys matching this regular expression; repeatable."),
+    click.option("--exclude", metavar="GLOB", multiple=True, help="Skip keys matching this glob; repeatable."),
     click.option("--ttl", metavar="TTL", multiple=True, help="none, any, expired, under:7d or over:30d; repeatable."),
-    click.option("--min-memory", metavar="SIZE", callback=_size, help="Only keys that take so much memory: 1MB."),
+    click.option("--min-memory", metavar="SIZE", callback=_size, help="Only keys with at least this much memory: 1MB."),
 )
 _DAMAGE_OPTION = click.option(
     "--on-damage",
     type=click.Choice(["skip", "stop"]),
     default="skip",
-    help="At a damaged value: go on with the next key (the default), or stop.",
+    help="At a damaged value: continue with the next key (default), or stop.",
 )
 _READING_OPTIONS = (
     click.option("--no-checksum", is_flag=True, help="Do not verify the checksum."),
@@ -604,10 +606,10 @@ _READING_OPTIONS = (
         callback=_size,
         default="4MB",
         show_default=True,
-        help="Longer keys are left out, and said.",
+        help="Skip and report longer keys.",
     ),
     click.option("--progress/--no-progress", default=None, help="Show progress (default: on a terminal)."),
-    click.option("-q", "--quiet", is_flag=True, help="No talk on standard error, errors excepted."),
+    click.option("-q", "--quiet", is_flag=True, help="Suppress messages except errors."),
 )
 
 
@@ -618,7 +620,7 @@ def _with(options: tuple[Any, ...], command: Command) -> Command:
 
 
 def reading_options(*, select: bool = False, target: bool = True, damage: bool = False) -> Callable[[Command], Command]:
-    """Add the options of Reading; the command receives one object, `reading`."""
+    """Add the options of Reading; the command receives them as one object, `reading`."""
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
@@ -653,12 +655,12 @@ def _gather(options: dict[str, Any], select: bool, target: bool) -> Reading:
     )
 
 
-# -- what comes out --------------------------------------------------------------------------------------------------
+# -- output ----------------------------------------------------------------------------------------------------------
 
 paths_argument = click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
 path_argument = click.argument("path", metavar="PATH", type=PATH)
 output_option = click.option(
-    "-o", "--output", metavar="FILE", type=PATH, help="Write to FILE, which appears when it is complete."
+    "-o", "--output", metavar="FILE", type=PATH, help="Write to FILE (atomically)."
 )
 
 
@@ -672,7 +674,7 @@ bytes_option = click.option(
     "form",
     type=click.Choice(["escape", "base64", "hex"]),
     default="escape",
-    help="How keys and values are written (default: text, other bytes as \\xHH).",
+    help="Text form of keys and values (default: text, other bytes as \\xHH).",
 )
 
 
@@ -689,7 +691,7 @@ def format_option(*formats: str) -> Callable[[Command], Command]:
 
 
 class Examples(click.Command):
-    """A command whose help shows its examples before its options."""
+    """A command whose help shows examples before options."""
 
     def __init__(self, *args: Any, examples: str = "", **options: Any) -> None:
         super().__init__(*args, **options)

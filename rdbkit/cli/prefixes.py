@@ -1,4 +1,4 @@
-"""`rdbkit prefixes`: memory and counts rolled up by prefix."""
+"""`rdbkit prefixes`: memory and key counts by prefix."""
 
 from __future__ import annotations
 
@@ -42,11 +42,13 @@ _COLUMNS = (
     Column("size", "size", 4),
     Column("unknown", "count", 5),
 )
+#: Column headings in tables that differ from the column names.
+_HEADINGS = {"no_expiry": "no expiry"}
 
 
 @click.command(
     "prefixes",
-    short_help="Memory and counts by prefix: user:1:cart and user:2:cart are one.",
+    short_help="Memory and key counts by prefix (user:1:cart and user:2:cart are one).",
     cls=Examples,
     examples="""
 rdbkit prefixes dump.rdb
@@ -58,12 +60,12 @@ rdbkit prefixes shard-*.rdb -f csv -o prefixes.csv
 @paths_argument
 @format_option("table", "json", "jsonl", "csv")
 @output_option
-@click.option("--heap", is_flag=True, help="Memory as really allocated, not as MEMORY USAGE says.")
-@click.option("--no-fold", is_flag=True, help="Leave numbers, hashes and dates in keys as they are.")
-@click.option("--separator", metavar="TEXT", multiple=True, help="What --depth counts (: and /); repeatable.")
+@click.option("--heap", is_flag=True, help="Memory actually allocated, instead of MEMORY USAGE.")
+@click.option("--no-fold", is_flag=True, help="Do not replace numbers, hashes and dates by *.")
+@click.option("--separator", metavar="TEXT", multiple=True, help="Separators for --depth (: and /); repeatable.")
 @click.option("--depth", metavar="N", type=click.IntRange(1), help="Only the first N parts of a key (default: all).")
 @click.option("--sort", type=click.Choice(["memory", "keys"]), default="memory", help="Default: memory.")
-@click.option("-n", "--limit", metavar="N", type=click.IntRange(0), default=50, help="Rows; then the rest in one (50).")
+@click.option("-n", "--limit", metavar="N", type=click.IntRange(0), default=50, help="Rows; then the rest as one (50).")
 @bytes_option
 @reading_options(select=True, damage=True)
 def command(
@@ -79,14 +81,14 @@ def command(
     limit: int,
     form: str,
 ) -> None:
-    """Roll keys up by prefix: how many, their memory, and how many never expire.
+    """Group keys by prefix: number of keys, memory, and share without expiry.
 
-    In a key numbers, dates, UUIDs and hashes become `*`, so that user:1:cart and user:2:cart are both user:*:cart;
-    --depth then keeps its first parts. The last row, without a prefix, is all that is not listed. Several files are
-    rolled up together.
+    Numbers, dates, UUIDs and hashes in keys become `*`, so that user:1:cart and user:2:cart are both user:*:cart;
+    --depth then keeps only the first parts. The last row, without a prefix, is the sum of all prefixes not listed.
+    Several files are counted together.
 
-    Of a value only the head is read. Not verified: what is inside of it, and whether a key, member or field is there
-    twice; `rdbkit check` does that. A key with a damaged head counts with its size in the file.
+    Only the head of each value is read. The contents of values, and duplicate keys, members or fields, are not checked;
+    use `rdbkit check` for that. A key with a damaged head counts with its size in the file.
     """
     with open_output(output, paths) as out:
         run = CommandRun(out, reading.quiet)
@@ -106,14 +108,14 @@ def command(
             say("no key matches" if reading.selection else "no keys", quiet=reading.quiet)
         _tell(fold, rows, writer, reading.quiet)
         if run.cut and rows:
-            say("INCOMPLETE: these sums leave out what could not be read")
+            say("INCOMPLETE: these sums do not include what could not be read")
         run.end()
 
 
 def separators_of(texts: Sequence[str]) -> tuple[bytes, ...]:
-    """Return the separators that an option names, or the usual ones."""
+    """Return the separators given as options, or the default ones."""
     if "" in texts:
-        raise click.BadParameter("a separator has at least one character.", param_hint="--separator")
+        raise click.BadParameter("a separator cannot be empty.", param_hint="--separator")
     return tuple(text.encode("utf-8", "surrogateescape") for text in texts) or SEPARATORS
 
 
@@ -135,12 +137,13 @@ def _read(reading: Reading, run: CommandRun, path: str, fold: Prefixes, heap: bo
 
 
 def _shown(prefixes: Sequence[Prefix], form: str) -> tuple[tuple[Column, ...], list[OutputRow]]:
-    """Return for people the columns that say anything, with a word in the place of the prefix that is none."""
+    """Return columns and rows for a table: without empty columns, and with "(others)" for the missing prefix."""
     text = encoder(form)
     rows = list(_rows(prefixes))
     kept = [at for at, column in enumerate(_COLUMNS) if at < 2 or any(row[at] for row in rows)]
     named = [(terminal("(others)" if row[0] is None else text(row[0])), *row[1:]) for row in rows]
-    columns = [Column("prefix", "text"), *_COLUMNS[1:]]
+    columns = [column._replace(name=_HEADINGS.get(column.name, column.name)) for column in _COLUMNS]
+    columns[0] = Column("prefix", "text")
     if all(prefix.memory is None for prefix in prefixes):
         columns = [column._replace(drop=0) if column.name == "size" else column for column in columns]
     return tuple(columns[at] for at in kept), [tuple(row[at] for at in kept) for row in named]
@@ -166,17 +169,17 @@ def _rows(prefixes: Sequence[Prefix]) -> Iterator[OutputRow]:
 
 
 def _tell(fold: Prefixes, rows: Sequence[Prefix], writer: RowWriter, quiet: bool) -> None:
-    """Say what the figures are not, and which are missing."""
+    """Report hidden columns, unknown memory and inexact sums."""
     if isinstance(writer, Table) and writer.hidden:
-        say(f"too narrow for {', '.join(writer.hidden)} (-f csv, or a pipe, shows all columns)", quiet=quiet)
+        say(f"columns hidden: {', '.join(writer.hidden)} (use -f csv, or a pipe, for all columns)", quiet=quiet)
     unknown = sum(prefix.unknown for prefix in rows)
     if unknown:
-        say(f"memory is not known for {unknown:,} keys: their size in the file counts in its place", quiet=quiet)
+        say(f"memory is unknown for {units.plural(unknown, 'key')}: size in the file is used instead", quiet=quiet)
     if not fold.is_exact:
         absent = fold.absent
         say(
-            "more prefixes than are counted exactly: keys and memory may be higher by keys_error and memory_error; "
-            f"one that is not listed has at most {absent[KEYS]:,} keys and "
+            "too many prefixes for exact counts: keys and memory may be higher by up to keys_error and memory_error; "
+            f"a prefix that is not listed has at most {units.plural(absent[KEYS], 'key')} and "
             f"{units.size(absent[MEMORY] + absent[UNKNOWN_SIZE])}",
             quiet=quiet,
         )

@@ -1,4 +1,4 @@
-"""`rdbkit repair`: a damaged AOF, or set of AOFs, becomes a sound one."""
+"""`rdbkit repair`: make a valid AOF or AOF set out of a damaged one."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import click
 from rdbkit.checks.remedies import REMEDIES
 from rdbkit.cli.options import (
     PATH,
+    WHOLE_FILE,
     Examples,
     format_option,
     moment_option,
@@ -36,17 +37,17 @@ from rdbkit.releases.target import Target
 #: What to do next, by code.
 _HINTS = {
     "line-ends-lost": "fetch the file again in binary mode",
-    "line-ends": "run it again without --in-place",
+    "line-ends": "run again without --in-place",
     "nothing-left": "restore another copy",
     "framed": "",
-    "damaged-preamble": "take the snapshot from another copy; `rdbkit split` gives what follows it",
-    "server-refuses": "take another policy: keep-most or fix",
-    "missing-file": "put it back, or take it out of the manifest if it is not needed",
+    "damaged-preamble": "take the snapshot from another copy; `rdbkit split` extracts the commands after it",
+    "server-refuses": "use another policy: keep-most or fix",
+    "missing-file": "restore the file, or remove it from the manifest if it is not needed",
     "not-aof": "check that this is the file you meant",
-    "no-timestamps": "cut with --until-offset or --before instead",
-    "bad-manifest": "mend the manifest by hand: it is text",
+    "no-timestamps": "use --until-offset or --before instead",
+    "bad-manifest": "edit the manifest by hand; it is a text file",
 }
-#: Keys that a line for people names.
+#: Maximum number of keys named on a line.
 _SHOWN = 5
 
 
@@ -59,7 +60,7 @@ def _server(ctx: click.Context, param: click.Parameter, value: str | None) -> Ta
 
 @click.command(
     "repair",
-    short_help="A damaged AOF or set becomes a sound one.",
+    short_help="Make a valid AOF or AOF set out of a damaged one.",
     cls=Examples,
     examples="""
 rdbkit repair appendonly.aof --dry-run
@@ -69,26 +70,26 @@ rdbkit repair appendonly.aof --before FLUSHALL
 """,
 )
 @path_argument
-@click.option("-o", "--output", metavar="PATH", type=PATH, help="Where the result goes (default: PATH.repaired).")
+@click.option("-o", "--output", metavar="PATH", type=PATH, help="Output file or directory (default: PATH.repaired).")
 @click.option(
     "--policy",
     type=click.Choice(["keep-most", "fix", "server"]),
-    help="keep-most (default) reads on behind damage; fix cuts as redis-check-aof --fix; server cuts as a server does.",
+    help="keep-most (default): read on after damage; fix: cut as redis-check-aof --fix; server: cut as a server does.",
 )
 @click.option("--as-fix", is_flag=True, help="The same as --policy fix.")
-@click.option("--in-place", is_flag=True, help="Replace the input; the old file stays as NAME.bak-<n>.")
-@click.option("--force", is_flag=True, help="Replace files that exist; with --in-place, also a file in use.")
-@click.option("--dry-run", is_flag=True, help="Write nothing, only tell.")
-@moment_option("--until-time", "Cut where a timestamp is newer (seconds, ms, or an ISO time).")
+@click.option("--in-place", is_flag=True, help="Replace the input; the old file is kept as NAME.bak-<n>.")
+@click.option("--force", is_flag=True, help="Overwrite existing files; with --in-place, also a file in use.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; only report what would be done.")
+@moment_option("--until-time", "Cut at the first newer timestamp (seconds, ms, or an ISO time).")
 @click.option(
-    "--until-offset", metavar="N", type=click.IntRange(0), help="Cut at this offset, before what is cut by it."
+    "--until-offset", metavar="N", type=click.IntRange(0), help="Cut at this offset, or before a command that spans it."
 )
-@click.option("--before", metavar="COMMAND", help="Cut before the last such command, as in --before FLUSHALL.")
-@click.option("--db", metavar="N", type=click.IntRange(0), help="With --before: the last one in this database.")
-@click.option("--target", metavar="SERVER", callback=_server, help="With --policy server: redis:7.2.6, valkey:9.1.2.")
+@click.option("--before", metavar="COMMAND", help="Cut before the last such command, e.g. FLUSHALL.")
+@click.option("--db", metavar="N", type=click.IntRange(0), help="With --before: only commands in this database.")
+@click.option("--target", metavar="SERVER", callback=_server, help="With --policy server: target, such as redis:7.2.6.")
 @format_option("table", "json", "jsonl")
 @click.option("--progress/--no-progress", default=None, help="Show progress (default: on a terminal).")
-@click.option("-q", "--quiet", is_flag=True, help="No talk on standard error, errors excepted.")
+@click.option("-q", "--quiet", is_flag=True, help="Suppress messages except errors.")
 def command(
     path: str,
     policy: str | None,
@@ -99,25 +100,25 @@ def command(
     before: str | None,
     **options: Any,
 ) -> None:
-    """Make a sound AOF of a damaged one, and tell what was kept and what was lost.
+    """Make a valid AOF out of a damaged one, and report what was kept and what was lost.
 
-    The result is a new file, or for a set a new directory, unless --in-place; what was dropped as damaged is kept in a
-    file beside it. Line ends that a copy in text mode converted are restored where the lengths prove what they were.
+    The result is a new file, or a new directory for a set, unless --in-place is given. Dropped damaged bytes are saved
+    in a separate file next to it. Line ends converted by a text-mode copy are restored if the lengths prove them.
 
-    Exit status 0: nothing was lost · 5: something had to be dropped · 1: it cannot be repaired, or no server loads what
-    is left · 3: no AOF.
+    Exit status 0: nothing was lost · 5: something was dropped · 1: cannot be repaired, or servers do not load the
+    result · 3: not an AOF.
     """
     if as_fix and policy not in (None, "fix"):
         raise click.UsageError(f"--as-fix and --policy {policy} contradict each other.")
     if options["db"] is not None and before is None:
-        raise click.UsageError("--db goes with --before.")
+        raise click.UsageError("--db needs --before.")
     words = None if before is None else before.encode("utf-8", "surrogateescape")
     if words is not None and not words.split():
-        raise click.UsageError("--before needs the name of a command.")
+        raise click.UsageError("--before needs a command name.")
     if path == "-":
-        raise click.UsageError("repair reads back and forth in a file: save standard input to one first.")
+        raise click.UsageError("repair cannot read standard input: save it to a file first.")
     if options["output"] == "-":
-        raise click.UsageError("--output: the result is a file, and does not go to standard output.")
+        raise click.UsageError("--output: the result cannot be written to standard output; name a file.")
     say_moments(quiet=quiet)
     output = options["output"]
     with open_output(None, [path]) as out:
@@ -139,7 +140,7 @@ def command(
 
 @contextmanager
 def _watched(enabled: bool | None) -> Iterator[Callable[[int, int], None]]:
-    """Give a function that shows how far the judging is; it begins when it is known how much there is."""
+    """Return a progress callback; the display starts with the first call, when the total is known."""
     shown: list[Progress] = []
 
     def watch(done: int, total: int) -> None:
@@ -157,24 +158,25 @@ def _watched(enabled: bool | None) -> Iterator[Callable[[int, int], None]]:
 def _explained(path: str, error: RdbkitError | OSError) -> str:
     if isinstance(error, OSError):
         return f"{path_text(str(error.filename or path))}: {error.strerror or error}"
-    where = "" if error.offset is None else f" (offset {error.offset})"
+    where = "" if error.offset is None or error.code in WHOLE_FILE else f" (offset {error.offset})"
     hint = _HINTS.get(error.code, REMEDIES.get(error.code, ""))
     return f"{path_text(path)}: {error.message}{where}" + (f". {hint[0].upper()}{hint[1:]}" if hint else "")
 
 
 def _verdict(account: Repaired) -> str:
-    """Return what was lost, where the result is, and what to do next."""
+    """Return what was lost, where the result is and what to do next."""
     done = "; ".join(filter(None, (_restored(account), _dropped(account))))
     if not account.changed:
         done = "nothing to repair" + (f", copied to {path_text(account.output)}" if account.output else "")
     elif account.dry_run:
-        done = f"nothing written: {done} would be"
+        done = f"dry run, nothing written: would be {done}"
     elif account.output is not None:
         done += f"; the result is in {path_text(account.output)}"
     if not account.sound:
         fault = next(fault for file in account.files for fault in file.faults)
         where = "" if fault.offset is None else f" (offset {fault.offset} of the result)"
-        return f"{done}. No server starts with {'it' if account.changed else 'the file'}: {fault.message}{where}"
+        what = "the result" if account.changed else "the file"
+        return f"{done}. No server starts with {what}: {fault.message}{where}"
     step = _next(account)
     return f"{done}. Next: {step}" if step else done
 
@@ -190,11 +192,11 @@ def _dropped(account: Repaired) -> str:
         return "" if _restored(account) else "nothing dropped"
     lost = sum(file.lost_size for file in account.files)
     commands = sum(file.lost_commands for file in account.files)
-    return f"{size(lost)} dropped in {_counted(places, 'place')}, {_counted(commands, 'command')} among them"
+    return f"{size(lost)} dropped in {_counted(places, 'place')}, including {_counted(commands, 'command')}"
 
 
 def _next(account: Repaired) -> str:
-    """Return the steps by which the result comes into use."""
+    """Return the steps to put the result into use."""
     if not account.changed or account.dry_run or account.output is None:
         return ""
     backups = [file.backup for file in account.files if file.backup]
@@ -212,7 +214,7 @@ def _counted(number: int, what: str) -> str:
     return f"{count(number)} {what}{'' if number == 1 else 's'}"
 
 
-# -- the account -----------------------------------------------------------------------------------------------------
+# -- result ----------------------------------------------------------------------------------------------------------
 
 
 def _json(account: Repaired) -> str:
@@ -281,7 +283,7 @@ def _lines(account: Repaired) -> str:
 
 
 def _of_file(file: RepairedFile) -> Iterator[str]:
-    kept = "left out" if file.absent else "unchanged" if not file.changed else f"{size(file.kept)} kept"
+    kept = "removed" if file.absent else "unchanged" if not file.changed else f"{size(file.kept)} kept"
     commands = "" if file.commands is None or file.absent else f", {_counted(file.commands, 'command')}"
     yield f"{path_text(file.path)}: {size(file.size)}, {kept}{commands}"
     for one in file.dropped:
@@ -293,13 +295,13 @@ def _of_file(file: RepairedFile) -> Iterator[str]:
     if file.rest.places:
         rest = file.rest
         told = f"{size(rest.size)}, {_counted(rest.commands, 'command')}"
-        yield f"  and {_counted(rest.places, 'more place')}: {told}; all are in the index beside the result"
+        yield f"  and {_counted(rest.places, 'more place')}: {told}; see the index file next to the result for all"
     if file.restored:
-        yield f"  restored {_counted(file.restored, 'line end')}: offsets are those of the restored file"
+        yield f"  restored {_counted(file.restored, 'line end')}; offsets refer to the restored file"
     faults = {(fault.code, fault.offset) for fault in file.faults}
     for fault in file.faults:
         where = "" if fault.offset is None else f" at offset {fault.offset}"
-        yield f"  error {fault.code}{where} of the result: {fault.message}"
+        yield f"  error {fault.code}{where} in the result: {fault.message}"
     for doubt in file.doubts:
         if (doubt.code, doubt.offset) in faults:
             continue

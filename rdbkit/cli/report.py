@@ -1,4 +1,4 @@
-"""`rdbkit report`: the whole picture."""
+"""`rdbkit report`: memory by type, prefix and key; expiry; notable findings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LINE = 1 << 21
 
 @click.command(
     "report",
-    short_help="The whole picture: memory by type and prefix, biggest keys, expiry.",
+    short_help="Overview: memory by type and prefix, biggest keys, expiry.",
     cls=Examples,
     examples="""
 rdbkit report dump.rdb
@@ -52,18 +52,18 @@ rdbkit report --merge *.part
 @format_option("table", "json")
 @output_option
 @click.option("-n", "--limit", metavar="N", type=click.IntRange(0), default=10, help="Biggest keys per type (10).")
-@click.option("--heap", is_flag=True, help="Memory as really allocated, not as MEMORY USAGE says.")
-@click.option("--no-fold", is_flag=True, help="Prefixes: leave numbers, hashes and dates in keys as they are.")
-@click.option("--separator", metavar="TEXT", multiple=True, help="Prefixes: what --depth counts (: and /); repeatable.")
-@click.option("--depth", metavar="N", type=click.IntRange(1), help="Prefixes: the first N parts of a key.")
+@click.option("--heap", is_flag=True, help="Memory actually allocated, instead of MEMORY USAGE.")
+@click.option("--no-fold", is_flag=True, help="Prefixes: do not replace numbers, hashes and dates by *.")
+@click.option("--separator", metavar="TEXT", multiple=True, help="Prefixes: separator of parts (: and /); repeatable.")
+@click.option("--depth", metavar="N", type=click.IntRange(1), help="Prefixes: only the first N parts of a key.")
 @click.option(
     "--partial",
     "partial_file",
     metavar="FILE",
     type=PATH,
-    help="Write what `--merge` reads to FILE, instead of a report.",
+    help="Write a partial result for --merge to FILE, instead of a report.",
 )
-@click.option("--merge", is_flag=True, help="PATHs are such files: one report of all that they hold.")
+@click.option("--merge", is_flag=True, help="PATHs are partial results: make one report of them.")
 @bytes_option
 @reading_options(select=True, damage=True)
 def command(
@@ -80,12 +80,12 @@ def command(
     merge: bool,
     form: str,
 ) -> None:
-    """Tell what is in a file and who uses the memory: types, prefixes, biggest keys, expiry, what is notable.
+    """Report what is in a file and what uses the memory: types, prefixes, biggest keys, expiry, notable findings.
 
-    Memory is what MEMORY USAGE would answer on the target. Several files give one report.
+    Memory is what MEMORY USAGE would return on the target. Several files give one report.
 
-    Of a value only the head is read. Not verified: what is inside of it, and whether a key, member or field is there
-    twice; `rdbkit check` does that. A key with a damaged head counts with its size in the file.
+    Only the head of each value is read. The contents of values, and duplicate keys, members or fields, are not checked;
+    use `rdbkit check` for that. A key with a damaged head counts with its size in the file.
     """
     if not paths:
         raise click.UsageError("Missing argument 'PATH...'.")
@@ -103,18 +103,18 @@ def command(
             _write(found, out, output_format if partial_file is None else "partial", form)
         if found.files and not any(one.total.keys for one in found.files) and not run.statuses and reading.selection:
             say("no key matches", quiet=reading.quiet)
-        # A partial says itself what is missing in it, and must not be missing when all are merged.
+        # A partial records what is missing in it, and must exist for the merge.
         run.end(complete=partial_file is not None)
 
 
-#: What says something of the report itself; all else is of how dumps are read and counted.
+#: Options of the report itself; all others control how dumps are read and counted.
 _OF_THE_REPORT = frozenset(
     ("paths", "output", "output_format", "form", "limit", "merge", "partial_file", "quiet", "progress")
 )
 
 
 def _refuse_idle(merge: bool, partial_out: bool) -> None:
-    """Refuse options that would do nothing."""
+    """Refuse options that would have no effect."""
     context = click.get_current_context()
     given = {
         option.name: option.opts[-1]
@@ -124,10 +124,10 @@ def _refuse_idle(merge: bool, partial_out: bool) -> None:
     if partial_out:
         for name in ("output", "output_format", "form"):
             if name in given:
-                raise click.UsageError(f"--partial FILE is the output: {given[name]} has nothing to write.")
+                raise click.UsageError(f"--partial FILE is the output; {given[name]} has no effect.")
     if merge:
         for option in (option for name, option in given.items() if name not in _OF_THE_REPORT):
-            raise click.UsageError(f"{option} is for reading dumps: what --merge reads was counted before.")
+            raise click.UsageError(f"{option} applies to reading dumps and has no effect with --merge.")
 
 
 def _read(run: CommandRun, path: str, found: Report, reading: Reading) -> None:
@@ -151,7 +151,7 @@ def _read(run: CommandRun, path: str, found: Report, reading: Reading) -> None:
 
 
 def _merge(run: CommandRun, paths: tuple[str, ...]) -> Report | None:
-    """Return the report of all partials; None if there is none. What is wrong with the files in them counts again."""
+    """Return the report of all partials, None if there is none; errors recorded in them set the exit status."""
     whole: Report | None = None
     unread: list[tuple[str, str]] = []
     for path in paths:
@@ -180,7 +180,7 @@ def _merged(run: CommandRun, path: str, whole: Report | None) -> Report:
     names = {(one.file, one.ctime, one.size, one.total) for one in whole.files}
     for one in part.files:
         if (one.file, one.ctime, one.size, one.total) in names:
-            say(f"{path_text(path)}: {path_text(one.file)} is counted twice: another partial holds the same")
+            say(f"{path_text(path)}: {path_text(one.file)} is counted twice: another partial contains it")
     whole.merge(part)
     return whole
 

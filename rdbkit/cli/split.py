@@ -1,4 +1,4 @@
-"""`rdbkit split`: a mixed AOF into its RDB and its AOF part."""
+"""`rdbkit split`: split a mixed AOF into its RDB part and its commands."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ from rdbkit.wire.cursor import WINDOW, Cursor
 
 @click.command(
     "split",
-    short_help="A mixed AOF into its RDB and its AOF part.",
+    short_help="Split a mixed AOF into its RDB part and its commands.",
     cls=Examples,
     examples="""
 rdbkit split appendonly.aof --rdb head.rdb --aof tail.aof
 """,
 )
 @path_argument
-@click.option("--rdb", required=True, metavar="FILE", type=PATH, help="Where the RDB part goes.")
-@click.option("--aof", required=True, metavar="FILE", type=PATH, help="Where the commands go.")
-@click.option("--force", is_flag=True, help="Replace files that exist.")
-@click.option("-q", "--quiet", is_flag=True, help="No talk on standard error, errors excepted.")
+@click.option("--rdb", required=True, metavar="FILE", type=PATH, help="Output file for the RDB part.")
+@click.option("--aof", required=True, metavar="FILE", type=PATH, help="Output file for the commands.")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
+@click.option("-q", "--quiet", is_flag=True, help="Suppress messages except errors.")
 def command(path: str, rdb: str, aof: str, force: bool, quiet: bool) -> None:
-    """Write the two parts of an AOF with an RDB preamble to two files, byte by byte.
+    """Copy the RDB preamble and the commands of a mixed AOF to two files, byte for byte.
 
-    Only a file that holds both is split; the RDB part is verified on the way. Both files appear only when both are
-    complete; files that exist are not replaced without --force.
+    A file without both parts is refused. The RDB part is verified. Both files are created only when both are complete;
+    existing files are not overwritten without --force.
     """
     refuse_inputs([rdb, aof], [path], option="--rdb and --aof")
     with (
@@ -68,7 +68,7 @@ def command(path: str, rdb: str, aof: str, force: bool, quiet: bool) -> None:
                 if not isinstance(error, Unsupported):
                     say_partial(out)
                 elif partial := out.abandon():
-                    # Nothing is lost with a copy of the input.
+                    # Only a copy of the input is deleted.
                     Path(partial).unlink(missing_ok=True)
             sys.exit(status_of(error))
     told = f"{size(end)} of RDB to {path_text(rdb)}, {size(rest)} of commands to {path_text(aof)}"
@@ -76,7 +76,7 @@ def command(path: str, rdb: str, aof: str, force: bool, quiet: bool) -> None:
 
 
 def _finish(head: Output, tail: Output) -> None:
-    """Put both files in place, or none."""
+    """Put both files in place, or neither."""
     head.prepare()
     tail.prepare()
     try:
@@ -89,9 +89,9 @@ def _finish(head: Output, tail: Output) -> None:
 
 
 def split(path: str, head: Output, tail: Output) -> tuple[int, int]:
-    """Copy the parts; return their sizes in bytes.
+    """Copy the two parts; return their sizes in bytes.
 
-    Raises Unsupported where there are not two: code "no-preamble", or "no-commands" after the RDB was copied.
+    Raises Unsupported if a part is missing: code "no-preamble", or "no-commands" after the RDB was copied.
     """
     if os.path.isdir(path):  # noqa: PTH112  paths stay text here
         _refuse_directory(path)
@@ -100,7 +100,7 @@ def split(path: str, head: Output, tail: Output) -> tuple[int, int]:
         plain = crc64.update()
 
         def copied(data: memoryview, crc: int) -> int:
-            # Every byte goes through the checksum once, in order: the best place to take a copy.
+            # The checksum sees every byte once and in order, so the copy is made here.
             head.write(bytes(data))
             return plain(data, crc)
 
@@ -110,7 +110,7 @@ def split(path: str, head: Output, tail: Output) -> tuple[int, int]:
         cursor.update = None
         end = cursor.tell()
         if not is_head and cursor.at_end():
-            message = "an RDB without commands: there is nothing to split, the file is its RDB part"
+            message = "an RDB without commands: nothing to split"
             raise Unsupported(message, offset=end, code="no-commands")
         while not cursor.at_end():
             tail.write(cursor.take(min(WINDOW, cursor.end - cursor.pos)))
@@ -118,27 +118,27 @@ def split(path: str, head: Output, tail: Output) -> tuple[int, int]:
 
 
 def _refuse_directory(path: str) -> None:
-    """Name the files of a set, which are in two parts already; other directories are refused when they are opened."""
+    """Refuse a multi-part AOF, whose parts are separate files; other directories are refused when opened."""
     found = find(path, keep_errors=True)
     one = found.sets[0] if isinstance(found, DataDir) and len(found.sets) == 1 else found
     if not isinstance(one, AofSet) or not one.files:
         return
     rdbs = ", ".join(path_text(file.path) for file in one.files if file.format == "rdb")
     logs = ", ".join(path_text(file.path) for file in one.files if file.format != "rdb")
-    parts = " and ".join(filter(None, (rdbs and f"the RDB part is {rdbs}", logs and f"the commands are in {logs}")))
-    raise Unsupported(f"an AOF in several files, which are apart already: {parts}", code="split-already")
+    parts = " and ".join(filter(None, (rdbs and f"the RDB is {rdbs}", logs and f"the commands are in {logs}")))
+    raise Unsupported(f"a multi-part AOF, which is already split: {parts}", code="split-already")
 
 
 def _refuse(source: Source) -> None:
     found = source.recognise()
     if found.kind == "aof":
-        message = "an AOF without an RDB preamble: there is nothing to split"
+        message = "an AOF without an RDB preamble: nothing to split"
         raise Unsupported(message, offset=source.start, code="no-preamble")
     refuse_others(source)
 
 
 def _walked(cursor: Cursor) -> bool:
-    """Step over the RDB; return whether it calls itself the head of an AOF, which may yet be without commands."""
+    """Skip the RDB; return whether its AUX fields say that it is an AOF preamble (commands may still be missing)."""
     is_head = False
     walker = Walker(cursor, Plan())
     while not walker.done:

@@ -1,1 +1,1 @@
-"""Terminals, units, colours, escaping, CSV and JSON: known here and nowhere else."""
+"""Output formats: tables, JSON and CSV, with units, escaping, colours and terminal width."""

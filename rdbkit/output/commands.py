@@ -1,4 +1,4 @@
-"""From a snapshot to commands: each value is examined before any command of it is written, as for every export."""
+"""Write a snapshot as commands; each value is checked completely before any of its commands is written."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from rdbkit.wire.spool import Spool
 
 
 class CommandExporter(ValueReader):
-    """Writes entries as the commands that make them again (aof.rewrite)."""
+    """Writes entries as the commands that recreate them (aof.rewrite)."""
 
-    manner = "as commands: of equal members and fields a server keeps the last"
+    manner = "as commands; a server keeps the last of duplicate members or fields"
     assembles = False
 
     def __init__(self, write: Callable[[bytes], object], snapshot: Snapshot, *, restore: bool, modules: bool) -> None:
@@ -26,7 +26,7 @@ class CommandExporter(ValueReader):
         self._functions = 0
 
     def begin(self, snapshot: Snapshot) -> None:
-        """Write the function libraries that were met since the last batch."""
+        """Write the function libraries read since the last batch."""
         for source in snapshot.functions[self._functions :]:
             self.rewriter.function(source)
         self._functions = len(snapshot.functions)
@@ -38,7 +38,7 @@ class CommandExporter(ValueReader):
     def value(self, one: Examined) -> None:
         """Write any other key."""
         if one.parts is None:
-            # A long one is read once more, with the rewriter's own spool.
+            # A long value is read again, with the rewriter's own spool.
             self.rewriter.entry(one.entry)
             return
         one.decoder.prime(one.parts)
@@ -46,7 +46,7 @@ class CommandExporter(ValueReader):
 
 
 class _Primed:
-    """An entry whose first decoder is one that was read before."""
+    """An entry whose first decoder already exists."""
 
     def __init__(self, entry: Entry, decoder: Decoder) -> None:
         self._entry = entry

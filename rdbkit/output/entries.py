@@ -1,9 +1,9 @@
-"""From a snapshot to the export writers: small values decoded whole, in batches of rows; the others part by part.
+"""From a snapshot to the export writers: small values are decoded whole, in batches of rows; others part by part.
 
-Nothing is written of a value before all of it was seen to be readable: a small one is decoded whole, and a longer one
-is read twice, the first time by what `check` asks of it (Entry.errors). So damage inside a value never leaves half a
-row: the value is left out, the snapshot counts and remembers what is wrong (Snapshot.problems), and the next one is
-written. A value that has more in it than a value can, such as a member twice, is written as it is, and counted too.
+Nothing of a value is written before all of it was checked: a small value is decoded whole, a longer one is read twice,
+first with the checks of `check` (Entry.errors). So damage inside a value never leaves half a row: the value is skipped,
+the snapshot counts and records what is wrong (Snapshot.problems), and the next value is written. A value with
+duplicates, such as a member twice, is written as it is, and also counted.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from rdbkit.snapshot.snapshot import Snapshot
 from rdbkit.wire import lzf
 from rdbkit.wire.spool import Spool
 
-#: A value that comes to so many bytes is decoded whole; a longer one passes part by part.
+#: Values up to this many bytes are decoded whole; longer ones are processed part by part.
 _WHOLE = 1 << 19
-#: What a body that was not kept is longer than.
+#: Lower bound for the length of a body that was not kept.
 _LONGER = 1 << 20
-#: Bytes of that kind, and rows, whose decoded values are held before they are written.
+#: Maximum such bytes, and rows, that are held before they are written.
 _HELD, _ROWS = 1 << 20, 256
-#: First bytes of lengths: from which on they have a second byte, and from which on more, or are none.
+#: First byte of a length: from here on it has a second byte; from here on it has more, or is not a length.
 _TWO_BYTES, _LONG = 0x40, 0x80
-#: Hashes whose field names stand elsewhere in the file.
+#: Hashes whose field names are elsewhere in the file.
 _TEMPLATED = (spec.HASH_TMPL_LP_REF, spec.HASH_TMPL_ARRAY_REF)
 _STRING = spec.STRING
 
@@ -42,10 +42,10 @@ Admits = Callable[[Entry], bool]
 
 
 class Examined(NamedTuple):
-    """A value that was seen to be readable.
+    """A value that was checked to be readable.
 
     `parts` are all its parts, and `found` its value and its fields' expiries as values.assembled gives them; both are
-    None for a long one, whose parts `decoder` gives. `wrong` holds the codes of what is wrong with it all the same.
+    None for a long value, whose parts come from `decoder`. `wrong` holds the codes of its non-fatal problems.
     """
 
     entry: Entry
@@ -56,15 +56,15 @@ class Examined(NamedTuple):
 
 
 class ValueReader:
-    """Goes over the keys of snapshots, and gives what is sound to `string` and `value`, for a subclass to write.
+    """Iterates over the keys of snapshots and passes readable values to `string` and `value` of a subclass.
 
-    `count` is how many keys were given, `left_out` how many values could not be read, `marked` how many keys were given
-    although something is wrong with their value. What is wrong is noted in the snapshot.
+    `count` is the number of keys passed on, `left_out` the number of unreadable values, `marked` the number of keys
+    passed on although their value has a problem. Problems are recorded in the snapshot.
     """
 
-    #: How a value is written although something is wrong with it, for messages.
-    manner = "with all that is in the file"
-    #: Whether short raw strings are given to `string`, and whether values are put together for `value`.
+    #: How a value with a problem is written, for messages.
+    manner = "as stored"
+    #: Whether short raw strings are passed to `string`, and whether values are assembled for `value`.
     takes_strings = True
     assembles = True
 
@@ -73,17 +73,17 @@ class ValueReader:
         self.left_out = 0
         self.marked = 0
         self.not_unique = ""
-        """Why the last snapshot's keys were not looked at for being there twice; empty: they were."""
+        """Why the last snapshot was not checked for duplicate keys; empty if it was."""
         self.weight = 0
-        """About how many bytes the parts of the current value come to."""
+        """Approximate size in bytes of the parts of the current value."""
 
     def read(
         self, snapshot: Snapshot, admits: Admits | None = None, advance: Callable[[int], object] | None = None
     ) -> None:
-        """Read a snapshot to its end; `admits` says whether a key is wanted.
+        """Read a snapshot to its end; `admits` returns whether a key is wanted.
 
-        Raises at damage that hides what follows, after everything before it was given. Keys that are there twice are
-        noted at the end, or there.
+        Raises at damage that hides the rest, after everything before it was passed on. Duplicate keys are recorded at
+        the end, or at that damage.
         """
         failure: RdbkitError | None = None
         with KeyNames() as names:
@@ -103,14 +103,14 @@ class ValueReader:
             raise failure
 
     def begin(self, snapshot: Snapshot) -> None:
-        """Take what the snapshot knows before the keys of a batch."""
+        """Process what the snapshot read before the keys of a batch."""
 
     def _batch(self, snapshot: Snapshot, batch: list[walker.EntryTuple], admits: Admits | None) -> None:
         quick = self.takes_strings and admits is None
         for row in batch:
             body = row[10]
             if quick and body is not None and row[3] == _STRING and body[0] < _LONG and row[11] is None:
-                # A raw string of less than 16 KiB is its length, in one byte or two, and itself; the walk measured it.
+                # A raw string of less than 16 KiB is a length of one or two bytes, then the text.
                 self.count += 1
                 self.string(row[1], row[2], row[4], body[1:] if body[0] < _TWO_BYTES else body[2:])
                 continue
@@ -119,7 +119,7 @@ class ValueReader:
                 self.entry(entry)
 
     def entry(self, entry: Entry) -> None:
-        """Give one entry, or note why its value is left out. Raises at damage that hides what follows."""
+        """Pass one entry on, or record why its value is skipped. Raises at damage that hides the rest."""
         entry.settle()
         try:
             self._examine(entry)
@@ -137,7 +137,7 @@ class ValueReader:
         size = _LONGER if body is None else len(body)
         packs = body is not None and b"\xc3" in body and size * lzf.RATIO > _WHOLE
         if packs or (body is not None and entry.type_id in _TEMPLATED):
-            # Strings in it may be packed, or elsewhere.
+            # Its strings may be compressed, or elsewhere in the file.
             size = max(size, entry.unpacked())
             if size <= _WHOLE and self.piecewise(entry):
                 self.count += 1
@@ -169,7 +169,7 @@ class ValueReader:
         self.value(Examined(entry, decoder(), parts, found, {error.code for error in wrong}))
 
     def piecewise(self, entry: Entry) -> bool:
-        """Write a value of medium size as it is decoded, so that it can be taken back; False: it was not written."""
+        """Write a value of medium size while it is decoded, revocably; return False if it was not written."""
         return False
 
     def _mark(self, entry: Entry, wrong: list[RdbkitError]) -> None:
@@ -181,15 +181,15 @@ class ValueReader:
         self.marked += 1
 
     def string(self, db: int, key: bytes, expires_at: int | None, text: bytes) -> None:
-        """Take a key that is a short raw string."""
+        """Handle a key that is a short raw string."""
         raise NotImplementedError
 
     def value(self, one: Examined) -> None:
-        """Take any other key."""
+        """Handle any other key."""
         raise NotImplementedError
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the buffered rows."""
 
 
 class Exporter(ValueReader):
@@ -202,7 +202,7 @@ class Exporter(ValueReader):
         self._held = 0
 
     def run(self, entries: Iterable[Entry]) -> None:
-        """Write entries; what came before an error is written."""
+        """Write entries; entries before an error are written too."""
         try:
             for entry in entries:
                 self.entry(entry)
@@ -210,7 +210,7 @@ class Exporter(ValueReader):
             self.flush()
 
     def flush(self) -> None:
-        """Write the rows that wait."""
+        """Write the buffered rows."""
         rows, self._rows, self._held = self._rows, [], 0
         if rows:
             self.writer.rows(rows)
@@ -240,7 +240,7 @@ class Exporter(ValueReader):
         self._add((entry.db, entry.key, entry.type, entry.expires_at, text, due), self.weight)
 
     def piecewise(self, entry: Entry) -> bool:
-        """Write a value of medium size, unless something is wrong with it; one batch of its parts is held at a time."""
+        """Write a value of medium size, unless it has a problem; one batch of its parts is held at a time."""
         decoder = entry.decoder()
         watch = Watch(decoder)
         held: list[str] = []
@@ -263,7 +263,7 @@ class Exporter(ValueReader):
 
 
 def _note_duplicates(names: KeyNames, snapshot: Snapshot) -> str:
-    """Note the keys that are there twice; return why that is not known, or ""."""
+    """Record duplicate keys; return why they could not be determined, or ""."""
     unknown = ""
     for finding in names.findings(snapshot):
         if finding.severity == "error":
@@ -277,9 +277,9 @@ def _note_duplicates(names: KeyNames, snapshot: Snapshot) -> str:
 def write_value(
     cell: ValueWriter, decoder: Decoder, parts: Iterator[list[Any]] | None = None, twice: bool = False
 ) -> Expiries | None:
-    """Write what a decoder reads; return the expiries of a hash's fields, None if there are none.
+    """Write the value that a decoder reads; return the expiries of a hash's fields, None if there are none.
 
-    `twice`: a field of the hash is there twice.
+    `twice`: the hash has a duplicate field.
     """
     cell.spool = decoder.spool
     batches = decoder.parts() if parts is None else parts

@@ -1,12 +1,12 @@
-"""`export`: every key with its value, as JSON Lines, JSON or CSV.
+"""`export`: all keys with their values, as JSON Lines, JSON or CSV.
 
     {"db":0,"key":"…","type":"hash","expires_at":null,"value":{…},"field_expires_at":{…}}
 
-`field_expires_at` is there only where fields expire (in CSV as an empty cell elsewhere). A hash with a field twice is a
-list of pairs (report/values.py). CSV holds the text of a string as it is, and JSON for every other type.
+`field_expires_at` is present only if fields expire (in CSV the cell is empty otherwise). A hash with a duplicate field
+is a list of pairs (values.py). CSV contains the plain text of a string, and JSON for every other type.
 
-Rows come with decoded values, in batches (`rows`), or as a head, a value written in as many parts as it has, and a tail
-(`head` returns the ValueWriter for it, then `tail`): so a value of any size passes through.
+Rows are written in batches with decoded values (`rows`), or as a head, a value in parts, and a tail (`head` returns the
+ValueWriter for it, then `tail`), so that values may have any size.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ FORMATS = ("jsonl", "json", "csv")
 
 
 class ExportWriter(Protocol):
-    """Takes keys with their values; `finish` ends the document, and is not for one whose last rows may be missing."""
+    """Writes keys with their values; `finish` ends the document, and must not be called if rows may be missing."""
 
     file: str | None
-    """The input that the next rows come from, written as their first column; None: no such column."""
+    """The input of the next rows, written as their first column; None: no such column."""
 
     def rows(self, batch: Sequence[ExportRow]) -> None:
-        """Write rows whose values are at hand."""
+        """Write rows with decoded values."""
 
     def head(self, db: int, key: bytes, type_name: str, expires_at: int | None) -> ValueWriter:
         """Begin a row; exactly one call of the result's methods writes its value."""
 
     def value(self, write: Write) -> ValueWriter:
-        """Return what gives `write` the text of a value as `head`'s result writes it."""
+        """Return a ValueWriter that passes the text of a value to `write` instead."""
 
     def text(self, text: str) -> None:
-        """Write, after `head`, text that `value` gave."""
+        """Write, after `head`, the text from `value`."""
 
     def tail(self, expiries: Iterable[str] | None = None) -> None:
         """End the row that `head` began, with what ValueWriter.hash returned."""
@@ -61,7 +61,7 @@ class ExportWriter(Protocol):
 
 
 class JsonExport:
-    """JSON Lines, or one array with a row per line, which stays open, and so is no JSON, unless finished."""
+    """JSON Lines, or one array with a row per line, which is closed (and valid JSON) only by `finish`."""
 
     def __init__(self, write: Write, form: str, array: bool, file: str | None) -> None:
         self.file = file
@@ -73,7 +73,7 @@ class JsonExport:
         self._value = ValueWriter(write, form)
 
     def rows(self, batch: Sequence[ExportRow]) -> None:
-        """Write rows whose values are at hand."""
+        """Write rows with decoded values."""
         keys = json_strings([row[1] for row in batch], self._form)
         self._write("".join([self._row(row, key) for row, key in zip(batch, keys)]))
 
@@ -83,7 +83,7 @@ class JsonExport:
         return self._value
 
     def value(self, write: Write) -> ValueWriter:
-        """Return what gives `write` the text of a value."""
+        """Return a ValueWriter that passes the text of a value to `write`."""
         return ValueWriter(write, self._form)
 
     def text(self, text: str) -> None:
@@ -132,7 +132,7 @@ class CsvExport:
         self._value = _CellWriter(write, form, safe)
 
     def rows(self, batch: Sequence[ExportRow]) -> None:
-        """Write rows whose values are at hand."""
+        """Write rows with decoded values."""
         self._write("".join(map(self._row, batch)))
 
     def head(self, db: int, key: bytes, type_name: str, expires_at: int | None) -> ValueWriter:
@@ -141,7 +141,7 @@ class CsvExport:
         return self._value
 
     def value(self, write: Write) -> ValueWriter:
-        """Return what gives `write` the text of a value, for between the quotes of its cell."""
+        """Return a ValueWriter that passes the text of a value, without the cell's quotes, to `write`."""
         return _CellWriter(write, self._form, self._safe)
 
     def text(self, text: str) -> None:
@@ -159,7 +159,7 @@ class CsvExport:
         self._write("\n")
 
     def finish(self) -> None:
-        """Write the header if no row came."""
+        """Write the header if there were no rows."""
         self._write(self._header)
         self._header = ""
 
@@ -177,7 +177,7 @@ class CsvExport:
 
 
 class _CellWriter(ValueWriter):
-    """Writes a value inside the quotes of a CSV cell."""
+    """Writes a value inside a quoted CSV cell."""
 
     def __init__(self, write: Write, form: str, safe: Callable[[str], str]) -> None:
         self._cell = write
@@ -185,7 +185,7 @@ class _CellWriter(ValueWriter):
         super().__init__(self.part, form)
 
     def part(self, text: str) -> None:
-        """Write some of the cell's text."""
+        """Write a piece of the cell's text."""
         self._cell(self._safe(text).replace('"', '""'))
 
     def string(self, chunks: Iterable[bytes]) -> None:
@@ -199,7 +199,7 @@ def export_writer(
 ) -> ExportWriter:
     """Return the writer for "jsonl", "json" or "csv"; `form` and `width` as for row_formats.row_writer.
 
-    `file` not None gives the rows a first column "file"; set the writer's attribute when the next input begins.
+    If `file` is not None the rows get a first column "file"; set the writer's attribute for each further input.
     """
     if output_format == "csv":
         return CsvExport(write, form, str if width is None else terminal, file)

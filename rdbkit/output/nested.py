@@ -1,7 +1,6 @@
-"""JSON of what is nested: a stream's entries, and what follows them, piece by piece.
+"""JSON of nested values: a stream's entries, groups and other fields, piece by piece.
 
-A stream may hold a million entries that nobody acknowledged: its groups are written as they are walked, never put
-together.
+A stream may have a million pending entries, so its groups are written while they are read and never held whole.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def id_text(stream_id: StreamID) -> str:
 
 
 def stream_entries(entries: Sequence[StreamEntry], form: str) -> str:
-    """Return entries as the inside of a JSON list."""
+    """Return entries as the elements of a JSON list, without brackets."""
     return ",".join(
         [
             f'{{"id":"{ms}-{seq}","fields":[{fields}]}}'
@@ -39,7 +38,7 @@ def stream_entries(entries: Sequence[StreamEntry], form: str) -> str:
 
 
 def _fields(lists: Sequence[Fields], form: str) -> list[str]:
-    """Return the fields of each entry as the inside of a JSON list of pairs."""
+    """Return the fields of each entry as the elements of a JSON list of pairs."""
     if form == "escape" and all(lists):
         joined = b'"]\x7f["'.join([b'"],["'.join(map(b'","'.join, fields)) for fields in lists])
         text = json_woven(joined, 4 * sum(map(len, lists)) + len(lists) - 3)
@@ -49,9 +48,9 @@ def _fields(lists: Sequence[Fields], form: str) -> list[str]:
 
 
 def stream_rest(stream: Stream) -> dict[str, Any]:
-    """Return what follows "entries" in the JSON of a stream; the lists in it are made while they are written.
+    """Return the members after "entries" in the JSON of a stream; lists are generated while they are written.
 
-    "idmp" (idempotent producers, Redis 8.6) is there only where the stream has them.
+    "idmp" (idempotent producers, Redis 8.6) is present only if the stream has them.
     """
     rest: dict[str, Any] = {
         "last_id": id_text(stream.last_id),
@@ -78,7 +77,7 @@ def _group(group: Group) -> dict[str, Any]:
 
 
 def _pending(entries: Iterable[Pending], form: str) -> Iterator[str]:
-    """Yield the list of a group's pending entries: there may be as many of them as the stream has entries."""
+    """Yield the list of a group's pending entries, which may be as long as the stream."""
     names: dict[bytes | None, str] = {None: "null"}
     before = "["
     for entry in entries:
@@ -111,7 +110,7 @@ def _idmp(idmp: Idmp) -> dict[str, Any]:
 
 
 def quoted(item: Item, form: str) -> Iterator[str]:
-    """Yield the JSON string of bytes, or of an item that is too long to be held."""
+    """Yield the JSON string of bytes, or of a LongItem."""
     if isinstance(item, bytes):
         yield json_string(item, form)
         return
@@ -122,11 +121,11 @@ def quoted(item: Item, form: str) -> Iterator[str]:
 
 
 def pieces(value: Any, form: str = "escape") -> Iterator[str]:
-    """Yield the JSON of plain nested data; bytes become strings, any iterable a list that is never held whole.
+    """Yield the JSON of nested data; bytes become strings, any iterable becomes a list that is never held whole.
 
-    A function, called with the form of bytes, yields finished JSON.
+    A function is called with the form of bytes and yields JSON text.
 
-    Recursion is as deep as the shape that the caller built, never as anything in a file says.
+    The recursion depth is given by the caller's structure, never by the contents of a file.
     """
     if isinstance(value, Mapping):
         yield from _nested(value.items(), "{}", lambda pair: chain((f"{json_quote(pair[0])}:",), pieces(pair[1], form)))

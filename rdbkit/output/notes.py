@@ -1,4 +1,4 @@
-"""Findings for people on a terminal: text that is wrapped, where a table would have to cut it.
+"""Findings on a terminal: wrapped text, because a table would have to cut it.
 
     error truncated: the file ends in the middle of a record
       dump.rdb, offset 3000, db 0, key list:ints
@@ -17,14 +17,14 @@ from rdbkit.output.width import wrapped
 
 _COLORS = {"error": "1;31", "warning": "1;33", "note": "1;36"}
 _NAMES = ("offset", "db", "key")
-#: Narrower than this, lines are wrapped by the terminal.
+#: Minimum width; on a narrower terminal, the terminal itself wraps the lines.
 _LEAST = 20
-#: Characters of a key that are shown.
+#: Maximum characters of a key shown.
 _KEY = 200
 
 
 class Notes:
-    """Writes findings as they come."""
+    """Writes findings one by one."""
 
     def __init__(self, write: Write, form: str, width: int, color: bool) -> None:
         self._write = write
@@ -38,7 +38,7 @@ class Notes:
             self._write("\n".join(self._lines(row)) + "\n")
 
     def finish(self) -> None:
-        """Nothing is left to write."""
+        """Do nothing: there is no buffer."""
 
     def _lines(self, row: OutputRow) -> Iterator[str]:
         severity, code, file, *place, message, hint = row

@@ -1,11 +1,11 @@
-"""Where results go: standard output, or a file that appears only when it is complete.
+"""Output to standard output, or to a file that is written atomically.
 
-`-o FILE` is written under a name of its own (rdbkit.files) and gets its name, after an fsync, by `finish`. If the work
-stops before, FILE is unchanged and what was delivered is kept as FILE.partial, whose name `abandon` returns. A FILE
-that is no regular file (a pipe, /dev/null) is written directly, as a shell's ">" does.
+`-o FILE` is written under a temporary name (rdbkit.files); `finish` syncs and renames it. If the command stops earlier,
+FILE is unchanged and the output so far is kept as FILE.partial, whose name `abandon` returns. If FILE is not a regular
+file (a pipe, /dev/null) it is written directly, as with a shell's ">".
 
-Text is written as UTF-8 whatever the locale says. When the reader of a pipe went away, BrokenPipeError reaches the
-caller, and nothing is left in a buffer that Python would try to flush, and complain about, at exit.
+Text is always written as UTF-8, whatever the locale. If the reader of a pipe is gone, the caller gets BrokenPipeError,
+and no buffer is left that Python would try to flush at exit.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _BUFFER = 1 << 18
 
 
 class Output:
-    """A sink for text and bytes; use it in a `with`, and call `finish` when everything was delivered.
+    """A sink for text and bytes; use it in a `with`, and call `finish` when everything was written.
 
-    `path` None or "-" is standard output. Text replaces a regular file; what holds `data` (a part of an input) goes to
-    a new name, with the mode of the file with this status, unless `force` lets it replace the file that is there.
-    Leaving the `with` without `finish` abandons. Raises ValueError for an empty path, OSError where a file cannot be
-    written, BrokenPipeError when the reader went away.
+    `path` None or "-" is standard output. Text output replaces an existing regular file. Data output (`data`: a part of
+    an input) does so only with `force`; it gets the mode of `mode_of`. Leaving the `with` without `finish` abandons the
+    output. Raises ValueError for an empty path, OSError if the file cannot be written, BrokenPipeError if the reader is
+    gone.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class Output:
         mode_of: os.stat_result | None = None,
     ) -> None:
         self.partial: str | None = None
-        """The name of the unfinished result, once it was abandoned and holds anything."""
+        """The name of the partial file, after `abandon`, if anything was written."""
         standard = path is None or os.fspath(path) == "-"
         self.name = "standard output" if path is None or standard else os.fspath(path)
-        """What messages call it; errors of writing carry it as their filename."""
+        """The name for messages; also the filename of write errors."""
         self.bytes_written = 0
         self.other_names = 0
-        """How many other names (hard links) the replaced file has: they keep the old contents."""
+        """How many other hard links the replaced file has; they still have the old contents."""
         self._pieces: list[bytes] = []
         self._waiting = 0
         self._file: NewFile | None = None
@@ -62,17 +62,17 @@ class Output:
 
     @property
     def is_terminal(self) -> bool:
-        """Return whether a person is looking."""
+        """Return whether the output is a terminal."""
         return self._file is None and bool(self._raw.isatty())
 
     @property
     def color(self) -> bool:
-        """Return whether to use colours: on a terminal, unless NO_COLOR is set or the terminal is a dumb one."""
+        """Return whether to use colours: on a terminal, unless NO_COLOR is set or TERM is "dumb"."""
         return self.is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
     @property
     def width(self) -> int:
-        """Return the columns of the terminal (80 where they are unknown)."""
+        """Return the columns of the terminal (80 if unknown)."""
         from shutil import get_terminal_size
 
         return get_terminal_size((80, 24)).columns
@@ -82,16 +82,16 @@ class Output:
         self.write(text.encode("utf-8", "backslashreplace"))
 
     def write(self, data: bytes) -> None:
-        """Write bytes; they leave when enough have come together."""
+        """Write bytes, buffered."""
         self._pieces.append(data)
         self._waiting += len(data)
         if self._waiting >= _BUFFER:
             self.flush()
 
     def flush(self) -> None:
-        """Send on what waits."""
+        """Write the buffer."""
         data = b"".join(self._pieces)
-        # Emptied first: after an error nothing must be sent a second time.
+        # Emptied first, so that nothing is written twice after an error.
         self._pieces.clear()
         self._waiting = 0
         view = memoryview(data)
@@ -99,12 +99,12 @@ class Output:
             view = view[self._send(view) :]
 
     def finish(self) -> None:
-        """Flush, and put the file in place; only now does it exist under its own name."""
+        """Flush, and put the file in place under its final name."""
         self.prepare()
         self.publish()
 
     def prepare(self) -> None:
-        """Flush, and make the content durable: what `publish` then does is only to name it."""
+        """Flush and sync the content, so that `publish` only has to rename it."""
         self.flush()
         if self._file is not None:
             self._file.close()
@@ -123,16 +123,16 @@ class Output:
             self._file.withdraw()
 
     def abandon(self) -> str | None:
-        """Stop without a result; return the name of the partial file, None if there is none or nothing was delivered.
+        """Stop without a result; return the name of the partial file, None if nothing was written.
 
-        After `finish` there is nothing to give up.
+        Does nothing after `finish`.
         """
         if not self._open:
             if self._file is not None:
                 self._file.discard()
             return self.partial
         self._open = False
-        # Whatever went wrong is being reported already; a second error here would hide it.
+        # The original error is being reported; a second error here would hide it.
         with contextlib.suppress(OSError):
             self.flush()
         if self._file is None:
@@ -173,13 +173,13 @@ class Output:
 
 
 def planned(path: str | os.PathLike[str]) -> list[Name]:
-    """Return what writing to a path creates: the file itself, and FILE.partial beside it."""
+    """Return the names that writing to a path may create: the file itself, and FILE.partial."""
     name = names.plan(path)
     return [name] if name.is_special else [name, name.beside(".partial")]
 
 
 def _standard_output() -> Any:
-    """Return the unbuffered stream under sys.stdout: what is not buffered cannot fail at exit."""
+    """Return the unbuffered stream under sys.stdout, which cannot fail at exit."""
     if sys.stdout is None:
         raise OSError(errno.EBADF, "standard output is closed")
     sys.stdout.flush()

@@ -1,8 +1,8 @@
-"""Progress on standard error: bytes, rate, time left; nothing where nobody is looking.
+"""Progress on standard error: bytes, rate, time left; by default only on a terminal.
 
-A terminal gets a line that is redrawn at most ten times a second and wiped at the end; `rich` draws it and is
-imported only after the first third of a second, so short runs pay nothing. A stream that is no terminal gets, when
-progress is asked for explicitly, a plain line every ten seconds. Otherwise `Progress` does nothing.
+On a terminal a line is redrawn at most ten times a second and removed at the end. It is drawn by `rich`, which is
+imported only after a third of a second, so that short runs are not slowed down. If progress is requested explicitly on
+another stream, a plain line is written every ten seconds. Otherwise `Progress` does nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Protocol, TextIO
 
 from rdbkit.output import units
 
-#: Those that are under way: a line that is written beside them takes their display away first.
+#: Active displays: they are hidden before another line is written.
 _active: list[Progress] = []
 
 _REDRAW = 0.1
@@ -28,7 +28,7 @@ class _Display(Protocol):
 
 
 class Progress:
-    """Shows how far a pass over `total` bytes has come (None: unknown); by default only if `stream` is a terminal."""
+    """Shows the progress of a pass over `total` bytes (None: unknown); by default only if `stream` is a terminal."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Progress:
         self.close()
 
     def update(self, done: int) -> None:
-        """Say that `done` bytes have been read since the start."""
+        """Set the number of bytes read since the start."""
         now = self._clock()
         if now < self._next:
             return
@@ -65,14 +65,14 @@ class Progress:
         self._display.show(done, self._total, self._note(done, now - self._start))
 
     def close(self) -> None:
-        """Take the line away; later updates do nothing."""
+        """Remove the line; later updates do nothing."""
         self._next = float("inf")
         if self in _active:
             _active.remove(self)
         self.pause()
 
     def pause(self) -> None:
-        """Take the line away until the next update."""
+        """Remove the line until the next update."""
         display, self._display = self._display, None
         if display is not None:
             display.close()
@@ -87,7 +87,7 @@ class Progress:
 
 
 def pause() -> None:
-    """Take all progress lines away, until they are updated: something else is about to be written."""
+    """Hide all progress lines until their next update, before something else is written."""
     for progress in _active:
         progress.pause()
 
@@ -102,7 +102,7 @@ class _Lines:
         self._stream.flush()
 
     def close(self) -> None:
-        """Leave what was written."""
+        """Do nothing: plain lines remain."""
 
 
 class _Bar:

@@ -1,10 +1,10 @@
 """A report as data: one JSON document with raw numbers (bytes, ms since the epoch, shares from 0 to 1).
 
-    complete     false: a file could not be read to its end, and all numbers are of the part before (one whose checksum
-                 is wrong was read to its end: its error_code is checksum-mismatch)
-    heap         true: memory is what is really allocated; false: what MEMORY USAGE says
+    complete     false: a file could not be read to its end, and its numbers cover the part before that (a file with a
+                 wrong checksum was read to its end; its error_code is checksum-mismatch)
+    heap         true: memory is what is actually allocated; false: what MEMORY USAGE returns
     unread       files of which nothing could be read, and why
-    files        what each file is, with its own total
+    files        each file, with its own total
     total        keys elements memory memory_sd size unknown unknown_size no_expiry
     databases, types, encodings   the same, each with `share`
     biggest      by type, the heaviest keys
@@ -12,7 +12,7 @@
     expiry, idle, freq   buckets
     tags, raising, widths, notable
 
-`share` is of what everything weighs: memory and, for keys whose memory is not known, size.
+`share` is relative to the total weight: memory, or size in the file for keys of unknown memory.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _ERRORS = ("keys", "memory", "size", "unknown", "unknown_size", "no_expiry")
 
 
 def share(part: int, whole: int) -> float:
-    """Return a part of the whole, to six digits."""
+    """Return a share, rounded to six digits."""
     return round(part / whole, 6) if whole else 0.0
 
 
 def document(found: Picture, form: str = "escape") -> dict[str, Any]:
-    """Return a report as what json.dumps takes; `form` is that of bytes (text.FORMS)."""
+    """Return a report as data for json.dumps; `form` is the form of bytes (text.FORMS)."""
     text = encoder(form)
     weight = found.total.weight
     return {

@@ -1,7 +1,7 @@
-"""A report for people: what matters first, on one screen; then everything else, to scroll through.
+"""A report as text: the most important facts first, on one screen; then all details.
 
-Lines are at most 80 columns wide, or as wide as a narrower terminal; what comes from the file (keys, prefixes) stands
-last on its line and is cut on a terminal only. Nothing is said by colour alone.
+Lines are at most 80 columns wide, less on a narrower terminal. Text from the file (keys, prefixes) is last on its line
+and is cut only on a terminal. Colour never carries information by itself.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ Cells = Sequence[str]
 
 
 def shows_blocks() -> bool:
-    """Return whether the terminal is one for Unicode: its locale says so, and it is not a dumb one."""
+    """Return whether the terminal can show Unicode blocks: by its locale and TERM."""
     locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or ""
     return "utf" in locale.lower() and os.environ.get("TERM") != "dumb"
 
 
 def bar(part: float, blocks: bool) -> str:
-    """Return a bar for a share from 0 to 1, always as wide as a whole one; of blocks there are eighths."""
+    """Return a bar of fixed width for a share from 0 to 1; blocks have a resolution of one eighth."""
     return _drawn(part, blocks).ljust(_BAR)
 
 
@@ -58,12 +58,12 @@ def _drawn(part: float, blocks: bool) -> str:
 
 
 def percent(part: int, whole: int) -> str:
-    """Return "12.3 %"."""
-    return f"{100 * part / whole:.1f} %" if whole else "-"
+    """Return "12.3%"."""
+    return f"{100 * part / whole:.1f}%" if whole else "-"
 
 
 class Screen:
-    """Writes the picture line by line. `width` None: not a terminal, nothing is cut."""
+    """Formats a report line by line. `width` None: not a terminal, nothing is cut."""
 
     def __init__(self, found: Picture, form: str, width: int | None, color: bool, blocks: bool) -> None:
         self._found = found
@@ -93,7 +93,7 @@ class Screen:
             yield ""
             yield from self._damage()
 
-    # -- what it is ----------------------------------------------------------------------------------------------------
+    # -- files and totals ----------------------------------------------------------------------------------------------
 
     def _damage(self) -> Iterator[str]:
         stopped = [
@@ -102,22 +102,22 @@ class Screen:
             if file.error and not file.whole
         ]
         yield from self._alarm(
-            "DAMAGED: what follows the damage is not in this report.",
+            "DAMAGED: this report does not include data after the damage.",
             [(name, why) for replay, name, why in stopped if not replay],
         )
         yield from self._alarm(
-            "ONLY THE RDB PART: what the commands behind it do is not in this report.",
+            "RDB PART ONLY: this report does not include the effects of the commands after it.",
             [(name, why) for replay, name, why in stopped if replay],
         )
         yield from self._alarm(
-            "WRONG CHECKSUM: everything was read; the contents are not trustworthy.",
+            "WRONG CHECKSUM: everything was read, but the contents cannot be trusted.",
             [(file.file, file.error) for file in self._found.files if file.error and file.whole],
         )
         yield from self._alarm(
-            "DAMAGED VALUES: the elements and memory of these keys are not known.",
+            "DAMAGED VALUES: the elements and memory of these keys are unknown.",
             [(file.file, _number(file.damaged, "key")) for file in self._found.files if file.damaged],
         )
-        yield from self._alarm("NOT READ: nothing of these files is in this report.", self._found.unread)
+        yield from self._alarm("NOT READ: this report does not include these files.", self._found.unread)
 
     def _alarm(self, what: str, files: Sequence[tuple[str, str]]) -> Iterator[str]:
         if files:
@@ -136,10 +136,11 @@ class Screen:
         yield self._fact("memory", self._memory(total))
         yield from self._heap(files, total)
         if len(files) == 1 and files[0].used_mem is not None:
-            yield self._fact("used-mem", f"{units.size(files[0].used_mem)} (as its server said when it wrote the file)")
+            used = units.size(files[0].used_mem)
+            yield self._fact("used-mem", f"{used} (reported by the server when it wrote the file)")
 
     def _heap(self, files: Sequence[FileSummary], total: Total) -> Iterator[str]:
-        """What a server really allocates once it has loaded the files, each one its own."""
+        """Yield what servers allocate after loading the files, one server per file."""
         keys = [file.allocated for file in files]
         beside = [file.overhead for file in files]
         if not total.keys or None in keys:
@@ -148,12 +149,11 @@ class Screen:
         missing = f", without {_keys(total.unknown)} of unknown size" if total.unknown else ""
         if None in beside:
             if not self._found.heap:
-                yield self._fact("heap", f"{units.size(known)} (really allocated for these keys{missing})")
+                yield self._fact("heap", f"{units.size(known)} (allocated for these keys{missing})")
             return
         more = sum(size or 0 for size in beside)
-        yield self._fact(
-            "heap", f"{units.size(known + more)} in all, with about {units.size(more)} beside the keys{missing}"
-        )
+        parts = f"keys {units.size(known)}{missing} plus about {units.size(more)} server overhead"
+        yield self._fact("heap", f"{units.size(known + more)}: {parts}")
 
     def _head(self, file: FileSummary) -> Iterator[str]:
         yield self._strong(path_text(file.file))
@@ -166,10 +166,10 @@ class Screen:
         if not total.keys:
             return "-"
         if total.memory is None:
-            return f"not known; all is ranked by size in the file, {units.size(total.size)} in all"
+            return f"unknown; ranked by size in the file instead, {units.size(total.size)} in total"
         spread = f" ± {units.size(total.memory_sd)}" if total.memory_sd else ""
         missing = f", without {_keys(total.unknown)}" if total.unknown else ""
-        what = "really allocated" if self._found.heap else "sum of MEMORY USAGE"
+        what = "actually allocated" if self._found.heap else "sum of MEMORY USAGE"
         return f"{units.size(total.memory)}{spread} ({what}{missing})"
 
     def _fact(self, name: str, text: str) -> str:
@@ -208,10 +208,10 @@ class Screen:
         for name, cells in rows:
             yield f"{name:<{_COLUMN}}" + "".join(f"{cell:>{_COLUMN}}" for cell in cells)
 
-    # -- what is notable -----------------------------------------------------------------------------------------------
+    # -- notable -------------------------------------------------------------------------------------------------------
 
     def _notes(self) -> Iterator[str]:
-        # That no memory is known at all was said above.
+        # If all memory is unknown, this was already reported above.
         notes = [note for note in self._found.notes if note.code != "memory-unknown" or self._measure == "memory"]
         if not notes:
             return
@@ -232,19 +232,19 @@ class Screen:
             "backlen": self._say_backlen,
             "limit": _say_limit,
             "memory-unknown": lambda of: (
-                f"the memory of {of['keys']:,} of {_keys(of['of'])} is not known (?): what counts is the size in the "
+                f"the memory of {of['keys']:,} of {_keys(of['of'])} is unknown (?); they count with their size in the "
                 f"file, {units.size(of['size'])}"
             ),
         }
         return str(makers[note.code](facts))
 
     def _part(self, facts: dict[str, Any]) -> str:
-        return f"{units.size(facts['weight'])}, {100 * facts['share']:.1f} %"
+        return f"{units.size(facts['weight'])}, {100 * facts['share']:.1f}%"
 
     def _say_big_key(self, facts: dict[str, Any]) -> str:
         key = self._text(facts["key"][:100])
         return (
-            f"one {_TYPES[facts['type']][0]} holds {100 * facts['share']:.1f} % of everything: db {facts['db']} '{key}'"
+            f"one {_TYPES[facts['type']][0]} uses {100 * facts['share']:.1f}% of the total: db {facts['db']} '{key}'"
         )
 
     def _say_no_expiry(self, facts: dict[str, Any]) -> str:
@@ -262,12 +262,12 @@ class Screen:
         has = "have" if others else "has"
         if facts["generation"] == "old":
             return (
-                f"{who} {has} an element of a size whose back-length changed: Valkey 9.1 and newer do not start with "
-                "this file; change that element before an upgrade"
+                f"{who} {has} an element of a size whose back-length encoding changed: Valkey 9.1 and newer do not "
+                "start with this file; change that element before an upgrade"
             )
         return (
-            f"{who} {has} an element of a size whose back-length changed: servers before Valkey 9.1 and Redis 8.8 "
-            "refuse it or crash on it"
+            f"{who} {has} an element of a size whose back-length encoding changed: servers before Valkey 9.1 and "
+            "Redis 8.8 refuse it or crash on it"
         )
 
     # -- tables --------------------------------------------------------------------------------------------------------
@@ -320,8 +320,8 @@ class Screen:
         if not self._found.prefixes_exact:
             most = self._found.absent[1] + self._found.absent[4]
             yield from self._wrapped(
-                f"too many prefixes to count all exactly: with + it is at least so much, at most {units.size(most)} "
-                "more; a prefix that is missing has at most that"
+                f"too many prefixes for exact counts: values with + may be up to {units.size(most)} higher; a prefix "
+                "that is not listed has at most that"
             )
 
     def _buckets(self, title: str, buckets: Sequence[Bucket]) -> Iterator[str]:
@@ -363,7 +363,7 @@ class Screen:
             yield from self._title(f"Biggest {_TYPES[kind][1]}")
             yield from self._grid((self._measure, "share", "elements", "encoding", "db", "key"), cells, "encoding")
 
-    # -- how it is laid out --------------------------------------------------------------------------------------------
+    # -- layout --------------------------------------------------------------------------------------------------------
 
     def _amount(self, total: Total) -> str:
         return units.size(total.weight) + ("?" if total.unknown and self._measure == "memory" else "")
@@ -387,7 +387,7 @@ class Screen:
         return wrapped(terminal(text), self._width, "  ", "    ", breaks=self._cut is not None)
 
     def _grid(self, names: Cells, rows: Sequence[Cells], *left: str) -> Iterator[str]:
-        """Yield a table: numbers to the right; bars, the named columns and the last one to the left."""
+        """Yield a table: numbers right-aligned; bars, the named columns and the last one left-aligned."""
         widths = [max(map(display_width, column)) for column in zip(names, *rows)]
         for cells in (names, *rows):
             parts = [

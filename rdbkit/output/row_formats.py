@@ -1,4 +1,4 @@
-"""Rows of keys, findings or commands in the format that was asked for."""
+"""Rows of keys, findings or commands in the requested format."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def row_writer(
 ) -> RowWriter:
     """Return the writer for "table", "json", "jsonl" or "csv".
 
-    `form` is the form of bytes (text.FORMS). `width` is the columns of the terminal that shows the result, None if it
-    goes elsewhere: on a terminal control characters are escaped in every format, and tables are cut to fit.
+    `form` is the form of bytes (text.FORMS). `width` is the number of columns of the terminal, None if the output is
+    not a terminal. On a terminal, control characters are escaped in every format, and tables are cut to fit.
     """
     if output_format == "table":
         from rdbkit.output.table import Table

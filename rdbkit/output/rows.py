@@ -1,8 +1,8 @@
 """Rows as tables, JSON, JSON Lines or CSV: columns with a kind, batches of tuples in, text out.
 
-A batch is turned column by column: each kind has, for each format, a function from a column of values to a column of
-cells. Columns that hold one value throughout the batch (the database, a type, null) become part of the line's
-template; the rest are woven in by one `%` over the whole batch. Machine formats hold raw numbers, tables hold units
+A batch is formatted column by column: for each kind and format there is a function from a column of values to a column
+of cells. Columns with a single value in the batch (the database, a type, null) become part of the line template; the
+others are inserted by one `%` over the whole batch. Machine formats contain raw numbers, tables contain units
 (table.py).
 
     kind      holds                      in a table
@@ -14,12 +14,12 @@ template; the rest are woven in by one `%` over the whole batch. Machine formats
     float     number                     1.50
     share     number from 0 to 1         12.3%
     bool      True, False                yes, no
-    text      words of our own           as it is
+    text      our own text               as it is
     path      a file's name              its text form
     bytes     from the file              its text form
     json      finished JSON              as it is
 
-Any cell may be None: null in JSON, nothing in CSV (where an empty string is ""), "-" in a table.
+Any cell may be None: null in JSON, empty in CSV (where an empty string is ""), "-" in a table.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ Write = Callable[[str], object]
 
 FORMATS = ("table", "json", "jsonl", "csv")
 
-_BATCH = 2048  # rows woven at once: bounds the text of one template
+_BATCH = 2048  # rows formatted at once; limits the size of a template
 _CACHED = 4096
 _QUOTED_IN_CSV = re.compile(r'[",\r\n]')
-# First characters of a CSV text cell that needs a second look: formulas, and "" for the empty string.
+# First characters of a CSV text cell that needs special treatment: formulas, and "" for the empty string.
 _SUSPICIOUS = SUSPICIOUS | {""}
 
 
 class Column(NamedTuple):
-    """A column: its name, its kind, and how early a narrow terminal may do without it (0: never, highest first)."""
+    """A column: name, kind, and priority for hiding it on a narrow terminal (0: never, highest first)."""
 
     name: str
     kind: str = "int"
@@ -77,7 +77,7 @@ KEY_COLUMNS = (
 
 
 class RowWriter(Protocol):
-    """Takes rows in batches and writes them; `finish` ends the document and must not be called for a damaged one."""
+    """Writes rows in batches; `finish` ends the document and must not be called for an incomplete one."""
 
     def write(self, batch: Sequence[OutputRow]) -> None:
         """Write rows."""
@@ -87,7 +87,7 @@ class RowWriter(Protocol):
 
 
 class Cache(dict[Any, str]):
-    """What a function made of the few values that a column of words holds."""
+    """A cache of a function's results, for columns with few distinct values."""
 
     def __init__(self, make: Callable[[Any], str]) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class Cache(dict[Any, str]):
 
 
 def each(make: Callable[[Any], str], null: str) -> Cells:
-    """Return the column function that makes cells one by one."""
+    """Return a column function that formats cells one by one."""
     return lambda values: [null if value is None else make(value) for value in values]
 
 
@@ -118,7 +118,7 @@ def _words(make: Callable[[Any], str], null: str) -> Cells:
 
 
 def _strings(many: Cells, null: str) -> Cells:
-    """Return a function for columns of bytes: at once where all are there, else null by null."""
+    """Return a function for columns of bytes: in one go if there is no null, else cell by cell."""
     return lambda values: [null if v is None else many((v,))[0] for v in values] if None in values else many(values)
 
 
@@ -137,13 +137,13 @@ def _json_cells(kind: str, form: str) -> Cells:
 
 
 def csv_field(text: str) -> str:
-    """Return a text cell: formulas disarmed, quoted where RFC 4180 asks for it."""
+    """Return a text cell: formulas escaped, quoted as RFC 4180 requires."""
     cell = csv_cell(text)
     return csv_quote(cell) if not cell or _QUOTED_IN_CSV.search(cell) else cell
 
 
 def csv_quote(text: str) -> str:
-    """Return text between CSV's quotes."""
+    """Return text in CSV quotes."""
     return '"' + text.replace('"', '""') + '"'
 
 
@@ -174,10 +174,10 @@ def _cells(kind: str, make: dict[str, Callable[[Any], str]], null: str) -> Cells
 
 
 class _Weaver:
-    """The lines of a batch: literal, cell, literal, cell, …, end."""
+    """The template for the lines of a batch: literal, cell, literal, cell, …, end."""
 
     def __init__(self, columns: Sequence[Column], before: Iterable[str], cells: Iterable[Cells], end: str) -> None:
-        # Equal numbers may be written differently only if they are floats (0.0 and -0.0); bytes seldom repeat.
+        # Equal floats may differ in text (0.0 and -0.0); bytes seldom repeat.
         folds = [column.kind not in ("float", "share", "bytes", "json") for column in columns]
         self._parts = list(zip([text.replace("%", "%%") for text in before], cells, folds))
         self._end = end
@@ -217,11 +217,11 @@ class JsonLines:
             self._write(self._lines(part))
 
     def finish(self) -> None:
-        """Nothing is left to write."""
+        """Do nothing: there is no buffer."""
 
 
 class JsonArray:
-    """An array of the same objects, one per line; left open, and so no JSON, unless finished."""
+    """An array of the same objects, one per line; it is closed (and valid JSON) only by `finish`."""
 
     def __init__(self, columns: Sequence[Column], write: Write, form: str = "escape") -> None:
         self._write = write
@@ -240,9 +240,9 @@ class JsonArray:
 
 
 class Csv:
-    """RFC 4180 with a header; lines end in LF, as the tools beside it on a pipe expect."""
+    """RFC 4180 with a header; lines end in LF, as other Unix tools expect."""
 
-    # Python's csv module, told to end lines in LF, leaves a CR in a field unquoted, which its own reader then refuses.
+    # With LF line ends, Python's csv module does not quote a CR in a field, which its own reader then refuses.
 
     def __init__(
         self, columns: Sequence[Column], write: Write, form: str = "escape", safe: Callable[[str], str] = str
@@ -253,12 +253,12 @@ class Csv:
         self._header = ",".join([csv_field(column.name) for column in columns]) + "\n"
 
     def write(self, batch: Sequence[OutputRow]) -> None:
-        """Write rows, before the first of them the header."""
+        """Write rows, with the header before the first one."""
         for part in _slices(batch):
             self._write(self._header + self._lines(part))
             self._header = ""
 
     def finish(self) -> None:
-        """Write the header if no row came."""
+        """Write the header if there were no rows."""
         self._write(self._header)
         self._header = ""

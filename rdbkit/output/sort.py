@@ -1,9 +1,9 @@
-"""Sorting more rows than memory holds.
+"""External sorting: more rows than fit in memory.
 
-Rows collect up to a budget; then they are sorted and spilled as a *run*: chunks of pickled rows in an unlinked
-temporary file. Runs stand in levels: when a level has FAN of them they are merged into one of the next, so open
-files, and the rows in memory while merging, stay few whatever the number of rows. A higher level holds older rows,
-and merging prefers the older of equals: the sort is stable, also in reverse.
+Rows are collected up to a budget, then sorted and written as a *run*: chunks of pickled rows in an unlinked temporary
+file. Runs are organised in levels: when a level has FAN runs, they are merged into one run of the next level. So the
+number of open files, and of rows in memory while merging, is bounded. A higher level has older rows, and merging
+prefers the older of equal rows, so the sort is stable, also in reverse.
 
 A key of None sorts last in either direction.
 """
@@ -23,12 +23,12 @@ Key = Callable[[Any], Any]
 
 MEMORY = 16 << 20
 FAN = 32
-_CHUNK, _CHUNK_BYTES = 64, 1 << 16  # rows per pickle, fewer if they are long: FAN chunks are in memory while merging
-_TRIMMED = 4096  # rows that may wait, at least, until all but the first are dropped
+_CHUNK, _CHUNK_BYTES = 64, 1 << 16  # rows per pickle, fewer if they are long; FAN chunks are in memory while merging
+_TRIMMED = 4096  # minimum number of buffered rows before rows beyond the limit are dropped
 
 
 def _none_last(key: Key | None, reverse: bool) -> Key | None:
-    """Return `key` with None moved to the end of either direction; whole rows (no key) compare as they are."""
+    """Return a sort key with None last in either direction; without a key, whole rows are compared."""
     if key is None:
         return None
     by = key
@@ -41,17 +41,17 @@ def _none_last(key: Key | None, reverse: bool) -> Key | None:
 
 
 class _Run:
-    """Sorted rows in a temporary file that has no name."""
+    """Sorted rows in an unnamed temporary file."""
 
     def __init__(self, rows: Iterable[SortRow]) -> None:
-        # Imported here: few runs of the program sort outside, all of them start.
+        # Imported here, because it slows the start and most runs do not need it.
         import pickle
         from tempfile import TemporaryFile
 
         self._file = TemporaryFile()  # noqa: SIM115 - lives as long as the run
         self._load: Callable[[], list[SortRow]] = lambda: pickle.load(self._file)
         self._long: list[LongItem] = []
-        """Items that lie in temporary space anyway: rows refer to them."""
+        """LongItems, which are in temporary files already; rows refer to them."""
         for chunk in chunks(rows):
             pickler = pickle.Pickler(self._file, pickle.HIGHEST_PROTOCOL)
             pickler.dispatch_table = {LongItem: self._keep}
@@ -62,7 +62,7 @@ class _Run:
         return item.__reduce__()
 
     def __iter__(self) -> Iterator[SortRow]:
-        # A file knows one position, so a run is read by one iterator at a time; the next one starts at the beginning.
+        # The file has one position, so only one iterator can read a run at a time; each starts at the beginning.
         self._file.seek(0)
         while True:
             try:
@@ -76,7 +76,7 @@ class _Run:
 
 
 def chunks(rows: Iterable[SortRow], most: int = _CHUNK, most_bytes: int = _CHUNK_BYTES) -> Iterator[list[SortRow]]:
-    """Yield rows in lists of so many, fewer where they are long."""
+    """Yield rows in lists of up to `most` rows, fewer if they are long."""
     chunk: list[SortRow] = []
     used = 0
     for row in rows:
@@ -90,11 +90,11 @@ def chunks(rows: Iterable[SortRow], most: int = _CHUNK, most_bytes: int = _CHUNK
 
 
 class Sorter:
-    """Rows in, sorted rows out, in about `memory` bytes; with a `limit`, so many of them.
+    """Sorts rows in about `memory` bytes; with a `limit`, keeps only the first rows.
 
-    `key` gives what to sort by (None last), or is None to compare whole rows. Rows must be picklable tuples. Iterate
-    once or more after the last `add`; `close` (or the end of a `with`) frees the temporary space. Raises OSError
-    where there is none.
+    `key` returns the sort key (None last), or is None to compare whole rows. Rows must be picklable tuples. Iterate
+    once or more after the last `add`; `close` (or the end of a `with`) frees the temporary space. Raises OSError if
+    there is no temporary space.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Sorter:
         self._limit = None if limit is None else min(limit, maxsize)
         self._most = None if limit is None else max(2 * limit, _TRIMMED)
         self._last: Any = None
-        """What the last row that counts is sorted by, once there are `limit` of them."""
+        """The sort key of the last row within `limit`, once there are that many."""
         self._rows: list[SortRow] = []
         self._used = 0
         self._levels: list[list[_Run]] = []
@@ -118,11 +118,11 @@ class Sorter:
         self.close()
 
     def add(self, row: SortRow) -> None:
-        """Take one row."""
+        """Add one row."""
         self.add_batch((row,))
 
     def add_batch(self, rows: Sequence[SortRow]) -> None:
-        """Take several rows; the budget is looked at once for all of them."""
+        """Add several rows; the budget is checked once for all of them."""
         if self._last is not None and self._key is not None:
             key, last = self._key, self._last
             before = last.__lt__ if self._reverse else last.__gt__
@@ -141,7 +141,7 @@ class Sorter:
         return islice(self._merge([*chain.from_iterable(reversed(self._levels)), self._rows]), self._limit)
 
     def _trim(self) -> None:
-        """Drop what cannot be among the first; what is equal to the last of these came after it."""
+        """Drop rows that cannot be within the limit; rows equal to the last one within it came later."""
         self._rows.sort(key=self._key, reverse=self._reverse)
         del self._rows[self._limit :]
         self._used = _size(self._rows)
@@ -149,7 +149,7 @@ class Sorter:
             self._last = self._key(self._rows[-1])
 
     def close(self) -> None:
-        """Drop the rows and the temporary files."""
+        """Free the rows and the temporary files."""
         for run in chain.from_iterable(self._levels):
             run.close()
         self._levels.clear()

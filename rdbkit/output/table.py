@@ -1,11 +1,11 @@
-"""Tables for people: widths from the first 1,000 rows (fewer where they are long), then row by row.
+"""Tables: column widths from the first 1,000 rows (fewer if they are long), then row by row.
 
-In a pipe nothing is cut and nothing is left out; a cell wider than its column, as one key of 300 bytes among short
-ones, moves the rest of its line. On a terminal the table is fitted: columns that are null in all of those rows are
-hidden, then columns are dropped in the order that they themselves state, then text columns shrink and their cells are
-cut with "…". Numbers are never cut.
+In a pipe nothing is cut or hidden; a cell wider than its column, such as one key of 300 bytes among short ones, shifts
+the rest of its line. On a terminal the table is fitted to the width: columns that are null in all of those rows are
+hidden, then columns are hidden by their priority, then text columns shrink and their cells are cut with "…". Numbers
+are never cut.
 
-Control characters are always escaped here: a table in a pipe ends up in a pager.
+Control characters are always escaped, because a table in a pipe often ends up in a pager.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from rdbkit.output.text import path_text, terminal, texts
 from rdbkit.output.width import cut, display_width, pad
 
 _SAMPLE = 1000
-_SAMPLED = 1 << 20  # bytes of keys and other text for which rows wait at the most
-_WIDEST = 200  # to which columns are filled up with blanks
+_SAMPLED = 1 << 20  # maximum bytes of keys and other text in the buffered rows
+_WIDEST = 200  # maximum width to which columns are padded
 _GAP = "  "
-_NARROW = 24  # a column is dropped before another must shrink below this
+_NARROW = 24  # columns are hidden before another one shrinks below this
 _LEAST = 8
 _FLEXIBLE = frozenset(["text", "path", "bytes", "json"])
 _LONG = frozenset(["bytes", "json"])
-_SENSIBLE = 40  # in a pipe a longer cell moves its own line, and not the other lines of its column
+_SENSIBLE = 40  # in a pipe, a longer cell shifts only its own line
 _LEFT = _FLEXIBLE | {"ms", "bool"}
 
 _MAKE: dict[str, Callable[[Any], str]] = {
@@ -45,7 +45,7 @@ _MAKE: dict[str, Callable[[Any], str]] = {
 
 
 def _usual(column: Column, cells: Values, widest: int) -> int:
-    """Return the width of a column in a pipe: of bytes from a file, which may be giants, what 19 cells of 20 need."""
+    """Return the width of a column in a pipe; for bytes from a file, which may be huge, what 95% of the cells need."""
     if column.kind not in _LONG or widest <= _SENSIBLE:
         return widest
     widths = sorted(map(display_width, cells))
@@ -53,9 +53,9 @@ def _usual(column: Column, cells: Values, widest: int) -> int:
 
 
 def fit(columns: Sequence[Column], widths: Sequence[int], empty: Sequence[bool], room: int) -> dict[int, int]:
-    """Return which columns a terminal of `room` columns shows, by position, each with its width.
+    """Return which columns fit on a terminal of `room` characters: position and width of each.
 
-    `widths` are what the columns would like, `empty` tells which hold nothing but null.
+    `widths` are the preferred widths; `empty` says which columns are all null.
     """
     shown = {at: min(width, room) for at, width in enumerate(widths) if not empty[at]}
 
@@ -75,7 +75,7 @@ def fit(columns: Sequence[Column], widths: Sequence[int], empty: Sequence[bool],
 
 
 class Table:
-    """A table; `width` is that of the terminal it is shown on, None for anything else."""
+    """A table; `width` is the width of the terminal, None if the output is not a terminal."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Table:
         color: bool = False,
     ) -> None:
         self.hidden: list[str] = []
-        """The columns that hold something and were dropped to make the table fit; known once rows were written."""
+        """Non-empty columns that were hidden to fit the width; set once rows were written."""
         self._columns = columns
         self._write = write
         self._room = width
@@ -98,7 +98,7 @@ class Table:
         self._shown: dict[int, int] = {}
 
     def write(self, batch: Sequence[OutputRow]) -> None:
-        """Write rows; the first thousand wait for each other, or fewer if they are long."""
+        """Write rows; the first thousand (fewer if they are long) are buffered to measure them."""
         if self._sample is None:
             self._rows(batch)
             return
@@ -108,7 +108,7 @@ class Table:
             self._start()
 
     def finish(self) -> None:
-        """Write what waited for the thousandth row."""
+        """Write the buffered rows."""
         if self._sample is not None:
             self._start()
 
@@ -144,7 +144,7 @@ class Table:
         return "".join([_GAP.join(cells).rstrip() + "\n" for cells in zip(*laid)])
 
     def _laid(self, cells: Values, at: int) -> list[str]:
-        """Return the cells of a column at its width, cut where a terminal needs it."""
+        """Return the cells of a column, padded or cut to its width."""
         kind, width = self._columns[at].kind, self._shown[at]
         if self._room is not None and kind in _FLEXIBLE:
             cells = [cut(cell, width) for cell in cells]

@@ -1,8 +1,7 @@
-"""Units for people: sizes, times, counts; and the way back from what people type.
+"""Human-readable sizes, times and counts: formatting and parsing.
 
-Sizes read as in redis.conf: 1k = 1,000, 1kb = 1,024, either case; 1KiB is 1,024 too. They are written in binary units
-only, with the unit that says so (KiB). Times are milliseconds since the epoch in files and in machine formats, UTC
-here.
+Sizes are parsed as in redis.conf: 1k = 1,000, 1kb = 1,024, in any case; 1KiB is 1,024 too. They are written in binary
+units only (KiB). Times are milliseconds since the epoch in files and machine formats, and UTC text here.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _STEPS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes that "1MB", "64k", "1.5GiB" or "100" mean; ValueError says what is understood."""
+    """Parse a size such as "1MB", "64k", "1.5GiB" or "100" to bytes; the ValueError lists the accepted forms."""
     match = _SIZE.fullmatch(text.strip().lower())
     if match is None or match[2] not in _SIZE_UNITS:
         raise ValueError(f"not a size: {text!r} (write 100, 64k, 64kb, 1MB, 1.5GiB; kb and KiB are 1024, k is 1000)")
@@ -68,9 +67,9 @@ def time(ms: int) -> str:
 
 
 def parse_time(text: str) -> int:
-    """Return the milliseconds since the epoch of a time that a person typed; ValueError says what is understood.
+    """Parse a time to milliseconds since the epoch; the ValueError lists the accepted forms.
 
-    Seconds (whole numbers below 10^11), milliseconds, or ISO 8601, in UTC where no zone is given.
+    Seconds (whole numbers below 10^11), milliseconds, or ISO 8601, in UTC if no zone is given.
     """
     if re.fullmatch("[0-9]{1,18}", text):
         number = int(text)

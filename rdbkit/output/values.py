@@ -1,18 +1,22 @@
-"""Values as JSON, in the shapes of `export`: at once where they are small, part by part where they are not.
+"""Values as JSON, in the forms of `export`: whole if they are small, else part by part.
 
-    string  "…"                          hash    {"field":"value"}, and beside it {"field":ms} where fields expire
-    list    ["…"]                        zset    [["member",1.5], …] ascending by score, then member bytes set
-    ["…"]                        array   [[index, "text" or number], …] stream
-    {"entries":[{"id":"1-1","fields":[["f","v"]]}],"last_id":…,"entries_added":…,"max_deleted_id":…,"groups":[…]}
+    string  "…"
+    list    ["…"]
+    set     ["…"]
+    zset    [["member",1.5], …] ascending by score, then member bytes
+    hash    {"field":"value"}, with a separate {"field":ms} if fields expire
+    array   [[index, "text" or number], …]
+    stream  {"entries":[{"id":"1-1","fields":[["f","v"]]}], "last_id":…, "entries_added":…, "max_deleted_id":…,
+             "groups":[…]}
     module  {"module":"name","version":n,"parts":[["uint",7],["string","…"], …]}
 
-A hash that has a field twice, which no JSON object can hold, is a list of all its pairs as the file has them:
-[["field","value"], …], and beside it [["field",ms], …] (Pairs).
+A hash with a duplicate field does not fit a JSON object and is a list of all pairs in file order:
+[["field","value"], …], with a separate [["field",ms], …] (Pairs).
 
-`json_value` and its neighbours take a decoded value and return text. `ValueWriter` takes iterators of batches of
-parts, in file order, and writes as they come; what it must hold back (the order of a zset, the expiry of a hash's
-fields) goes to temporary space above a budget. Items that are too long to be held (wire/spool.py) it writes piece by
-piece. All give the same text for the same parts.
+`json_value` and related functions take a decoded value and return text. `ValueWriter` takes iterators of batches of
+parts, in file order, and writes them as they arrive; what it must hold back (the order of a zset, the expiry of a
+hash's fields) goes to temporary files above a budget. LongItems (wire/spool.py) are written piece by piece. Both give
+the same text.
 """
 
 from __future__ import annotations
@@ -46,7 +50,7 @@ _BATCH = 512
 
 
 class Pairs(list[Any]):
-    """The parts of a hash that has a field twice, or the (field, ms) of those that expire."""
+    """The parts of a hash with a duplicate field, or the (field, ms) of those that expire."""
 
 
 def _zset(members: Sequence[Member], form: str) -> str:
@@ -58,7 +62,7 @@ def _zset(members: Sequence[Member], form: str) -> str:
 def _scalar(value: bytes | float, form: str) -> str:
     if isinstance(value, bytes):
         return json_string(value, form)
-    # An integer and a float are two kinds of element: 1 and 1.0 stay apart.
+    # Integers and floats are different kinds of elements: 1 is not 1.0.
     text = repr(value)
     return f'"{text}"' if text[-1] in "fn" else text
 
@@ -80,7 +84,7 @@ def _json_hash(value: Any, form: str) -> str:
 
 
 def _json_set(value: Iterable[bytes], form: str) -> str:
-    # A Python set has another order in each process; a list is in the order of the file.
+    # The order of a Python set differs between processes; a list is in file order.
     return f"[{json_joined(sorted(value) if isinstance(value, set | frozenset) else list(value), form)}]"
 
 
@@ -108,8 +112,8 @@ _VALUES: dict[str, Callable[[Any, str], str]] = {
 def json_value(type_name: str, value: Any, form: str = "escape") -> str:
     """Return a decoded value as JSON.
 
-    Taken as the library gives them: a zset must be in ZRANGE order. A set may also be a list, whose order is kept (a
-    Python set is sorted), and a hash a list of parts.
+    A zset must be in ZRANGE order, as from the library. A set may also be a list, whose order is kept (a Python set is
+    sorted), and a hash may be a list of parts.
     """
     return _VALUES[type_name](value, form)
 
@@ -122,7 +126,7 @@ def json_expiries(expires: Mapping[bytes, int] | Pairs, form: str = "escape") ->
 
 
 class Expiries:
-    """The expiry times of a hash's fields as the JSON that follows its value; above a megabyte on disk.
+    """The expiry times of a hash's fields as JSON text, on disk if longer than a megabyte.
 
     An object, or with `pairs` a list of pairs.
     """
@@ -137,7 +141,7 @@ class Expiries:
         return self._spool is not None
 
     def add(self, fields: Iterable[Field]) -> None:
-        """Note the fields that have an expiry time."""
+        """Record the fields that have an expiry time."""
         for field, _, ms in fields:
             if ms is None:
                 continue
@@ -145,7 +149,7 @@ class Expiries:
             self._note(chain((self._before,), name, (f"{self._between}{ms}{self._after}",)))
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the object's text, once; the space is free afterwards."""
+        """Yield the text, once; the space is freed afterwards."""
         if self._spool is None:
             yield self._start + self._end
             return
@@ -156,7 +160,7 @@ class Expiries:
         self.close()
 
     def close(self) -> None:
-        """Free the space, where the text is not wanted."""
+        """Free the space without reading the text."""
         if self._spool is not None:
             self._spool.close()
 
@@ -168,7 +172,7 @@ class Expiries:
             self._spool = SpooledTemporaryFile(_SPOOL, "w+", encoding="utf-8", newline="")  # noqa: SIM115
             before = self._start
         self._spool.write(before)
-        # One by one: only a write looks at whether memory is to be left.
+        # One by one: only a write checks whether to move to disk.
         for piece in member:
             self._spool.write(piece)
 
@@ -180,15 +184,15 @@ class ValueWriter:
         self._write = write
         self._form = form
         self.spool: Spool | None = None
-        """That of the decoder whose parts are being written, None where no item is too long to be held."""
+        """The spool of the decoder whose parts are being written; None if there are no LongItems."""
 
     def parts(
         self, type_name: str, batches: Iterable[Sequence[Any]], about: Callable[[], Any] | None = None
     ) -> Expiries | None:
         """Write a value of any type from its batches of parts; return what `hash` returns.
 
-        `about()` gives what parts do not tell: of a stream the Stream without entries, asked for after the last of
-        them; of a module name and version, asked for after its first batch.
+        `about()` returns what is not in the parts: for a stream, the Stream without entries, called after the last
+        entry; for a module, its name and version, called after the first batch.
         """
         source = iter(batches)
         if type_name == "hash":
@@ -222,14 +226,14 @@ class ValueWriter:
         self._batches("[", batches, json_joined, quoted, "]")
 
     def zset(self, batches: Iterable[Sequence[Member]]) -> None:
-        """Write a zset, ascending by (score, member) whatever the order given: in memory if it came as one batch."""
+        """Write a zset, sorted by (score, member); in memory if it is a single batch."""
         with Sorter() as sorter:
             self._batches("[", _ascending(batches, sorter), _zset, pieces, "]")
 
     def hash(self, batches: Iterable[Sequence[Field]], pairs: bool = False) -> Expiries | None:
-        """Write a hash, as a list of `pairs` where a field is in it twice; return the expiry times of its fields.
+        """Write a hash, with `pairs` as a list of pairs; return the expiry times of its fields.
 
-        None if none expires.
+        None if no field expires.
         """
         expiries = Expiries(self._form, pairs)
 
@@ -291,7 +295,7 @@ class ValueWriter:
         each: Callable[[Any, str], Iterable[str]],
         end: str,
     ) -> None:
-        """Write batches joined or, where there may be items too long to be held, each part in pieces."""
+        """Write batches joined or, if there may be LongItems, each part in pieces."""
         self._write(start)
         before = ""
         for batch in filter(None, batches):

@@ -1,15 +1,15 @@
-"""Text by the columns that a terminal gives it: wide characters take two, combining ones none."""
+"""Display width of text on a terminal: wide characters take two columns, combining ones none."""
 
 from __future__ import annotations
 
 from textwrap import wrap
 
-#: Stands behind each wide character while lines are broken; no text that is fit for a terminal holds it.
+#: Follows each wide character while lines are wrapped; text for a terminal never contains it.
 _FILL = "\x00"
 
 
 def display_width(text: str) -> int:
-    """Return how many columns a terminal gives to text: two for wide characters, none for combining ones."""
+    """Return the display width of text: two columns for wide characters, none for combining ones."""
     if text.isascii():
         return len(text)
     from unicodedata import combining, east_asian_width
@@ -18,7 +18,7 @@ def display_width(text: str) -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """Return text that takes at most `width` columns, with "…" where something was cut."""
+    """Return text cut to at most `width` columns, with "…" if something was cut."""
     if display_width(text) <= width:
         return text
     kept = text[: width - 1]
@@ -28,13 +28,13 @@ def cut(text: str, width: int) -> str:
 
 
 def pad(text: str, width: int, left: bool) -> str:
-    """Return text filled up with spaces to `width` columns."""
+    """Return text padded with spaces to `width` columns."""
     fill = " " * (width - display_width(text))
     return text + fill if left else fill + text
 
 
 def wrapped(text: str, width: int, first: str, later: str, *, breaks: bool = True) -> list[str]:
-    """Return the lines of text in `width` columns, with these indents; `breaks`: words longer than a line are cut."""
+    """Return text wrapped to `width` columns, with these indents; `breaks`: words longer than a line are split."""
     if not text.isascii():
         text = "".join([char + _FILL * (display_width(char) - 1) for char in text])
     lines = wrap(

@@ -1,1 +1,1 @@
-"""Repair: a valid AOF or set out of a damaged one, an account of what was lost, and the result put in place."""
+"""Repair a damaged AOF or set: find the damage, drop it, report what was lost, and write the result."""

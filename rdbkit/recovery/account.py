@@ -1,7 +1,6 @@
-"""What a repair kept and what it lost: the records that `rdbkit.recovery` returns and `rdbkit repair` shows.
+"""The report of a repair, as returned by `rdbkit.recovery` and shown by `rdbkit repair`.
 
-Offsets are those of the damaged file, in bytes; what was dropped of it is told by `Dropped`, what is doubtful in what
-was kept by `Doubt`.
+Offsets are in bytes, in the damaged file. `Dropped` describes what was dropped, `Doubt` what is doubtful in the result.
 """
 
 from __future__ import annotations
@@ -16,34 +15,34 @@ from rdbkit.recovery.file import DamagedFile
 from rdbkit.recovery.ranges import Lost
 from rdbkit.releases.commands import keys_of
 
-#: Dropped ranges that are described one by one; of those after them there are only sums.
+#: Maximum number of dropped ranges that are described one by one; the others are only summed up.
 PLACES = 1000
-#: Keys that are named for a dropped range, and bytes of each.
+#: Maximum number of keys named for a dropped range, and bytes of each.
 KEYS = 100
-#: How far damaged bytes are looked through for the remains of a command.
+#: Maximum damaged bytes searched for the remains of a command.
 _SEEN = 1 << 12
-#: So many NULs at the end of a torn file are told as what they are.
+#: Minimum number of NULs at the end of a torn file that are reported as zeros.
 _ZEROS = 16
 
 #: Reasons (`Dropped.reason`) and what they mean.
 REASONS = {
     "torn": "the file ends in the middle of a command",
-    "zeros": "zeros to the end of the file, as a power loss leaves them",
-    "damaged": "not a command, where one should start or go on",
-    "transaction": "a transaction of which a part is damaged",
+    "zeros": "zeros to the end of the file, as after a power loss",
+    "damaged": "not a valid command",
+    "transaction": "a partly damaged transaction",
     "open-transaction": "the file ends inside a transaction (MULTI without EXEC)",
     "stray-exec": "EXEC without MULTI",
-    "cut": "behind the point where the file was to be cut",
+    "cut": "after the requested cut",
     "wiped": "the server would empty the file here",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A range that is not in the result: why, how many commands are lost with it, and which keys they name.
+    """A range that is not in the result: the reason, how many commands are lost with it, and their keys.
 
-    `commands` counts those that can be read and those that are damaged, of which there are at least `damaged`. `keys`
-    are the first hundred, each cut to 64 bytes; `more_keys`: there are others.
+    `commands` counts readable and damaged commands; `damaged` is the minimum number of damaged ones. `keys` are the
+    first hundred, each cut to 64 bytes; `more_keys`: there are others.
     """
 
     start: int
@@ -56,25 +55,25 @@ class Dropped:
 
     @property
     def message(self) -> str:
-        """What was wrong, in a sentence."""
+        """A description of the reason."""
         return REASONS[self.reason]
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """The sums of the dropped ranges after those that are described: how many, their bytes and commands."""
+    """The dropped ranges beyond those that are described: their number, bytes and commands."""
 
     places: int = 0
     size: int = 0
     commands: int = 0
     damaged: int = 0
     damage: bool = False
-    """Whether any of them was dropped that nobody asked to drop."""
+    """Whether any of them was dropped without being requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Something to be told of what was kept: a stable code, a message, the offset that it starts at."""
+    """A warning about what was kept: a stable code, a message, the offset where it starts."""
 
     code: str
     message: str
@@ -83,12 +82,12 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class RepairedFile:
-    """One file. `size` before, `kept` bytes after; `commands` kept, None where they were not counted.
+    """One file. `size` before, `kept` bytes after; `commands` kept, None if they were not counted.
 
-    `dropped` holds the first thousand ranges, `rest` the sums of the others. `restored` counts the line ends that were
-    restored; offsets are then those of the restored file. `faults` is what keeps a server from loading the result: no
-    repair of the framing mends it. `output` is where the result is (None: none was written, or the file is left out),
-    `backup` where the old file is, `side` where what was dropped is.
+    `dropped` holds the first thousand ranges, `rest` the sums of the others. `restored` counts restored line ends;
+    offsets then refer to the restored file. `faults` are the reasons why a server does not load the result, which
+    repairing the framing cannot fix. `output` is the path of the result (None: none was written, or the file was
+    removed from the set), `backup` that of the old file, `side` that of the dropped bytes.
     """
 
     path: str
@@ -113,28 +112,28 @@ class RepairedFile:
 
     @property
     def lost(self) -> bool:
-        """Whether something was dropped that nobody asked to drop."""
+        """Whether something was dropped without being requested."""
         return self.rest.damage or any(one.reason != "cut" for one in self.dropped)
 
     @property
     def places(self) -> int:
-        """How many ranges were dropped."""
+        """The number of dropped ranges."""
         return len(self.dropped) + self.rest.places
 
     @property
     def lost_size(self) -> int:
-        """How many bytes were dropped."""
+        """The number of dropped bytes."""
         return sum(one.end - one.start for one in self.dropped) + self.rest.size
 
     @property
     def lost_commands(self) -> int:
-        """How many commands were dropped, damaged ones included."""
+        """The number of dropped commands, damaged ones included."""
         return sum(one.commands for one in self.dropped) + self.rest.commands
 
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """The account of a repair. `output` is the file or directory with the result, None where none was written."""
+    """The report of a repair. `output` is the file or directory with the result, None if none was written."""
 
     path: str
     policy: str
@@ -145,17 +144,17 @@ class Repaired:
 
     @property
     def changed(self) -> bool:
-        """Whether the result differs from what was there."""
+        """Whether the result differs from the input."""
         return any(file.changed for file in self.files)
 
     @property
     def complete(self) -> bool:
-        """Whether all is kept that was to be kept."""
+        """Whether nothing was dropped without being requested."""
         return not any(file.lost for file in self.files)
 
     @property
     def sound(self) -> bool:
-        """Whether a server loads the result, as far as `rdbkit check` can say it."""
+        """Whether a server loads the result, according to `rdbkit check`."""
         return not any(file.faults for file in self.files)
 
 
@@ -177,7 +176,7 @@ def describe_all(file: DamagedFile, lost: Sequence[Lost]) -> tuple[tuple[Dropped
 
 
 def describe(file: DamagedFile, start: int, end: int, reason: str) -> Dropped:
-    """Return what is lost with a range."""
+    """Describe what is lost with a range."""
     keys = dict[bytes, None]()
     if end == file.size and reason != "cut":
         commands, damaged = _count_tail(file, start, keys)
@@ -190,7 +189,7 @@ def describe(file: DamagedFile, start: int, end: int, reason: str) -> Dropped:
 
 
 def _count(file: DamagedFile, at: int, end: int, keys: dict[bytes, None]) -> tuple[int, int]:
-    """Return how many commands in a range can be read and how many are damaged; add the keys that they name."""
+    """Return the number of readable and of damaged commands in a range; collect their keys."""
     commands = damaged = 0
     while at < end:
         reader = RecordReader(file, at, end)
@@ -212,7 +211,7 @@ def _count(file: DamagedFile, at: int, end: int, keys: dict[bytes, None]) -> tup
 
 
 def _count_tail(file: DamagedFile, at: int, keys: dict[bytes, None]) -> tuple[int, int]:
-    """Return the same of all that follows an offset, as `check` counts it."""
+    """Return the same for everything after an offset, as `check` counts it."""
     behind = Discarded(at, KEYS + 1)
     behind.read(file)
     _name(behind.keys, keys)

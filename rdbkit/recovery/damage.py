@@ -1,19 +1,20 @@
-r"""Reading on behind damage: where the next record that can be trusted begins.
+r"""Resynchronise after damage: find where the next trusted record begins.
 
     … record record ██████████ record record record …
                     ↑ start    ↑ end: the first record of a run that is trusted
 
-A run is trusted when four records in a row, or all up to the end of the file, are strict and look like commands; fewer
-when each is a known command of the right number of arguments. What lies inside of a value is never taken for records:
+A run is trusted if four records in a row, or all records up to the end of the file, are well-formed and look like
+commands; fewer are enough if each is a known command with the right number of arguments. The contents of a value are
+never treated as records:
 
-* a value's header, still there, tells where the value ends: records that end just there too are its contents;
-* a run that ends at a CR LF, with a record or an argument behind that, was a value, and is skipped as a whole (unless
-  it is longer than any value);
-* behind a record that claims more bytes than the file has (a torn tail, most often), only a run that goes on to the
-  very end of the file is trusted.
+* if a value's header is intact, it gives the end of the value: records that end exactly there are its contents;
+* a run that ends at a CR LF, followed by a record or an argument, was a value, and is skipped as a whole (unless it is
+  longer than any value);
+* after a record that claims more bytes than the file has (usually a torn tail), only a run up to the end of the file is
+  trusted.
 
-Damage can show late. A count of arguments that became smaller, or a length that now ends inside of a later record, is
-noticed only where the next record should start: then the record before is the damaged one.
+Damage may be detected late. A smaller argument count, or a length that now ends inside of a later record, is noticed
+only where the next record should start: then the previous record is the damaged one.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from rdbkit.aof.resp import END, ERROR, RECORD, Item, Resp, RespProblem
 from rdbkit.recovery.file import CHUNK, DamagedFile
 from rdbkit.releases.commands import COMMANDS, CONTAINERS, arity_fits, spec_of
 
-#: Bytes kept of each argument: names of commands, and enough of a key to tell which.
+#: Bytes kept of each argument: enough for command names and to identify keys.
 KEEP = 64
-#: AofRecords in a row that make a run trusted.
+#: Number of records in a row that make a run trusted.
 TRUST = 4
-#: The least bytes of a record: *1 CR LF $1 CR LF x CR LF.
+#: Minimum bytes of a record: *1 CR LF $1 CR LF x CR LF.
 LEAST = 11
-#: Bytes of the longest value that servers write by default (proto-max-bulk-len).
+#: Maximum bytes of a value that servers write by default (proto-max-bulk-len).
 LONGEST = 1 << 29
 _NEARLY = 1 << 20
 _FIRST = 1 << 12
@@ -42,11 +43,11 @@ _SHORT = ("eof", "bytes")
 PLAIN, CONTROL, UNKNOWN, BAD = range(4)
 _CONTROL = frozenset((b"multi", b"exec", b"select"))
 _NAME = re.compile(rb"[A-Za-z][A-Za-z0-9._|-]*")
-#: The header of a value; the begin of a record with a name; an annotation before a record.
+#: The header of a value; the start of a record with a name; an annotation before a record.
 _MARK = re.compile(
     rb"\$([0-9]{1,18})\r\n|\*[1-9][0-9]{0,8}\r\n(?=\$[1-9][0-9]?\r\n[A-Za-z])|#TS:[0-9]{1,15}\r\n(?=\*[1-9])"
 )
-#: Longer than anything that _MARK matches or looks ahead to.
+#: Longer than any match or look-ahead of _MARK.
 _OVERLAP = 64
 _FOLLOWS = re.compile(rb"\*[1-9][0-9]{0,8}\r\n|\$[0-9]{1,18}\r\n|#TS:")
 _ARGUMENT = re.compile(rb"\$([0-9]{1,18})\r\n")
@@ -55,7 +56,7 @@ _START = re.compile(rb"\*[1-9][0-9]{0,8}\r\n\$|#TS:")
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Bytes that are no records, from `start` to `end`, and what was noticed first."""
+    """Bytes that are not records, from `start` to `end`, and the first problem."""
 
     start: int
     end: int
@@ -63,7 +64,7 @@ class Damage:
 
 
 def judge(args: list[bytes]) -> int:
-    """Tell what a command is: PLAIN, CONTROL (MULTI, EXEC, SELECT), UNKNOWN, or BAD: no server wrote that."""
+    """Classify a command: PLAIN, CONTROL (MULTI, EXEC, SELECT), UNKNOWN, or BAD (not written by any server)."""
     if not args or not _NAME.fullmatch(args[0]):
         return BAD
     spec = spec_of(args)
@@ -77,9 +78,9 @@ def judge(args: list[bytes]) -> int:
 
 
 class RecordReader:
-    """Gives the records of a range; MULTI and EXEC where they do not belong are no damage to it.
+    """Reads the records of a range; a misplaced MULTI or EXEC is not treated as damage.
 
-    `start` is the offset of the record that was begun last; `problem` tells what ended the reading.
+    `start` is the offset of the last record begun; `problem` says why reading ended.
     """
 
     def __init__(self, file: DamagedFile, start: int, end: int | None = None) -> None:
@@ -101,7 +102,7 @@ class RecordReader:
         return status
 
     def next(self) -> int:
-        """Step over one record or annotation."""
+        """Skip one record or annotation."""
         status: int = self.resp.next(0)
         if status == ERROR and self.problem[0] in ("multi", "exec"):
             self._again()
@@ -109,7 +110,7 @@ class RecordReader:
         return status
 
     def scan(self) -> int:
-        """Read on to END or ERROR."""
+        """Read up to END or ERROR."""
         status: int = self.resp.scan()
         while status == ERROR and self.problem[0] in ("multi", "exec"):
             self._again()
@@ -118,12 +119,12 @@ class RecordReader:
 
     @property
     def problem(self) -> RespProblem:
-        """What was wrong, after ERROR."""
+        """The problem, after ERROR."""
         assert self.resp.problem is not None
         return self.resp.problem
 
     def _again(self) -> None:
-        """Go back before a MULTI or EXEC that the checker does not expect, and let it be expected."""
+        """Go back before a MULTI or EXEC that the checker does not expect, and make it expected."""
         start, cursor = self.resp.start, self.resp.cursor
         expected = 1 if self.problem[0] == "exec" else 0
         if start >= cursor.base:
@@ -134,9 +135,9 @@ class RecordReader:
 
 
 class AofRecords:
-    """The records of a file from an offset on, some hundreds at a time, and the damage between them, to its end.
+    """The records of a file from an offset to its end, some hundreds at a time, and the damage between them.
 
-    Whoever iterates may say that a record only looks like one (`void`): reading goes on inside of it.
+    The caller may reject a record (`void`): reading then continues inside of it.
     """
 
     def __init__(self, file: DamagedFile, start: int) -> None:
@@ -146,17 +147,17 @@ class AofRecords:
 
     @property
     def moved(self) -> bool:
-        """Whether reading goes on elsewhere than behind what was given last."""
+        """Whether reading continues elsewhere than after the last result."""
         return self._void
 
     def void(self, item: Item) -> Damage:
-        """Take back a record; return what is damaged of it. If then `moved`, all behind it is taken back too."""
+        """Reject a record; return its damaged part. If then `moved`, everything after it is rejected too."""
         start, end, args, lengths = item
         problem = ("format", start, 0, 0)
         size = lengths[0] if lengths else len(args[0]) if args else 0
         if size <= KEEP and not (args and b"\n" in args[0]):
             return Damage(start, end, problem)
-        # The name is no name because its length is wrong: what it swallowed are records.
+        # The name is invalid because its length is wrong: it contains the following records.
         header = _ARGUMENT.search(self.file.at(start, 64))
         suspect = start + header.end() + size + 2 if header else -1
         self._at = resync(self.file, start + 1, suspect=suspect, floor=start)
@@ -171,7 +172,7 @@ class AofRecords:
 
     def _run(self, reader: RecordReader) -> Iterator[list[Item] | Damage]:
         status = RECORD
-        # The last one is held back: the error behind it may be its own.
+        # The last record is held back: the error after it may be its own.
         items: list[Item] = []
         while status == RECORD:
             status = reader.batch(_BATCH, items)
@@ -191,7 +192,7 @@ class AofRecords:
 
 
 def _damage(file: DamagedFile, reader: RecordReader, items: list[Item]) -> Damage:
-    """Tell which bytes are damaged, after an error; take the last record away if it is to blame."""
+    """Return which bytes are damaged, after an error; remove the last record if it is the cause."""
     start, problem = reader.start, reader.problem
     if problem[0] == "format" and items and items[-1][1] == start and _blamed(file, items[-1], start):
         start = items.pop()[0]
@@ -201,7 +202,7 @@ def _damage(file: DamagedFile, reader: RecordReader, items: list[Item]) -> Damag
 
 
 def is_break(file: DamagedFile, at: int) -> bool:
-    """Return whether a value seems to end here: CR LF, and a record, an argument or the end of the file behind."""
+    """Return whether a value seems to end here: CR LF, then a record, an argument or the end of the file."""
     return file.at(at, 2) == b"\r\n" and follows(file, at + 2)
 
 
@@ -222,9 +223,9 @@ def _blamed(file: DamagedFile, last: Item, at: int) -> bool:
 
 
 def _arguments(file: DamagedFile, at: int) -> list[bytes]:
-    """Return arguments that have no record, if a record or the file's end follows them; else [].
+    """Return arguments without a record, if a record or the end of the file follows them; else [].
 
-    Those that make a command are none: it is their own count that is missing.
+    Also [] if they make a complete command, because then only its count is missing.
     """
     args: list[bytes] = []
     while match := _ARGUMENT.match(file.at(at, 24)):
@@ -238,11 +239,11 @@ def _arguments(file: DamagedFile, at: int) -> list[bytes]:
     return args if args and sound and judge(args) not in (PLAIN, CONTROL) else []
 
 
-# -- looking for the next record ---------------------------------------------------------------------------------------
+# -- finding the next record -------------------------------------------------------------------------------------------
 
 
 class _Claims:
-    """Values whose headers were passed, and where they end, as long as that is ahead."""
+    """Values whose headers were passed and whose ends are still ahead."""
 
     def __init__(self, file: DamagedFile, suspect: int) -> None:
         self._file = file
@@ -251,20 +252,20 @@ class _Claims:
         self.last = (-1, -1)
 
     def add(self, header: int, start: int, size: int) -> None:
-        """Note a header that begins and ends at these offsets, if its value ends as values do."""
+        """Add a header that begins and ends at these offsets, if its value has a valid end."""
         end = start + size
         self.last = (start, end)
         if size >= LEAST and end + 2 <= self._file.end and is_break(self._file, end):
             self._ends.append(end)
 
     def around(self, at: int) -> list[int]:
-        """Return where those end in which an offset lies, the nearest first."""
+        """Return the ends of the values that contain an offset, the nearest first."""
         self._ends = sorted({end for end in self._ends if end > at})[:64]
         return self._ends
 
     def nested(self, at: int, end: int) -> bool:
         """Return whether the records from an offset are the contents of a value that ends at `end`."""
-        # A length that was damaged may by chance end with a record's last argument: it is not believed.
+        # A damaged length may by chance end with the last argument of a record: it is ignored.
         borders = (end,) if end + 2 == self._suspect else (end, end + 2)
         reader = RecordReader(self._file, at)
         while True:
@@ -280,10 +281,10 @@ class _Claims:
 def resync(
     file: DamagedFile, start: int, *, limit: int | None = None, whole: bool = False, suspect: int = -1, floor: int = -1
 ) -> int:
-    """Return where the first trusted run at or after an offset begins; where there is none, the file's end.
+    """Return the start of the first trusted run at or after an offset; the file's end if there is none.
 
-    `limit`: it must begin before that. `whole`: it must go on to the file's end. `suspect`: the element at this offset
-    was not as the value before it promised. `floor`: headers of values are believed from here on.
+    `limit`: it must begin before that. `whole`: it must extend to the file's end. `suspect`: the element at this offset
+    does not match the value before it. `floor`: headers of values are trusted from here on.
     """
     claims = _Claims(file, suspect)
     stop = file.end if limit is None else limit
@@ -293,7 +294,7 @@ def resync(
         found, next_at = _look(file, at, size, start, stop, claims, whole)
         if found >= 0:
             return found
-        # Most often it is near; where it is not, chunks grow.
+        # It is usually near; if not, chunks grow.
         size = min(size * 4, CHUNK) if next_at == at + size else _FIRST
         at = next_at
     return file.end
@@ -302,7 +303,7 @@ def resync(
 def _look(
     file: DamagedFile, at: int, size: int, start: int, stop: int, claims: _Claims, whole: bool
 ) -> tuple[int, int]:
-    """Look through so many bytes; return the run's offset (-1: none yet) and where to look on."""
+    """Search a chunk; return the run's offset (-1: none yet) and where to continue."""
     data = file.chunk(at, size + _OVERLAP)
     for match in _MARK.finditer(data):
         place = at + match.start()
@@ -320,19 +321,19 @@ def _look(
 
 
 def _inside(file: DamagedFile, place: int, claims: _Claims, whole: bool) -> int:
-    """Return -1 for a place where a trusted run begins, else where to go on looking (no further: the next mark)."""
+    """Return -1 if a trusted run begins here, else where to continue the search (at most at the next mark)."""
     for end in claims.around(place):
         if claims.nested(place, end):
             return end
     if not _trusted(file, place):
         return place
-    # A run that ends sooner than any value can be long is followed to its end.
+    # A run shorter than the longest possible value is followed to its end.
     reader = RecordReader(file, place, place + LONGEST)
     if reader.scan() == END or reader.start + _NEARLY > place + LONGEST:
         return -1
     head, end = claims.last
     if head == place and end - head >= LEAST:
-        # Right behind a header stands a value, also where its end is damaged.
+        # A header is directly followed by a value, even if the value's end is damaged.
         return max(reader.start, end) if end < file.end else reader.start
     return reader.start if whole or is_break(file, reader.start) else -1
 

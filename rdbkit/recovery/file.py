@@ -1,6 +1,6 @@
-"""A regular file, read by position: what repair needs to look back and forth in it, in bounded memory.
+"""Random access to a regular file for repair, in bounded memory.
 
-One descriptor serves both passes, so what is copied is what was looked at, whatever a rename does to the name.
+Both passes use one descriptor, so the data copied is the data examined, even if the file is renamed meanwhile.
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ from rdbkit.source import Recognised
 from rdbkit.source.packing import packing_of
 from rdbkit.wire.cursor import Cursor, Readable
 
-#: Bytes read at a time.
+#: Bytes per read.
 CHUNK = 1 << 18
 _NEAR = 1 << 12
-#: Bytes after which it is said how far the file was read.
+#: Bytes between two progress calls.
 _STEP = 1 << 22
 
 
 class DamagedFile:
-    """An open file; `end` may be set lower than its size, and all that reads then takes that for its end.
+    """An open file; `end` may be set lower than its size and is then the end for all reads.
 
-    Raises OSError with its filename, and Unsupported (code "not-a-file", "packed") for what cannot be repaired in its
-    place: a pipe, a compressed file.
+    Raises OSError with its filename, and Unsupported (code "not-a-file", "packed") for a pipe or a compressed file,
+    which cannot be repaired.
 
-    `advance` is called with the offset that was reached, now and then; `recognised` says what the file is, if that was
-    asked.
+    `advance` is called with the current offset at intervals; `recognised` is the file's format, if it was determined.
     """
 
     advance: Callable[[int], object] | None = None
@@ -55,10 +54,10 @@ class DamagedFile:
         if stat.S_ISDIR(self.seen.st_mode):
             raise IsADirectoryError(21, "is a directory", self.path)
         if not stat.S_ISREG(self.seen.st_mode):
-            raise Unsupported("not a regular file: only those can be repaired", code="not-a-file")
+            raise Unsupported("not a regular file: only regular files can be repaired", code="not-a-file")
         packing = packing_of(os.pread(self.fd, 64, 0))
         if packing:
-            raise Unsupported(f"packed with {packing}: unpack it first", offset=0, code="packed")
+            raise Unsupported(f"compressed with {packing}: decompress it first", offset=0, code="packed")
 
     def close(self) -> None:
         """Close it."""
@@ -116,7 +115,7 @@ class DamagedFile:
 
     @contextmanager
     def reopen(self, offset: int, /) -> Iterator[Readable]:
-        """Give a reader of all from an offset on."""
+        """Return a reader from an offset on."""
         yield _From(self, offset, self.end)
 
     def cursor(self, start: int, end: int | None = None) -> Cursor:
@@ -125,13 +124,13 @@ class DamagedFile:
 
 
 class _From:
-    """What a cursor reads from: a range of a file."""
+    """The source of a cursor: a range of a file."""
 
     def __init__(self, file: DamagedFile, start: int, end: int) -> None:
         self.size = end
         self._file = file
         self._at = start
-        # Most cursors of a damaged file see a few records only.
+        # Most cursors of a damaged file read only a few records.
         self._step = _NEAR
 
     def read(self, n: int, /) -> bytes:

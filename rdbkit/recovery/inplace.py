@@ -1,8 +1,8 @@
-"""When a file may be replaced in its place: nobody writes to it, there is room, and the old one has a second name.
+"""In-place replacement of a file: not in use, enough free space, and a backup.
 
-    check nobody writes ─► room ─► new file written (rdbkit.files) ─► NAME.bak-<n> ─► NAME replaced
+    check not in use ─► check space ─► write new file (rdbkit.files) ─► NAME.bak-<n> ─► replace NAME
 
-The backup is a hard link where the file system has them, else a copy.
+The backup is a hard link if the file system supports it, else a copy.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from rdbkit.files.new import NewFile
 from rdbkit.recovery.file import DamagedFile
 from rdbkit.source.raw import identity
 
-#: A file that changed within so many seconds is looked at a second time,
+#: A file that changed within this many seconds is checked again,
 YOUNG = 2.0
-#: so many seconds later.
+#: this many seconds later.
 PAUSE = 0.05
-#: Bytes that are left free on top.
+#: Additional bytes that must remain free.
 _SPARE = 1 << 16
 
 Range = tuple[int, int]
@@ -31,7 +31,7 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What tests replace: the clock, the pause, and a call at each step, at which they may stop."""
+    """Hooks for tests: the clock, the pause, and a call at each step."""
 
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
@@ -45,13 +45,13 @@ def _free(directory: str) -> int:
 
 
 class Busy(OSError):
-    """Someone else is at the file."""
+    """The file is in use."""
 
     def __init__(self, why: str, path: str) -> None:
         super().__init__(errno.EBUSY, why, path)
 
 
-# -- is it at rest -----------------------------------------------------------------------------------------------------
+# -- not in use --------------------------------------------------------------------------------------------------------
 
 
 def at_rest(file: DamagedFile, system: System) -> None:
@@ -61,21 +61,21 @@ def at_rest(file: DamagedFile, system: System) -> None:
     unchanged(file)
     holder = holder_of(file)
     if holder is not None:
-        raise Busy(f"process {holder} holds it open: stop the server first, or use --force", file.path)
+        raise Busy(f"process {holder} has it open: stop the server first, or use --force", file.path)
 
 
 def unchanged(file: DamagedFile) -> None:
-    """Raise Busy for a file that is no longer what was opened."""
+    """Raise Busy for a file that is no longer the one opened."""
     try:
         now = os.stat(file.path)  # noqa: PTH116  the path is what the caller gave
     except FileNotFoundError:
-        raise Busy("it was removed or renamed meanwhile", file.path) from None
+        raise Busy("it was removed or renamed during the repair", file.path) from None
     if identity(now) != identity(file.seen):
         raise Busy("it is being written: stop the server first, or use --force", file.path)
 
 
 def holder_of(file: DamagedFile) -> int | None:
-    """Return a process that has the file open, as far as /proc lets us see; not ourselves."""
+    """Return another process that has the file open, as far as /proc shows it."""
     wanted = (file.seen.st_dev, file.seen.st_ino)
     for pid in _names("/proc"):
         if pid.isdigit() and int(pid) != os.getpid() and any(_is(f"/proc/{pid}/fd/{fd}", wanted) for fd in _fds(pid)):
@@ -102,25 +102,25 @@ def _is(path: str, wanted: tuple[int, int]) -> bool:
     return (seen.st_dev, seen.st_ino) == wanted
 
 
-# -- room and backups --------------------------------------------------------------------------------------------------
+# -- space and backups -------------------------------------------------------------------------------------------------
 
 
 def need_room(directory: str, size: int, system: System) -> None:
-    """Raise OSError (ENOSPC) where so many bytes do not fit."""
+    """Raise OSError (ENOSPC) if this many bytes do not fit."""
     free = system.free(directory)
     if size + _SPARE > free:
-        raise OSError(errno.ENOSPC, f"{size} bytes are needed and {free} are free: nothing was changed", directory)
+        raise OSError(errno.ENOSPC, f"{size} bytes are needed, {free} are free; nothing was changed", directory)
 
 
 def need_room_for(target: str, new_size: int, old_size: int, system: System) -> None:
-    """Raise OSError (ENOSPC) unless a new file fits beside the old one, and a copy of that if it cannot be linked."""
+    """Raise OSError (ENOSPC) unless the new file fits, and a copy of the old one if it cannot be linked."""
     if not new.takes_links(target):
         new_size += old_size
     need_room(os.path.dirname(target) or os.curdir, new_size, system)  # noqa: PTH120  a Path would normalise it
 
 
 def back_up(old: DamagedFile, target: str, system: System) -> str:
-    """Give the old file a second name, or where that cannot be, make a copy of it; return the name."""
+    """Back up the old file by a hard link or, if that fails, a copy; return the name of the backup."""
     backup = moves.second_name(target, ".bak")
     if backup is None:
         need_room(os.path.dirname(target) or os.curdir, old.size, system)  # noqa: PTH120  as above

@@ -1,12 +1,12 @@
-"""Keep-most: follows the records of a file (damage.py finds them) and decides what is given up with the damage.
+"""Keep-most: read the records of a file (found by damage.py) and decide what is dropped along with the damage.
 
-A transaction is kept whole or not at all. Where damage lies, the next MULTI, EXEC or end of the file tells:
+A transaction is kept completely or dropped completely. After damage, the next MULTI, EXEC or end of file decides:
 
-    EXEC comes first               it closes a transaction that the damage is part of: all up to it is given up
-    MULTI or the end comes first   what follows the damage stands for itself
+    EXEC comes first               it closes a transaction that includes the damage: everything up to it is dropped
+    MULTI or the end comes first   what follows the damage is not part of it and is kept
 
-An EXEC without MULTI, or a MULTI in an open transaction, means that the other one is there but cannot be read; a
-command that nobody knows, as long as that one would have to be, is taken for it.
+An EXEC without MULTI, or a MULTI in an open transaction, means that its counterpart is present but unreadable; an
+unknown command with a name of the right length is taken to be that counterpart.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from rdbkit.recovery.file import DamagedFile
 from rdbkit.recovery.ranges import Lost, Ranges
 from rdbkit.releases.commands import COMMANDS, CONTAINERS
 
-#: Names and counts of arguments whose judgement is remembered.
+#: Cache size: names and argument counts whose classification is remembered.
 _REMEMBERED = 4096
 _SHORT = ("eof", "bytes")
 _SELECT = re.compile(rb"select", re.IGNORECASE)
 
 
 class KeepMost:
-    """Collects what is given up of a file from `start` on: `lost`, `doubts`, and how many `commands` are kept.
+    """Collects what is dropped from a file from `start` on: `lost`, `doubts`, and the number of kept `commands`.
 
-    While it runs: `_multi` is the offset of the transaction that is open, `_pending` damage of which it is open what
-    belongs to it, `_since` where the transaction began that it lies in, if it lies in one. `_odd` is the first command
-    in the open transaction, or outside the last one, that nobody knows and that may be its EXEC or MULTI.
+    During the run, `_multi` is the offset of the open transaction; `_pending` is damage whose extent is not yet known;
+    `_since` is the start of the transaction that contains that damage, if any. `_odd` is the first unknown command in
+    the open transaction, or after the last one, that may be its EXEC or MULTI.
     """
 
     def __init__(self, file: DamagedFile, start: int) -> None:
@@ -102,13 +102,13 @@ class KeepMost:
             self._see_again(offset)
 
     def _strange(self, name: bytes, offset: int, end: int) -> None:
-        """Remember what may be a MULTI or EXEC: a name that nobody knows, an EXEC that ends another command."""
-        # Damage that leaves the framing as it was leaves the name's length too.
+        """Remember a possible MULTI or EXEC: an unknown name, or an EXEC that ends another command."""
+        # Damage that leaves the framing intact also keeps the length of the name.
         if len(name) == (5 if self._multi is None else 4) and (self._multi is None or self._odd is None):
             self._odd = (offset, end, self.commands)
         if self._unknown is None and b"." not in name and name != b"EXEC":
             shown = name.decode("utf-8", "backslashreplace")
-            message = f"{shown!r} is not a known command: a server that does not know it refuses the whole file"
+            message = f"{shown!r} is not a known command: a server without it refuses the whole file"
             self._unknown = Doubt("unknown-command", message, offset)
 
     def _open(self, offset: int, before: int) -> None:
@@ -119,7 +119,7 @@ class KeepMost:
         self._multi, self._odd = (offset, self.commands - 1), None
 
     def _close(self, offset: int, end: int) -> None:
-        """End a transaction, whole or not."""
+        """End a transaction, complete or not."""
         if self._pending:
             begin, _ = self._since or (self._pending[0].start, 0)
             self._drop(Lost(begin, end, "transaction"), self._kept_before)
@@ -130,7 +130,7 @@ class KeepMost:
         self._multi = self._odd = None
 
     def _unclosed(self, until: int, reason: str, commands: int | None = None) -> None:
-        """Give up a transaction without an EXEC; where a command in it is not known, that may have been it."""
+        """Drop a transaction without EXEC; an unknown command in it may have been the EXEC."""
         assert self._multi is not None
         begin, before = self._multi
         commands = self.commands if commands is None else commands
@@ -147,7 +147,7 @@ class KeepMost:
         self._give_up(Lost(found.start, found.end, "torn" if torn else "damaged"))
 
     def _give_up(self, lost: Lost) -> None:
-        """Note damage; what belongs to it is known when the next MULTI or EXEC comes."""
+        """Record damage; its extent is known at the next MULTI or EXEC."""
         if self._pending and self._pending[-1].end == lost.start:
             self._pending.push(lost._replace(start=self._pending.pop().start))
             return
@@ -159,7 +159,7 @@ class KeepMost:
         self._lose_sight(lost)
 
     def _settle(self) -> None:
-        """No EXEC came: each piece of damage stands for itself, but for the transaction in which the first one lies."""
+        """Drop the pending damage when no EXEC followed: only the transaction around the first piece is included."""
         if not self._pending:
             return
         first = self._pending[0]
@@ -172,31 +172,32 @@ class KeepMost:
         self._pending, self._since = Ranges(), None
 
     def _drop(self, lost: Lost, commands: int) -> None:
-        """Give a range up; so many commands are kept until now."""
+        """Drop a range, with the number of commands kept so far."""
         self.lost.add(lost)
         self.commands = commands
         if lost.reason in ("transaction", "open-transaction"):
             self._lose_sight(lost)
 
     def _lose_sight(self, lost: Lost) -> None:
-        """Behind this range the database may not be what it was."""
+        """Record that after this range the selected database is uncertain."""
         if self._blind is None and may_select(self.file, lost.start, lost.end):
             self._blind = (lost.end, self.commands)
 
     def _see_again(self, offset: int) -> None:
-        """From here on the database is known."""
+        """Record that from here on the selected database is known."""
         if self._blind is None:
             return
         start, before = self._blind
         self._blind = None
         count = self.commands - before - (0 if offset == self.file.end else 1)
         if count > 0 and start < self.file.end:
-            message = f"a SELECT may be lost before it: {count} commands may act on the wrong database"
+            noun = "command" if count == 1 else "commands"
+            message = f"a SELECT may be lost before it: {count} {noun} may act on the wrong database"
             self.doubts.append(Doubt("lost-select", message, start))
 
 
 def may_select(file: DamagedFile, start: int, end: int) -> bool:
-    """Return whether a SELECT may have been among the bytes: its name is there, or no command can be made out."""
+    """Return whether the bytes may have included a SELECT: its name is there, or no command is recognisable."""
     reader = RecordReader(file, start, end)
     items: list[Item] = []
     reader.batch(1, items)

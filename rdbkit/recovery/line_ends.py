@@ -1,13 +1,13 @@
-r"""Undo what a copy in text mode did to the line ends of an AOF, where the lengths in it prove what they were.
+r"""Restore the line ends of an AOF that was copied in text mode, if the lengths in it prove what they were.
 
-    CR LF became LF      *2 LF $3 LF SET LF …    each value says how long it was: the line ends missing in it were CR LF
-    LF became CR LF      *2 CR CR LF …           a CR goes from each line end
+    CR LF became LF      *2 LF $3 LF SET LF …    the length of each value shows how many of its line ends were CR LF
+    LF became CR LF      *2 CR CR LF …           a CR is removed from each line end
 
-In the first case a value can have held both LF and CR LF. Its length says how many of its line ends were CR LF: none
-and all can be restored, some of them cannot, and then the whole file is refused. A value ends where what follows fits
-its own lengths; of several such places at the first one, if it is one of those that can be restored.
+In the first case a value may have contained both LF and CR LF. Its length shows how many of its line ends were CR LF:
+none or all can be restored; for some of them the positions are unknown, and the whole file is refused. A value ends
+where the following elements fit their own lengths; of several such places the first one is used, if it can be restored.
 
-The result is a temporary file without a name, which the policies then read in place of the damaged one.
+The result is an unnamed temporary file, which the policies read instead of the damaged file.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import BinaryIO
 from rdbkit.errors import Corrupt
 from rdbkit.recovery.file import CHUNK, DamagedFile
 
-#: Elements after a place at which a value may end that must fit, before it is believed.
+#: Number of elements after a possible end of a value that must fit.
 _AHEAD = 64
-#: Places looked at, in all, to decide where one value ends.
+#: Maximum number of places examined to find the end of one value.
 _BUDGET = 4096
 #: Longer than a header.
 _OVERLAP = 32
@@ -31,16 +31,16 @@ _TORN, _WHOLE = 1, 2
 _LONGEST_LINE = 1 << 10
 _HEADER = re.compile(rb"([$*])([0-9]{1,18})\n")
 _COUNT = re.compile(rb"\*[0-9]{1,9}\n\$[0-9]")
-#: A line end with the next argument, or the next record, after it.
+#: A line end followed by the next argument or the next record.
 _BEFORE_ARGUMENT = re.compile(rb"\n(?=\$[0-9]{1,18}\n)")
 _AT_END = re.compile(rb"\n(?=(?:\*[0-9]{0,9}(?:\n(?:\$[0-9]{0,18})?)?|\$[0-9]{0,18}|#[^\n]{0,24})?\Z)")
 _BEFORE_RECORD = re.compile(rb"\n(?=\*[1-9][0-9]{0,8}\n\$[0-9]|#)")
 
 
 class Restored(DamagedFile):
-    """A file as it was before its line ends were converted; path, status and attributes are those of the input.
+    """A file with restored line ends; path, status and attributes are those of the input.
 
-    `before` is the size of the input, `places` how many line ends were restored.
+    `before` is the size of the input, `places` the number of restored line ends.
     """
 
     def __init__(self, damaged: DamagedFile) -> None:
@@ -73,20 +73,20 @@ def _refusal(message: str, offset: int) -> Corrupt:
 
 
 def _shrink(damaged: DamagedFile, out: BinaryIO) -> int:
-    """Take the CR from each CR LF; refuse a file in which an LF has none. Return how many."""
+    """Remove the CR from each CR LF, and return their number; refuse a file with an LF without CR."""
     places, held, at, torn = 0, b"", 0, False
     for piece in damaged.pieces(0, damaged.size):
         data = held + piece
-        # A CR at the end may belong to the LF of the next piece.
+        # A CR at the end may belong to an LF in the next piece.
         held = data[len(data) - 1 :] if data.endswith(b"\r") else b""
         data = data[: len(data) - len(held)]
         found = data.count(b"\r\n")
         if found != data.count(b"\n"):
-            raise _refusal("an LF without CR shows that not all of them were", at)
+            raise _refusal("an LF without CR shows that not all were converted", at)
         out.write(data.replace(b"\r\n", b"\n"))
         places += found
         at += len(data)
-        # Of CR CR at the end of a torn file the second one is not the file's own.
+        # In CR CR at the end of a torn file the second CR was added by the conversion.
         torn = data.endswith(b"\r")
     if not torn:
         out.write(held)
@@ -94,7 +94,7 @@ def _shrink(damaged: DamagedFile, out: BinaryIO) -> int:
 
 
 class _Growing:
-    """Follows a file whose CR LF became LF from header to header, and writes what it was."""
+    """Reads a file whose CR LF became LF, header by header, and writes the original."""
 
     def __init__(self, damaged: DamagedFile, out: BinaryIO) -> None:
         self.file = damaged
@@ -106,14 +106,14 @@ class _Growing:
         self._budget = 0
 
     def run(self) -> int:
-        """Write the restored file; return how many line ends were restored."""
+        """Write the restored file; return the number of restored line ends."""
         at = 0
         while 0 <= at < self.end:
             at = self._record(at)
         return self.places
 
     def _look(self, at: int, size: int) -> bytes:
-        """Return up to so many bytes from an offset (no more than a chunk)."""
+        """Return up to `n` bytes from an offset (at most a chunk)."""
         here = at - self._base
         if here < 0 or here + size > len(self._data):
             self._base, here = at, 0
@@ -141,7 +141,7 @@ class _Growing:
         return at
 
     def _argument(self, at: int, left: int) -> int:
-        """Write one of the arguments of which so many are left; return where the next begins."""
+        """Write one argument, with `left` arguments remaining; return where the next one begins."""
         header = _HEADER.match(self._look(at, _OVERLAP))
         if header is None or header[1] != b"$":
             return self._rest(at, torn=self.end - at < _OVERLAP)
@@ -151,16 +151,16 @@ class _Growing:
         if len(ends) > 1:
             self._budget = _BUDGET
             fits = [self._fits(one[0] + 1, left - 1, _AHEAD) for one in ends]
-            # A file that is whole is taken for that, although a torn one might read the same.
+            # Prefer a complete file, although a torn one might look the same.
             ends = [one for one, fit in zip(ends, fits) if fit and fit == max(fits)]
         if not ends:
             return self._rest(start, torn=self._is_torn(start, size))
-        # Of several the first: with any other the value would hold whole records that follow it.
+        # The first of several: with any other the value would contain the complete records after it.
         (end, missing, feeds), *others = ends
         if others and missing not in (0, feeds):
-            raise _refusal("where this value ends cannot be known", start)
+            raise _refusal("the end of this value cannot be determined", start)
         if missing not in (0, feeds):
-            message = f"{missing} of the {feeds} in this value were CR LF: which of them cannot be known"
+            message = f"{missing} of the {feeds} in this value were CR LF, but it is unknown which of them"
             raise _refusal(message, start)
         for piece in self.file.pieces(start, end):
             self.out.write(piece.replace(b"\n", b"\r\n") if missing else piece)
@@ -173,9 +173,9 @@ class _Growing:
         self.places += 1
 
     def _rest(self, at: int, *, torn: bool) -> int:
-        """Write what is left of a torn file as it is; refuse anything else."""
+        """Write the rest of a torn file unchanged; refuse anything else."""
         if not torn:
-            raise _refusal("the lengths do not fit here: there is other damage too", at)
+            raise _refusal("the lengths do not fit here: there is also other damage", at)
         for piece in self.file.pieces(at, self.end):
             self.out.write(piece)
         return -1
@@ -193,9 +193,9 @@ class _Growing:
         return self.end - start + feeds < size + 2
 
     def _ends(self, start: int, size: int, last: bool) -> Iterator[tuple[int, int, int]]:
-        """Yield where a value can end: the offset, how many CR are missing before it, and how many LF there are."""
+        """Yield possible ends of a value: the offset, the number of missing CRs before it, and the number of LFs."""
         if start + size < self.end and size < CHUNK:
-            # Nearly every value holds no line end, and so has one end only.
+            # Nearly all values contain no line end and so have only one possible end.
             data = self._look(start, size + _OVERLAP)
             if data.find(b"\n", 0, size) < 0:
                 if data[size : size + 1] == b"\n" and self._begins(start + size + 1, last):
@@ -206,7 +206,7 @@ class _Growing:
         while at < stop:
             data = self.file.chunk(at, min(CHUNK, stop - at))
             more = data.count(b"\n")
-            # Up to here the value is too short even if each LF was CR LF.
+            # Before this the value is too short even if each LF was a CR LF.
             if at + len(data) - start + feeds + more >= size:
                 yield from self._ends_in(data, at, start, size, last, feeds)
             feeds += more
@@ -219,7 +219,7 @@ class _Growing:
         found = (_BEFORE_RECORD if last else _BEFORE_ARGUMENT).finditer(whole)
         places = {match.start() for match in found}
         if at + len(whole) == self.end:
-            # A header that is torn itself, or nothing, follows the last value.
+            # The last value is followed by a torn header or by nothing.
             places.update(match.start() for match in _AT_END.finditer(whole, max(0, len(whole) - 2 * _OVERLAP)))
         counted = 0
         for place in sorted(places):
@@ -241,9 +241,9 @@ class _Growing:
         return _HEADER.match(head) is not None or self.end - at < _OVERLAP
 
     def _fits(self, at: int, left: int, depth: int) -> int:
-        """Return whether the elements from here on fit their lengths: 2 if they do, 1 if the file must be torn for it.
+        """Return whether the elements from here on fit their lengths: 2 if they do, 1 only if the file is torn.
 
-        `left` arguments of a record are still to come. Where there is too much to look at they may.
+        `left` arguments of a record are still missing. If there is too much to examine, they are assumed to fit.
         """
         while depth and at < self.end:
             depth -= 1

@@ -1,11 +1,12 @@
-"""What of one file is to be kept: three policies, each a function from a file to the ranges that it gives up.
+"""What to keep of one file: three policies, each a function from a file to the ranges that it drops.
 
-    fix         exactly what redis-check-aof --fix leaves: all before the first error, open transactions cut off
-    server      what a server leaves when it cuts a torn file at start; what it refuses to load is refused here too
-    keep-most   all but what is damaged: torn tails go as with `fix`, behind damage it reads on (damage.py)
+    fix         exactly what redis-check-aof --fix leaves: everything before the first error, without open transactions
+    server      what a server leaves when it cuts a torn file at startup; files that it refuses are refused here too
+    keep-most   everything except the damage: torn tails are cut as with `fix`; reading continues after other damage
+                (damage.py)
 
-The result is the file less the ranges: nothing is ever written that the file did not hold. An RDB preamble is kept as
-it is; one that is damaged is for nobody here to mend.
+The result is the file without these ranges; nothing else is ever written. An RDB preamble is kept unchanged; a damaged
+one cannot be repaired.
 
 Sources: recorded starts of servers (where one cuts, by version) and runs of the check tool (where it cuts).
 """
@@ -31,27 +32,27 @@ _HALVES = ("nested-multi", "exec-without-multi")
 
 @dataclass(slots=True)
 class Judged:
-    """What a policy came to: `lost` ascending and apart from each other, `commands` kept where they were counted."""
+    """The result of a policy: `lost` ascending and disjoint, `commands` kept if they were counted."""
 
     lost: Ranges = field(default_factory=Ranges)
     doubts: list[Doubt] = field(default_factory=list)
     commands: int | None = None
     loads: bool = False
-    """Whether it is known that a server loads what is left."""
+    """Whether a server is known to load the result."""
 
 
 def start_of(file: DamagedFile, *, as_tool: bool = False, increment: bool = False) -> int:
-    """Return where the commands of a file begin: behind its RDB part, which is verified.
+    """Return where the commands of a file begin: after its RDB part, which is verified.
 
-    `as_tool`: the check tool takes fewer than eight bytes for no RDB. Raises Corrupt (code "damaged-preamble"), and
-    Unsupported where it is of a newer format.
+    `as_tool`: the check tool does not recognise an RDB of less than eight bytes. Raises Corrupt (code
+    "damaged-preamble"), and Unsupported for a newer RDB format.
     """
     head = file.at(0, 8)
     if not head.startswith((b"REDIS", b"VALKEY")) or (as_tool and len(head) < 8):
         return 0
     if as_tool and increment:
         raise Unsupported(
-            "an increment that holds an RDB: redis-check-aof --fix would empty it; servers load it as it is",
+            "an increment that is an RDB: redis-check-aof --fix would empty it, but servers load it",
             offset=0,
             code="increment-is-rdb",
         )
@@ -63,7 +64,7 @@ def start_of(file: DamagedFile, *, as_tool: bool = False, increment: bool = Fals
         raise
     except RdbkitError as error:
         raise Corrupt(
-            f"the RDB part is damaged, and no repair of commands mends it: {error.message}",
+            f"the RDB part is damaged and cannot be repaired: {error.message}",
             offset=error.offset,
             code="damaged-preamble",
         ) from None
@@ -74,7 +75,7 @@ def start_of(file: DamagedFile, *, as_tool: bool = False, increment: bool = Fals
 
 
 def fix(file: DamagedFile, start: int) -> Judged:
-    """Give up all from the first error, or from the MULTI that is open there."""
+    """Drop everything from the first error, or from the MULTI that is open there."""
     resp = Resp(file.cursor(start))
     status = resp.scan()
     good = resp.good
@@ -86,7 +87,7 @@ def fix(file: DamagedFile, start: int) -> Judged:
 
 
 def reason_of(resp: Resp) -> str:
-    """Name what ended the reading."""
+    """Return the reason why reading ended."""
     if resp.problem is None:
         return "open-transaction"
     what = resp.problem[0]
@@ -99,9 +100,9 @@ def reason_of(resp: Resp) -> str:
 
 
 def server(file: DamagedFile, start: int, target: Target, *, last: bool = True) -> Judged:
-    """Give up what a server of this version cuts off at start (with aof-load-truncated, which is its default).
+    """Drop what a server of this version cuts off at startup (with aof-load-truncated yes, the default).
 
-    Raises Corrupt (code "server-refuses") where it does not start, or where it is not certain that it does.
+    Raises Corrupt (code "server-refuses") if it does not start, or if that is not certain.
     """
     startup = Startup(file.cursor(start), target, last=last)
     for _ in startup.load():
@@ -117,10 +118,10 @@ def server(file: DamagedFile, start: int, target: Target, *, last: bool = True) 
         reason = "wiped" if found.cut < start else "torn" if torn else "open-transaction"
         judged.lost.add(Lost(found.cut, file.end, reason))
     if torn and startup.multi is not None and startup.rules.runs_at_exec and found.cut > startup.multi:
-        message = "a transaction stays open: what is written after it is lost at the next start"
+        message = "a transaction remains open: data written after it is lost at the next start"
         judged.doubts.append(Doubt("left-open", message, found.cut))
     if found.cut < start:
-        message = "this server empties the file, its RDB part too: take another policy"
+        message = "this server empties the file, including its RDB part: use another policy"
         judged.doubts.append(Doubt("wiped", message, found.cut))
     return judged
 
@@ -128,36 +129,36 @@ def server(file: DamagedFile, start: int, target: Target, *, last: bool = True) 
 def _refusal(found: Start, startup: Startup) -> Corrupt:
     offset = startup.resp.start if found.at is None else found.at
     verb = "does not start with this file" if found.certain else "may not start with this file"
-    return Corrupt(f"{startup.target} {verb}, and cuts nothing: {found.why}", offset=offset, code="server-refuses")
+    return Corrupt(f"{startup.target} {verb} and does not cut it: {found.why}", offset=offset, code="server-refuses")
 
 
 # -- keep most ---------------------------------------------------------------------------------------------------------
 
 
 def keep_most(file: DamagedFile, start: int) -> Judged:
-    """Give up no more than what is damaged. Raises Unsupported (code "not-aof") where nothing looks like commands."""
+    """Drop only what is damaged. Raises Unsupported (code "not-aof") if nothing looks like a command."""
     target = Target.of_aof(manifest=True)
     return loads_as_it_is(file, start, target) or keep_readable(file, start)
 
 
 def keep_readable(file: DamagedFile, start: int) -> Judged:
-    """Follow the records as the check tool reads them, which is stricter than a server; see keep_most."""
+    """Read the records as the check tool does, which is stricter than a server; see keep_most."""
     keeper = KeepMost(file, start)
     keeper.run()
     judged = Judged(keeper.lost, keeper.doubts, keeper.commands)
     if not start and file.end and not keeper.commands and file.at(0, 1) not in (b"*", b"#"):
-        raise Unsupported("no AOF: nothing in it looks like a command", offset=0, code="not-aof")
+        raise Unsupported("not an AOF: nothing in it looks like a command", offset=0, code="not-aof")
     return judged
 
 
 def loads_as_it_is(file: DamagedFile, start: int, target: Target, *, last: bool = True) -> Judged | None:
-    """Return that nothing is given up of a file that a server loads without a word; None for any other.
+    """Return a result that drops nothing if a server loads the file without any message; else None.
 
-    Some of what servers load redis-check-aof calls damaged: line ends that are no CR LF, for one.
+    redis-check-aof reports damage in some files that servers load, for example line ends other than CR LF.
     """
     startup = Startup(file.cursor(start), target, last=last)
     for remark in startup.load():
-        # An EXEC too many or too few is loaded, and still means that a part of a transaction is gone.
+        # A server loads an extra or missing EXEC, but a part of a transaction is missing.
         if remark.severity == "error" or remark.code in _HALVES:
             return None
     if startup.problem is not None or startup.multi is not None or not (startup.commands or start):
@@ -165,6 +166,6 @@ def loads_as_it_is(file: DamagedFile, start: int, target: Target, *, last: bool 
     doubts = []
     resp = Resp(file.cursor(start))
     if resp.scan() == ERROR or resp.multi:
-        message = "servers load this as it is; redis-check-aof calls it damaged"
+        message = "servers load this file, but redis-check-aof reports damage"
         doubts.append(Doubt("checker-refuses", message, resp.start))
     return Judged(doubts=doubts, commands=startup.commands, loads=True)

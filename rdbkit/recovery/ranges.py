@@ -1,4 +1,4 @@
-"""Ranges of a file that are given up: in order, apart from each other, in 17 bytes each."""
+"""Dropped ranges of a file: in order, disjoint, 17 bytes each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple, overload
 
 
 class Lost(NamedTuple):
-    """A range that is given up, and why (account.REASONS)."""
+    """A dropped range, and the reason (account.REASONS)."""
 
     start: int
     end: int
@@ -16,7 +16,7 @@ class Lost(NamedTuple):
 
 
 class Ranges(Sequence[Lost]):
-    """The ranges; those that touch or overlap become one."""
+    """The ranges; adjacent or overlapping ones are merged."""
 
     def __init__(self, ranges: Iterable[Lost] = ()) -> None:
         self._starts = array("Q")
@@ -49,13 +49,13 @@ class Ranges(Sequence[Lost]):
     __hash__ = None  # type: ignore[assignment]
 
     def pop(self) -> Lost:
-        """Take the last one away, and return it."""
+        """Remove the last range and return it."""
         last = self[-1]
         del self._starts[-1], self._ends[-1], self._reasons[-1]
         return last
 
     def push(self, lost: Lost) -> None:
-        """Add one after the last; the two do not touch."""
+        """Append a range after the last one, not adjacent to it."""
         if lost.reason not in self._names:
             self._names.append(lost.reason)
         self._starts.append(lost.start)
@@ -63,7 +63,7 @@ class Ranges(Sequence[Lost]):
         self._reasons.append(self._names.index(lost.reason))
 
     def add(self, lost: Lost) -> None:
-        """Add one, most often after the last."""
+        """Add a range, usually after the last one."""
         later: list[Lost] = []
         while self and self[-1].end >= lost.start:
             last = self.pop()

@@ -1,9 +1,9 @@
-"""Repair, from a path to an account: what lies there, what each file gives up, and what is written where.
+"""Repair, from a path to a report: find the files, decide what each one loses, and write the result.
 
-    path ─► files in the order of loading ─► [cut] ─► policy ─► account ─► new files beside, or in place
+    path ─► files in loading order ─► [cut] ─► policy ─► report ─► new files, or replacement in place
 
-First all is judged, then something is written (write.py). A set is repaired as one: what a cut leaves out is taken out
-of its manifest.
+All files are examined before anything is written (write.py). A set is repaired as a whole: files after a cut are
+removed from its manifest.
 """
 
 from __future__ import annotations
@@ -51,37 +51,37 @@ def repair(
     progress: Callable[[int, int], object] | None = None,
     system: System = _REAL,
 ) -> Repaired:
-    """Make a sound AOF, or set of AOFs, of a damaged one, and tell what was kept and what was lost.
+    """Make a valid AOF or set out of a damaged one, and report what was kept and what was lost.
 
     path          a file, a manifest, or a directory with a set
-    output        where the result goes: a file, for a set a directory; default: beside the input, PATH.repaired,
-                  and then only if something had to be changed. Nothing that exists is overwritten without `force`
+    output        path of the result: a file, for a set a directory; default: PATH.repaired, which is written only if
+                  something had to be changed. Existing files are not overwritten without `force`
     policy        "keep-most", "fix" (as redis-check-aof --fix) or "server" (as `target` cuts at start)
-    in_place      replace the files, and keep the old ones as NAME.bak-<n>; `force`: even while they are in use
+    in_place      replace the files, and keep the old ones as NAME.bak-<n>; `force`: even if they are in use
     until_time    ms since epoch · until_offset: bytes · before: a command's name, with `db` in that database
-    progress      is called with the bytes that were read so far and with those that there are, while all is judged
+    progress      called with the bytes read so far and the total bytes, while files are examined
 
-    Raises Corrupt where it cannot be repaired (codes "damaged-preamble", "not-last", "missing-file", "server-refuses",
-    "nothing-left", and those of `rdbkit check` for a copy as text or a file of NUL bytes), Truncated for an empty file,
-    NothingThere for a cut at what is not there, Unsupported for what is no AOF, ValueError for arguments that
-    contradict each other and for an output that is an input, OSError (EBUSY for a file in use, EEXIST for an output
-    that exists). Then nothing was changed.
+    Raises Corrupt if it cannot be repaired (codes "damaged-preamble", "not-last", "missing-file", "server-refuses",
+    "nothing-left", and those of `rdbkit check` for a text copy or a file of NUL bytes), Truncated for an empty file,
+    NothingThere if the cut point does not exist, Unsupported if it is not an AOF, ValueError for contradicting
+    arguments and for an output that is an input, OSError (EBUSY for a file in use, EEXIST for an existing output). Then
+    nothing was changed.
     """
     path = os.fspath(path)
     if policy not in POLICIES:
-        raise ValueError(f"no policy {policy!r}: there are {', '.join(POLICIES)}")
+        raise ValueError(f"no policy {policy!r}: use one of {', '.join(POLICIES)}")
     if in_place and output is not None:
-        raise ValueError("a repair in place has no output")
+        raise ValueError("output and in_place contradict each other")
     cut = Cut(until_time, until_offset, before, db)
     found, members = _members(path)
     if output is None and not in_place and descriptor_of(path) is not None:
-        raise ValueError(f"{path} has no place beside it: name an output")
+        raise ValueError(f"{path} is a root directory: name an output")
     if output is None:
         result = _beside(members[0].path) if found is None else _beside_directory(found.directory)
     else:
         result = os.fspath(output)
     if not in_place and not dry_run:
-        # An existing file at the default name is no reason to refuse what needs no repair.
+        # An existing file with the default name does not matter if no repair is needed.
         refuse_output(
             result, _reserved(path, found, members), directory=found is not None, force=force or output is None
         )
@@ -112,13 +112,13 @@ def _beside(path: str) -> str:
 
 
 def _beside_directory(path: str) -> str:
-    """Return the default output for a set; of a directory that is named by dots or not at all, by its real name."""
+    """Return the default output for a set; a directory given as dots or empty gets its real name."""
     base = os.path.basename(path.rstrip(os.sep))  # noqa: PTH119  the path is what the caller gave
     return _beside(os.path.realpath(path or os.curdir) if base in ("", ".", "..") else path)
 
 
 def _reserved(path: str, found: AofSet | None, members: list[AofFile]) -> list[str]:
-    """Return the files that no result may be put over: all that belongs to the input."""
+    """Return the files that must not be overwritten: all that belong to the input."""
     files = [path, *(member.path for member in members)]
     if found is not None:
         files += [file.path for file in (*found.files, *found.history)]
@@ -126,11 +126,11 @@ def _reserved(path: str, found: AofSet | None, members: list[AofFile]) -> list[s
     return files
 
 
-# -- what lies there ---------------------------------------------------------------------------------------------------
+# -- the files ---------------------------------------------------------------------------------------------------------
 
 
 def _members(path: str) -> tuple[AofSet | None, list[AofFile]]:
-    """Return the set, if it is one, and the files that are loaded, each once."""
+    """Return the set, if it is one, and the files that a server loads, each once."""
     found = find(path)
     files = would_load(found)
     sets = (found,) if isinstance(found, AofSet) else getattr(found, "sets", ())
@@ -138,11 +138,11 @@ def _members(path: str) -> tuple[AofSet | None, list[AofFile]]:
         if one.manifest is not None and one.files == files and one.manifest.loaded:
             missing = next((file for file in files if file.format in ("missing", "special")), None)
             if missing is not None:
-                raise Corrupt(f"{_text(missing.name)} is listed in the manifest and not there", code="missing-file")
+                raise Corrupt(f"{_text(missing.name)} is listed in the manifest but missing", code="missing-file")
             return one, list({file.path: file for file in files}.values())
     if len(files) != 1:
         told = next((remark.message for one in sets for remark in one.warnings if remark.severity != "note"), "")
-        raise Unsupported(told or "a server would load nothing from here", code="nothing-found")
+        raise Unsupported(told or "a server would load nothing from this path", code="nothing-found")
     return None, list(files)
 
 
@@ -151,9 +151,9 @@ def _text(name: bytes) -> str:
 
 
 def _opened(member: AofFile, policy: str, in_place: bool) -> DamagedFile:
-    """Open a file; where its line ends were converted, to keep most of it as it was before that.
+    """Open a file; with policy keep-most, restore its line ends if they were converted.
 
-    Raises what it is, if it is no AOF.
+    Raises an error that says what the file is, if it is not an AOF.
     """
     file = DamagedFile(member.path)
     try:
@@ -165,7 +165,7 @@ def _opened(member: AofFile, policy: str, in_place: bool) -> DamagedFile:
         if found.kind != "line-ends" or policy != "keep-most":
             return file
         if in_place:
-            message = "restoring line ends gives a new file: leave out --in-place"
+            message = "line ends cannot be restored with --in-place"
             raise Corrupt(f"{found.message}: {message}", offset=found.offset, code="line-ends")
         return Restored(file)
     except BaseException:
@@ -175,7 +175,7 @@ def _opened(member: AofFile, policy: str, in_place: bool) -> DamagedFile:
 
 def _refuse(found: Recognised, packing: tuple[str, ...]) -> None:
     if packing:
-        message = "a capture of a replication transfer, not an AOF: `rdbkit split` takes its two parts out"
+        message = "a captured replication transfer, not an AOF: `rdbkit split` extracts its two parts"
         raise Unsupported(message, offset=0, code="framed")
     if found.kind in ("foreign", "damaged"):
         raise found.error()
@@ -187,7 +187,7 @@ def _assumed(members: list[AofFile], manifest: bool) -> Target:
 
 
 class _Advance:
-    """Says how far one file of several was read."""
+    """Progress of one of several files."""
 
     def __init__(self, progress: Callable[[int, int], object], before: int, total: int) -> None:
         self.progress, self.before, self.total = progress, before, total
@@ -197,7 +197,7 @@ class _Advance:
 
 
 def _watch(jobs: list[Job], progress: Callable[[int, int], object] | None) -> None:
-    """Have each file say how far it was read."""
+    """Connect each file to the progress callback."""
     if progress is None:
         return
     total = sum(job.file.size for job in jobs)
@@ -208,22 +208,22 @@ def _watch(jobs: list[Job], progress: Callable[[int, int], object] | None) -> No
 
 
 def _refuse_empty(job: Job, target: Target) -> None:
-    """Refuse what `check` refuses: a single file without a byte in it, where no server is known to start with it."""
+    """Refuse an empty single file, as `check` does, unless the target is known to start with it."""
     if not job.file.size and not starts_empty(job.member.path, target):
         raise Truncated("the file is empty", offset=0, code="empty")
 
 
 def _refuse_nothing(job: Job) -> None:
-    """Refuse to write a file without a command in it."""
+    """Refuse to write a file without any command."""
     if job.told.lost and not (job.start or job.told.commands):
         raise _nothing()
 
 
 def _nothing() -> Corrupt:
-    return Corrupt("no command in it is whole: nothing is left to keep", offset=0, code="nothing-left")
+    return Corrupt("it has no complete command: nothing to keep", offset=0, code="nothing-left")
 
 
-# -- judging -----------------------------------------------------------------------------------------------------------
+# -- examining ---------------------------------------------------------------------------------------------------------
 
 
 def _judge(jobs: list[Job], policy: str, cut: Cut, target: Target) -> None:
@@ -238,7 +238,7 @@ def _judge(jobs: list[Job], policy: str, cut: Cut, target: Target) -> None:
         if policy == "fix" and job is not judged[-1][0] and any(one.reason != "cut" for one in job.lost):
             raise Corrupt(
                 f"{_text(job.member.name)} is damaged and not the last file: redis-check-aof --fix refuses; "
-                "the policy keep-most repairs it",
+                "use the policy keep-most",
                 offset=job.lost[0].start,
                 code="not-last",
             )
@@ -264,7 +264,7 @@ def _judged(job: Job, jobs: list[Job], policy: str, target: Target) -> Judged:
 
 
 def _kept(job: Job) -> Judged:
-    """Keep what is readable; where nothing is, say of the file what `check` says."""
+    """Keep what is readable; if nothing is, raise the error that `check` reports."""
     kind = job.file.recognised
     try:
         judged = policies.keep_readable(job.file, job.start)
@@ -275,8 +275,8 @@ def _kept(job: Job) -> Judged:
     return judged
 
 
-class _named:  # noqa: N801  reads as a word in a with
-    """Adds to an error which file of several it is about."""
+class _named:  # noqa: N801  used in a with
+    """Adds the file name to an error, if there are several files."""
 
     def __init__(self, job: Job, jobs: list[Job]) -> None:
         self.name = _text(job.member.name) if len(jobs) > 1 else ""
@@ -290,24 +290,24 @@ class _named:  # noqa: N801  reads as a word in a with
 
 
 def _cut(jobs: list[Job], cut: Cut) -> None:
-    """Lower the end of the file in which the cut lies; leave out those behind it."""
+    """Lower the end of the file with the cut; drop the files after it."""
     if not cut:
         return
     if cut.until_offset is not None and len(jobs) > 1:
-        raise ValueError("an offset needs one file: name the one in which it lies")
+        raise ValueError("an offset needs a single file: name the file to cut")
     point = find_cut([(job.file, job.start) for job in jobs], cut)
     if point is None:
         return
     index, offset = point
     if not offset and not any(job.file.size for job in jobs[:index]):
-        raise NothingThere("nothing lies before that point", offset=offset)
+        raise NothingThere("there is nothing before that point", offset=offset)
     jobs[index].file.end = offset
     for job in jobs[index + 1 :]:
         job.absent = True
 
 
 def _with_cut(job: Job, result: Judged) -> Ranges:
-    """Return what is given up: what the policy gives up at a cut's edge is cut too."""
+    """Return what is dropped; what the policy drops at the edge of a cut counts as cut."""
     file, lost = job.file, result.lost
     if file.end == file.size:
         return lost

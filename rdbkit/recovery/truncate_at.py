@@ -1,6 +1,6 @@
-"""Where to end a file on purpose: at a point in time, at an offset, before a command.
+"""Requested cuts: at a point in time, at an offset, before a command.
 
-A cut lowers the end of the file; the policy then sees to it that no command and no transaction is cut in half.
+A cut lowers the end of the file; the policy then makes sure that no command and no transaction is cut in half.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from rdbkit.recovery.file import DamagedFile
 
 
 class NothingThere(RdbkitError):
-    """The point at which to cut is not in the file, or nothing lies before it."""
+    """The cut point is not in the file, or there is nothing before it."""
 
     code = "nothing-to-cut"
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What to cut at; of several the first.
+    """The requested cut; of several the first.
 
-    `until_time`: an annotation that is newer (ms since epoch). `until_offset`: bytes. `before`: the last command that
-    begins with these words, in any case; with `db` the last one in that database.
+    `until_time`: at the first newer annotation (ms since epoch). `until_offset`: in bytes. `before`: at the last
+    command that begins with these words, in any case; with `db` only in that database.
     """
 
     until_time: int | None = None
@@ -41,9 +41,9 @@ Point = tuple[int, int]
 
 
 def find_cut(files: Sequence[tuple[DamagedFile, int]], cut: Cut) -> Point | None:
-    """Return which file is cut and at which offset; files as (file, where its commands start). None: nothing is.
+    """Return the index of the file to cut and the offset, None for no cut; files as (file, start of its commands).
 
-    Raises NothingThere, and Unsupported (code "no-timestamps") for a time in files that tell none.
+    Raises NothingThere, and Unsupported (code "no-timestamps") for a time if the files have no timestamps.
     """
     points = [
         point
@@ -57,7 +57,7 @@ def _by_offset(files: Sequence[tuple[DamagedFile, int]], cut: Cut) -> Point | No
     if cut.until_offset is None or cut.until_offset >= files[0][0].size:
         return None
     if cut.until_offset < files[0][1]:
-        raise NothingThere("the offset lies inside of the RDB part, which cannot be cut", offset=cut.until_offset)
+        raise NothingThere("the offset is inside the RDB part, which cannot be cut", offset=cut.until_offset)
     return 0, cut.until_offset
 
 
@@ -73,7 +73,7 @@ def _by_time(files: Sequence[tuple[DamagedFile, int]], until: int | None) -> Poi
                 if text.isdigit() and len(text) < 16 and int(text) * 1000 > until:
                     return index, offset
     if not some:
-        raise Unsupported("no timestamps in it (aof-timestamp-enabled was off)", code="no-timestamps")
+        raise Unsupported("no timestamps in the file (aof-timestamp-enabled was off)", code="no-timestamps")
     return None
 
 
@@ -93,7 +93,7 @@ def _by_command(files: Sequence[tuple[DamagedFile, int]], before: bytes | None, 
             if name == b"select" and len(args) == 2 and args[1].isdigit():
                 now = int(args[1])
     if found is None:
-        raise NothingThere(f"no {before.decode('utf-8', 'backslashreplace')} in it: nothing to cut before")
+        raise NothingThere(f"no {before.decode('utf-8', 'backslashreplace')} found to cut before")
     return found
 
 

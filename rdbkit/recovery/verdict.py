@@ -1,7 +1,7 @@
-"""Would a server load what a repair leaves? The answer of `rdbkit check`, for bytes that are not written yet.
+"""Check whether a server loads the result of a repair, as `rdbkit check` does, before it is written.
 
-What keeps a server from loading a file and is no damage of the framing (a command that nobody knows, say) no policy
-takes away: it is a fault of the result, and the repair says so instead of calling it sound.
+Policies repair only the framing. Other reasons why a server does not load a file, such as an unknown command, remain:
+they are reported as faults of the result.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from rdbkit.recovery.ranges import Lost
 from rdbkit.releases.target import Target
 from rdbkit.wire.cursor import Cursor
 
-#: Faults that are named for one file.
+#: Maximum number of faults reported for one file.
 FAULTS = 20
 
 
 class Kept:
-    """The bytes of some ranges of a file as one stream: what a cursor reads from."""
+    """Some ranges of a file as one stream, the source of a cursor."""
 
     def __init__(self, file: DamagedFile, ranges: Iterable[tuple[int, int]], size: int) -> None:
         self.size = size
@@ -36,7 +36,7 @@ class Kept:
 
 
 def faults_of(file: DamagedFile, lost: Sequence[Lost], start: int, target: Target, *, last: bool) -> tuple[Doubt, ...]:
-    """Return what keeps a server from loading a file less these ranges, of which the commands begin at an offset."""
+    """Return why a server does not load a file without these ranges; its commands begin at `start`."""
     size = file.size - sum(end - begin for begin, end, _ in lost)
     if size <= start:
         return ()
@@ -50,7 +50,7 @@ def faults_of(file: DamagedFile, lost: Sequence[Lost], start: int, target: Targe
     except RdbkitError as error:
         faults.append(Doubt(error.code, error.message, error.offset))
     if startup.problem is not None:
-        faults.append(Doubt("bad-aof", "not a command to a server", startup.resp.start))
+        faults.append(Doubt("bad-aof", "not a valid command for a server", startup.resp.start))
     elif startup.multi is not None and startup.rules.runs_at_exec:
         faults.append(Doubt("open-transaction", "the result ends inside a transaction", startup.multi))
     return tuple(faults)

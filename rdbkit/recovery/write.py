@@ -1,10 +1,10 @@
-"""Writing what a repair came to: beside the input, as a file or a directory with a set, or in its place.
+"""Write the result of a repair: as a new file, as a new directory for a set, or in place.
 
-All names are planned and compared with the inputs before a byte is written (rdbkit.files.names). What was dropped as
-damaged goes to NAME.dropped beside the result, with an index of it in NAME.dropped.jsonl.
+All names are planned and compared with the inputs before anything is written (rdbkit.files.names). Dropped damaged
+bytes are written to NAME.dropped next to the result, with an index in NAME.dropped.jsonl.
 
-In place all new files are written before the first old one is replaced; a manifest that changes is replaced first, and
-files that it no longer lists are then renamed. Where one replacement of several fails, those before it are taken back.
+In place, all new files are written before the first old one is replaced; a changed manifest is replaced first, and
+files that it no longer lists are then renamed. If a replacement fails, the previous ones are undone.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from rdbkit.recovery.inplace import (
 )
 from rdbkit.recovery.ranges import Lost
 
-#: What is put beside a result: the bytes that were dropped, and an index of them.
+#: Files written next to a result: the dropped bytes, and an index of them.
 DROPPED, INDEX = ".dropped", ".dropped.jsonl"
-#: Names that a repair may create beside its result.
+#: Names that a repair may create next to its result.
 BESIDE = (DROPPED, INDEX, ".partial")
 
 
 @dataclass(slots=True)
 class Job:
-    """One file on its way: where its commands start, what is given up, whether it is left out altogether."""
+    """One file being repaired: where its commands start, what is dropped, whether the whole file is dropped."""
 
     file: DamagedFile
     member: AofFile
@@ -57,7 +57,7 @@ class Job:
 
     @property
     def ranges(self) -> list[Range]:
-        """What is kept."""
+        """The ranges that are kept."""
         kept, at = [], 0
         for lost in self.lost:
             if lost.start > at:
@@ -69,18 +69,18 @@ class Job:
 
     @property
     def dropped(self) -> list[Lost]:
-        """What is given up and nobody asked to cut off."""
+        """The ranges that are dropped without being requested."""
         return [one for one in self.lost if one.reason != "cut"]
 
     @property
     def told(self) -> RepairedFile:
-        """Its account."""
+        """Its report."""
         assert self.account is not None
         return self.account
 
 
 def account_of(path: str, policy: str, jobs: list[Job], dry_run: bool) -> Repaired:
-    """Put the accounts of all files together."""
+    """Combine the reports of all files."""
     return Repaired(path, policy, tuple(job.told for job in jobs), dry_run=dry_run)
 
 
@@ -103,11 +103,11 @@ def refuse_output(output: str, reserved: Sequence[names.Reserved], *, directory:
     names.refuse_existing(found[0], force=force)
 
 
-# -- writing beside ----------------------------------------------------------------------------------------------------
+# -- writing new files -------------------------------------------------------------------------------------------------
 
 
 def write_file(account: Repaired, job: Job, output: str, *, force: bool, system: System) -> Repaired:
-    """Write a new file; what was dropped goes beside it."""
+    """Write a new file, and the dropped bytes next to it."""
     name = plan(output)
     names.refuse_existing(name, force=force)
     sides = [name.beside(suffix) for suffix in (DROPPED, INDEX)] if job.dropped else []
@@ -119,7 +119,7 @@ def write_file(account: Repaired, job: Job, output: str, *, force: bool, system:
         main = stack.enter_context(NewFile(name, replaces=replaces, like=job.file, owner=False, step=system.step))
         copy_ranges(main, job.file, job.ranges, system)
         files = [*_dropped(job, sides, replaces, stack, system), main]
-        # The result comes last: where it is, all that belongs to it is.
+        # The result is put in place last: once it exists, everything that belongs to it exists.
         publish_all(files)
     job.account = replace(job.told, output=output, side=sides[0].path if sides else None)
     doubts = (*_growing([job]), *(() if sides else _stale(name)))
@@ -127,24 +127,24 @@ def write_file(account: Repaired, job: Job, output: str, *, force: bool, system:
 
 
 def _stale(name: Name) -> Iterator[Doubt]:
-    """Yield a doubt for what an earlier repair put beside a result that nothing was dropped from."""
+    """Yield a warning for stale by-products of an earlier repair, if this one dropped nothing."""
     for side in (name.beside(DROPPED), name.beside(INDEX)):
         if side.seen is not None:
-            yield Doubt("stale-dropped", f"{side.path} is of an earlier repair: nothing was dropped from this result")
+            yield Doubt("stale-dropped", f"{side.path} is from an earlier repair; this one dropped nothing")
 
 
 def _growing(jobs: list[Job]) -> tuple[Doubt, ...]:
-    """Return a doubt where files changed while they were read."""
+    """Return a warning if files changed while they were read."""
     try:
         for job in jobs:
             unchanged(job.file)
     except OSError:
-        return (Doubt("being-written", "the input changed while it was read: the result is of its state before"),)
+        return (Doubt("being-written", "the input changed while it was read; the result has its earlier state"),)
     return ()
 
 
 def _dropped(job: Job, sides: Sequence[Name], replaces: str, stack: ExitStack, system: System) -> list[NewFile]:
-    """Write what was dropped as damaged, and an index of it, for these two names (none: nothing was dropped)."""
+    """Write the dropped damaged bytes and their index to these two names (none: nothing was dropped)."""
     if not sides:
         return []
     data, index = (
@@ -163,12 +163,12 @@ def _dropped(job: Job, sides: Sequence[Name], replaces: str, stack: ExitStack, s
 
 
 def _shown(path: str) -> str:
-    """Return a path as text: bytes that are none are written as hexadecimal digits."""
+    """Return a path as text, with non-UTF-8 bytes in hexadecimal."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def write_set(account: Repaired, jobs: list[Job], found: AofSet, output: str, system: System) -> Repaired:
-    """Write all files and the manifest into a new directory, which appears when it is complete."""
+    """Write all files and the manifest into a new directory, which is put in place when it is complete."""
     name = names.plan_directory(output)
     need_room(name.directory, sum(total(job.ranges) for job in jobs), system)
     assert found.manifest_path is not None
@@ -187,7 +187,7 @@ def write_set(account: Repaired, jobs: list[Job], found: AofSet, output: str, sy
 
 
 def _write_member(job: Job, directory: Path, stack: ExitStack, system: System) -> str | None:
-    """Write one file of a set; return the name of the file with what was dropped, if anything was."""
+    """Write one file of a set; return the name of the file with the dropped bytes, if any."""
     name = plan(directory / os.fsdecode(job.member.name))
     out = stack.enter_context(NewFile(name, like=job.file, owner=False, step=system.step))
     copy_ranges(out, job.file, job.ranges, system)
@@ -210,7 +210,7 @@ def _write_manifest(found: AofSet, jobs: list[Job], directory: Path, stack: Exit
 
 
 def _manifest(found: AofSet, jobs: list[Job], *, history: bool) -> bytes | None:
-    """Return the manifest for what is left; None: the one that is there will do."""
+    """Return the manifest for the remaining files; None if the existing one is unchanged."""
     assert found.manifest is not None
     absent = {job.member.name for job in jobs if job.absent}
     short = {job.member.name for job in jobs if job.lost}
@@ -226,7 +226,7 @@ def _entries(
             if history:
                 yield entry
         elif entry.name not in absent:
-            # It no longer ends where its endoffset says.
+            # Its endoffset is no longer right.
             yield entry.without(b"endoffset") if entry.name in short else entry
 
 
@@ -235,7 +235,7 @@ def _entries(
 
 @dataclass(slots=True)
 class _Replacement:
-    """A new file ready to replace an old one, and the second name of that."""
+    """A new file ready to replace an old one, and the backup of the old one."""
 
     new: NewFile
     old: DamagedFile
@@ -243,7 +243,7 @@ class _Replacement:
 
 
 def replace_all(account: Repaired, jobs: list[Job], found: AofSet | None, force: bool, system: System) -> Repaired:
-    """Replace what has changed; the old files stay as backups. Up to the first replacement nothing is touched."""
+    """Replace changed files, keeping backups. Nothing is changed before the first replacement."""
     changed = [job for job in jobs if job.told.changed]
     if not changed:
         return account
@@ -283,23 +283,23 @@ def _other_names(jobs: list[Job]) -> Iterator[Doubt]:
     for job in jobs:
         if job.file.seen.st_nlink > 1:
             others = job.file.seen.st_nlink - 1
-            message = f"{job.file.path} has {others} other name{'s' if others > 1 else ''} (hard links): "
-            yield Doubt("hard-links", message + "the repaired file is at this name only, the others keep the old one")
+            message = f"{job.file.path} has {others} other hard link{'s' if others > 1 else ''}: "
+            yield Doubt("hard-links", message + "only this name has the repaired file, the others have the old one")
 
 
 def _written_meanwhile(job: Job) -> Doubt:
-    message = f"{job.file.path} was written to while it was replaced: what was added is in the backup only"
+    message = f"{job.file.path} was written to while it was replaced; the added data is only in the backup"
     return Doubt("being-written", message)
 
 
 def _replacing(old: DamagedFile, stack: ExitStack, system: System) -> NewFile:
     name = plan(os.path.realpath(old.path))
-    # What is replaced is what was read, whatever was renamed to its name meanwhile.
+    # Only the file that was read may be replaced, not one renamed to its name meanwhile.
     return stack.enter_context(NewFile(replace(name, seen=old.seen), replaces=SEEN, like=old, step=system.step))
 
 
 def _prepare(job: Job, ready: list[_Replacement], stack: ExitStack, system: System) -> list[NewFile]:
-    """Write the new file and what was dropped of the old one; return the files that come beside it."""
+    """Write the new file and the dropped bytes; return the additional files."""
     target = os.path.realpath(job.file.path)
     need_room_for(target, total(job.ranges) + sum(one.end - one.start for one in job.dropped), job.file.size, system)
     new = _replacing(job.file, stack, system)
@@ -312,7 +312,7 @@ def _prepare(job: Job, ready: list[_Replacement], stack: ExitStack, system: Syst
 
 
 def _free_names(target: str) -> list[Name]:
-    """Return names with the least number for which neither is there."""
+    """Return names with the lowest number for which neither exists."""
     for number in count(1):
         found = [plan(f"{target}{DROPPED}-{number}{suffix}") for suffix in ("", ".jsonl")]
         if not any(os.path.lexists(name.path) for name in found):
@@ -321,7 +321,7 @@ def _free_names(target: str) -> list[Name]:
 
 
 def _put_in_place(ready: list[_Replacement], sides: list[NewFile], system: System) -> None:
-    """Back the old files up and replace them: all of them, or none."""
+    """Back up and replace the old files: all of them, or none."""
     try:
         for one in ready:
             one.backup = back_up(one.old, one.new.name.target, system)
@@ -336,13 +336,13 @@ def _put_in_place(ready: list[_Replacement], sides: list[NewFile], system: Syste
 
 
 def _take_back(ready: list[_Replacement], sides: list[NewFile]) -> None:
-    """Put the old files where they were, by their backups."""
+    """Restore the old files from their backups."""
     for side in sides:
         side.withdraw()
     for one in ready:
         if one.backup is None:
             continue
-        # Nothing more can be done where this fails, and the first error is the one to report.
+        # If this fails nothing more can be done; the first error is reported.
         with suppress(OSError):
             if one.new.published:
                 os.replace(one.backup, one.new.name.target)  # noqa: PTH105  as in files.new
@@ -351,13 +351,13 @@ def _take_back(ready: list[_Replacement], sides: list[NewFile]) -> None:
 
 
 def _is_there(old: DamagedFile) -> bool:
-    """Return whether the old file is still at its name: only then can its second name go."""
+    """Return whether the old file still has its name; only then may the backup be removed."""
     found = names.status_of(os.path.realpath(old.path))
     return found is not None and os.path.samestat(found, old.seen)
 
 
 def _put_aside(job: Job) -> None:
-    """Rename a file that the manifest no longer lists: under its name a server could append to it one day."""
+    """Rename a file that the manifest no longer lists, because a server might append to it later."""
     backup = move_aside(job.file.path, ".bak")
     job.account = replace(job.told, backup=backup)
     sync_directory(os.path.dirname(job.file.path) or os.curdir)  # noqa: PTH120  the path is what the caller gave
