@@ -1,1 +1,1 @@
-"""Questions that people ask of a file, each a fold over one pass."""
+"""Analyses of a file, each a fold over one pass."""

@@ -1,6 +1,6 @@
-"""What is in a log of commands: how many of each, in which databases, on how many keys, over what time.
+"""Statistics of the commands of an AOF: number by name and database, number of keys, time range.
 
-One pass over batches of commands, in bounded memory; the sums of parts can be merged, in any order.
+One pass over batches of commands, in bounded memory; results of parts can be merged, in any order.
 """
 
 from __future__ import annotations
@@ -16,27 +16,26 @@ from rdbkit.releases.commands import COMMANDS, CONTAINERS, COUNTED, keys_of, spe
 from rdbkit.source import Source
 from rdbkit.wire.cursor import Cursor
 
-#: Names of commands that are told apart; more than servers have, fewer than a hostile file could fill memory with.
+#: Maximum number of command names counted; more than servers have, but bounded for malicious files.
 _NAMES = 2048
 _LONGEST = 64
 _CONTROL = (b"select", b"multi", b"exec")
-#: Their keys need a look at all arguments.
+#: Commands whose keys depend on all arguments.
 _STORING = frozenset((b"sort", b"georadius", b"georadiusbymember"))
 _ALONE = 1
-#: Bytes by which keys are told apart.
+#: Bytes by which keys are distinguished.
 _KEEP = 4096
-#: In place of names beyond those.
+#: Name for all commands beyond those.
 OTHER = "(other)"
 
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """What a log holds.
+    """The statistics.
 
-    `names`: commands by lower-case name, of container commands with their subcommand ("xgroup|create"). `keys`:
-    different keys named, (database, key) each, with the error of that count. `size`: bytes of the commands.
-    `databases`: commands by database, those of SELECT, MULTI and EXEC left out. `first` and `last`: annotated times, ms
-    since the epoch, None where there are none.
+    `names`: commands by lower-case name, container commands with their subcommand ("xgroup|create"). `keys`: number of
+    distinct (database, key) pairs, with its error. `size`: bytes of the commands. `databases`: commands by database,
+    without SELECT, MULTI and EXEC. `first` and `last`: timestamps, ms since the epoch, None if there are none.
     """
 
     commands: int
@@ -51,7 +50,7 @@ class Commands:
 
 
 class CommandFold:
-    """Sums up commands; `feed` batches, `merge` what other folds have, read `result`."""
+    """Counts commands: `feed` batches, `merge` other folds, read `result`."""
 
     def __init__(self) -> None:
         self.annotations = 0
@@ -66,7 +65,7 @@ class CommandFold:
         self._known: dict[bytes, tuple[bytes, int]] = {}
 
     def feed(self, batch: Sequence[Command]) -> None:
-        """Take commands."""
+        """Add commands."""
         names = self._names
         keys: dict[int, set[bytes]] = {}
         known = self._known
@@ -113,7 +112,7 @@ class CommandFold:
             self._last = max(times) if self._last is None else max(self._last, *times)
 
     def merge(self, other: CommandFold) -> None:
-        """Take what another fold has summed up."""
+        """Add another fold."""
         self.annotations += other.annotations
         self._names.update(other._names)
         self._databases.update(other._databases)
@@ -125,7 +124,7 @@ class CommandFold:
         self._last = max((t for t in (self._last, other._last) if t is not None), default=None)
 
     def result(self) -> Commands:
-        """Return the sums; commands by number, then name."""
+        """Return the statistics; commands by number, then name."""
         ordered = sorted(self._names.items(), key=lambda item: (-item[1], item[0]))
         return Commands(
             sum(self._names.values()),
@@ -141,7 +140,7 @@ class CommandFold:
 
 
 class Tail(AofReader):
-    """The commands from where a cursor stands to the end, as AofReader gives those of a whole file."""
+    """The commands from a cursor's position to the end, as AofReader yields those of a whole file."""
 
     def __init__(self, source: Source, cursor: Cursor, *, keep: int) -> None:
         self.source = source
@@ -159,7 +158,7 @@ class Tail(AofReader):
 def fold_commands(
     source: Source, cursor: Cursor, fold: CommandFold, advance: Callable[[int], object] | None = None
 ) -> None:
-    """Feed a fold with the commands from a cursor to the end; raises at damage, after all before it was fed."""
+    """Feed a fold with the commands from a cursor to the end; raises at damage, after feeding everything before it."""
     reader = Tail(source, cursor, keep=_KEEP)
     try:
         for batch in reader.batches():

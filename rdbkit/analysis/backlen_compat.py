@@ -1,11 +1,11 @@
-"""Keys that not every server loads, because of the width of one back-length in a listpack.
+"""Keys that some servers do not load, because of the width of a back-length in a listpack.
 
-An entry of exactly 16383 bytes (a string of 16378; also of 2097151 and 268435455) ends in a back-length that older
-servers write one byte wider than newer ones. Either generation takes the other's for damage: Valkey 9.1 does not start
-with a file that holds an older one, and older servers crash on, or refuse, a newer one.
+An entry of exactly 16383 bytes (a string of 16378; also 2097151 and 268435455) ends in a back-length that older servers
+write one byte wider than newer ones. Each generation treats the other's form as damage: Valkey 9.1 does not start with
+a file that contains the older form, and older servers crash on, or refuse, the newer one.
 
-Source: measured. Default lists of Redis 7.2.6 and streams of Valkey 8.1.1 with such an element stop Valkey 9.1.2 at its
-start; what 9.1.2 writes kills Redis 8.6.3 at the first LRANGE.
+Source: measured. Default lists of Redis 7.2.6 and streams of Valkey 8.1.1 with such an element stop Valkey 9.1.2 at
+startup; the form written by 9.1.2 crashes Redis 8.6.3 at the first LRANGE.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from rdbkit.analysis.rows import Batch, file_name, label_bytes, label_text, numb
 from rdbkit.format.spec import TYPES
 from rdbkit.rdb.walker import EXTRA
 
-#: Keys that are named, and bytes of a name.
+#: Maximum number of keys named, and bytes of a name.
 _NAMED, _KEPT = 3, 4096
 OLD, NEW = "old", "new"
 
 
 class Named(NamedTuple):
-    """A key that is named."""
+    """A named key."""
 
     db: int
     key: bytes
@@ -33,7 +33,7 @@ class Named(NamedTuple):
 
 
 class Width(NamedTuple):
-    """Keys with back-lengths of one generation ("old" or "new"): how many, and the first of them by name."""
+    """Keys with back-lengths of one generation ("old" or "new"): their number, and the first ones by name."""
 
     generation: str
     keys: int
@@ -41,7 +41,7 @@ class Width(NamedTuple):
 
 
 class BacklenCompat:
-    """The fold; the walk must have watched (Plan.watches)."""
+    """The fold; needs a walk with Plan.watches."""
 
     name = "widths"
 
@@ -50,7 +50,7 @@ class BacklenCompat:
         self._named: dict[str, list[Named]] = {OLD: [], NEW: []}
 
     def feed(self, batch: Batch, file: str = "") -> None:
-        """Take keys, with the walker's tuples, of a file."""
+        """Add keys, with the walker's tuples, of a file."""
         for at in [at for at, entry in enumerate(batch.entries) if entry[EXTRA] is not None]:
             extra = batch.entries[at][EXTRA]
             if "widths" in extra:
@@ -65,7 +65,7 @@ class BacklenCompat:
             self._add(generation, keys, other._named[generation])
 
     def result(self) -> list[Width]:
-        """Return the generations that there are keys of."""
+        """Return the generations that have keys."""
         return [Width(name, keys, tuple(self._named[name])) for name, keys in self._keys.items() if keys]
 
     def dump(self) -> Iterator[list[Any]]:

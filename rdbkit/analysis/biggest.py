@@ -1,4 +1,4 @@
-"""The heaviest keys of each type."""
+"""The biggest keys of each type."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 from rdbkit.analysis.rows import Batch, file_name, label_bytes, label_text, numbers
 from rdbkit.format.spec import TYPES
 
-#: Bytes of a key that are remembered: keys may be of any length.
+#: Bytes kept of a key; keys may have any length.
 _KEPT = 4096
-#: What any key comes before, and what none does.
+#: Sort after, and before, any key.
 _ANY = (-1, 0, b"")
 _NONE = (1 << 80, 0, b"")
 
 
 class Big(NamedTuple):
-    """A heavy key. `weight` is its memory, or its size in the file where memory is None; sd as in Entry.memory_sd."""
+    """A big key. `weight` is its memory, or its size in the file if memory is None; sd as in Entry.memory_sd."""
 
     weight: int
     db: int
@@ -36,7 +36,7 @@ def _rank(big: Big) -> tuple[int, int, bytes, str]:
 
 
 class Biggest:
-    """The fold: for each type the `limit` heaviest keys; of equals the lower database, then the smaller key."""
+    """The fold: for each type the `limit` biggest keys; ties are ordered by database, then key."""
 
     name = "biggest"
 
@@ -44,10 +44,10 @@ class Biggest:
         self.limit = limit
         self._found: dict[str, list[Big]] = {}
         self._last: dict[str, tuple[int, int, bytes]] = {}
-        """By type, weight, database and key of the last that counts, once there are `limit` of them."""
+        """By type, the weight, database and key of the last key within `limit`, once there are that many."""
 
     def feed(self, batch: Batch, file: str = "") -> None:
-        """Take keys of a file."""
+        """Add keys of a file."""
         last = self._last
         weights = batch.weight
         floor = min(last.get(kind, _ANY)[0] for kind in set(batch.type))
@@ -83,12 +83,12 @@ class Biggest:
             self._add([])
 
     def merge(self, other: Biggest) -> None:
-        """Add another fold; the smaller limit counts."""
+        """Add another fold; the smaller limit applies."""
         self.trim(other.limit)
         self._add([big for found in other._found.values() for big in found])
 
     def result(self) -> dict[str, list[Big]]:
-        """Return the heaviest keys by type, both the heaviest first."""
+        """Return the biggest keys by type; types and keys in descending order."""
         ranked = {kind: sorted(found, key=_rank) for kind, found in self._found.items() if found}
         return dict(sorted(ranked.items(), key=lambda item: (_rank(item[1][0]), item[0])))
 

@@ -1,7 +1,7 @@
-"""When keys expire, and how long ago or how often they were used.
+"""Histograms of expiry, idle time and access frequency.
 
-Expiries are measured from the `now` of their own file. Idle times and frequencies stand in a file only where the server
-evicted by LRU or LFU.
+Expiries are relative to the `now` of their own file. A file contains idle times or frequencies only if the server used
+an LRU or LFU eviction policy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from rdbkit.analysis.rows import KEYS, MEMORY, SIZE, SUMS, UNKNOWN, UNKNOWN_SIZE, Batch, merged, numbers
 
 _HOUR, _DAY = 3_600_000, 86_400_000
-#: Expiries, as ms from now: the first bucket that a time is less than. A server deletes at the time itself.
+#: Upper bounds (exclusive) of expiry, in ms from now. A server deletes a key at its expiry time.
 EXPIRY_BUCKETS = ("expired", "<1h", "<1d", "<7d", "<30d", "later")
 _EXPIRY_BOUNDS = (1, _HOUR, _DAY, 7 * _DAY, 30 * _DAY)
 #: Seconds since the last access.
@@ -43,7 +43,7 @@ class Bucket:
 
 
 class Histogram:
-    """A fold of sums by bucket; `none` names the bucket of keys without a value, "" counts them nowhere."""
+    """A fold of sums by bucket; `none` is the bucket of keys without a value, "" if they are not counted."""
 
     def __init__(self, name: str, buckets: Sequence[str], bounds: Sequence[int], none: str = "") -> None:
         self.name = name
@@ -53,7 +53,7 @@ class Histogram:
         self._sums: dict[int, list[int]] = {}
 
     def feed(self, batch: Batch, values: Sequence[int | None], now: int = 0) -> None:
-        """Take keys and a value of each, from which `now` is subtracted."""
+        """Add keys with a value of each, from which `now` is subtracted."""
         missing = values.count(None) == batch.count
         if missing and not self._none:
             return
@@ -72,7 +72,7 @@ class Histogram:
         merged(self._sums, other._sums)
 
     def result(self) -> list[Bucket]:
-        """Return every bucket, from the lowest values to the highest; none at all if no key had a value."""
+        """Return all buckets in ascending order; none if no key had a value."""
         if not self._sums:
             return []
         empty = [0] * SUMS

@@ -1,4 +1,4 @@
-"""A file in a report: what it is, its own totals, and both as a row of a partial report."""
+"""A file in a report: its description and totals, also as a row of a partial report."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rdbkit.snapshot.snapshot import Snapshot
 
 @dataclass(slots=True)
 class FileSummary:
-    """One file: what it is, and its totals.
+    """One file: its description and totals.
 
-    `used_mem` is what the server said it used when it wrote the file, `allocated` what the keys really allocate (None:
-    not known, for targets before 4.0), `overhead` an estimate of what a server allocates beside them (heap.overhead;
-    None where a selection leaves keys out), all in bytes. `ctime` and `now` are ms since epoch, `now` what expiries are
-    measured from. `error` is what stopped the reading, `error_code` its code: then all is of the part before, unless
-    the file is `whole`: read to its end, and its checksum is wrong. `damaged` is how many keys have a value whose head
-    is so damaged that its elements and memory are not known.
+    `used_mem` is what the server reported when it wrote the file, `allocated` what the keys actually allocate (None:
+    unknown, for targets before 4.0), `overhead` an estimate of the server's other allocations (heap.overhead; None with
+    a selection of keys), all in bytes. `ctime` and `now` are ms since epoch; expiries are relative to `now`. `error` is
+    the error that stopped reading, `error_code` its code; the numbers then cover the part before, unless the file is
+    `whole`: read to its end, with a wrong checksum. `damaged` is the number of keys with a damaged value head, whose
+    elements and memory are unknown.
     """
 
     file: str
@@ -53,7 +53,7 @@ class FileSummary:
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> FileSummary:
-        """Return what is known of a snapshot before its keys are read."""
+        """Return the facts about a snapshot that are known before its keys are read."""
         target = snapshot.target
         return cls(
             snapshot.name,
@@ -68,7 +68,7 @@ class FileSummary:
         )
 
     def finish(self, snapshot: Snapshot) -> None:
-        """Add what is known only behind the last key: the aux fields may stand anywhere."""
+        """Add the facts that are known only after the last key: AUX fields may be anywhere in the file."""
         if self.allocated is not None and not self.filtered:
             counts = [(total.keys, total.expiring) for total in self.totals.databases().values()]
             self.overhead = overhead(snapshot.target, counts)
@@ -81,12 +81,12 @@ class FileSummary:
         self.whole = self.error is None or snapshot.untrusted
 
     def stop(self, error: RdbkitError | OSError) -> None:
-        """Note what stopped the reading."""
+        """Record the error that stopped reading."""
         self.error = reason(error)
         self.error_code = error.code if isinstance(error, RdbkitError) else "unreadable"
 
     def dump(self) -> dict[str, Any]:
-        """Return all but the totals for a partial report."""
+        """Return everything except the totals, for a partial report."""
         return {name: getattr(self, name) for name in _FACTS}
 
     @classmethod
@@ -105,7 +105,7 @@ class FileSummary:
 
 
 def reason(error: RdbkitError | OSError) -> str:
-    """Return what stopped the reading, and where."""
+    """Return an error's message and offset."""
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return error.message + ("" if error.offset is None or error.code in _WHOLE_FILE else f" (offset {error.offset})")
@@ -115,7 +115,7 @@ def reason(error: RdbkitError | OSError) -> str:
 _WHOLE_FILE = frozenset(("empty", "missing-extra"))
 #: Upper limit of any number in a file's row.
 _MOST = 1 << 80
-#: What a partial holds of a file besides its totals, and of which types.
+#: Fields of a file in a partial report besides its totals, with their types.
 _FACTS: dict[str, Any] = {
     "file": str,
     "product": str,

@@ -1,14 +1,14 @@
-"""Sums under names in bounded memory: exact while all names fit, then the heavy ones with a bound of error.
+"""Sums by name in bounded memory: exact while all names fit, then approximate for the heaviest names.
 
     names ≤ capacity    a plain table: every sum is exact
-    more                the lighter half of the table is thrown out, and the names in it forgotten
+    more                the lighter half of the table is removed, and its names are forgotten
 
-Each name carries the error that it entered with. Nobody knows what a forgotten name had, but it was at most what the
-heaviest forgotten one had: that is `absent`, per column, and the error of every name that comes (again) from then on.
-So for each name and column the truth lies in [sum, sum + error], and that of a name not in the table in [0, absent].
-A name that came early and stayed is exact for ever. This is the Space-Saving / Lossy Counting family of summaries
-(Metwally, Agrawal, El Abbadi 2005; Manku, Motwani 2002), which can be merged: where a table lacks a name, its `absent`
-is added to the error.
+Each name has an error from the time it was added. The sums of a forgotten name are unknown, but at most those of the
+heaviest forgotten name: this bound is `absent`, per column, and the initial error of every name added later. So for
+each name and column the true sum is in [sum, sum + error], and for a name that is not in the table in [0, absent]. A
+name that was added early and never removed is exact. This belongs to the Space-Saving / Lossy Counting family of
+summaries (Metwally, Agrawal, El Abbadi 2005; Manku, Motwani 2002), which can be merged: if a table lacks a name, its
+`absent` is added to the error.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 
 from rdbkit.analysis.rows import label_bytes, label_text, numbers
 
-#: Columns, then a bit set, then the error that the name entered with (one tuple shared by all that came together).
+#: Columns, then a bit set, then the initial error of the name (one tuple shared by all names added together).
 _Entry = list[Any]
 
 
 class Hitter(NamedTuple):
-    """A name: its sums, the bits that its keys set, and how much each sum may be too small."""
+    """A name: its sums, the bits set by its keys, and by how much each sum may be too small."""
 
     name: bytes
     sums: tuple[int, ...]
@@ -32,9 +32,9 @@ class Hitter(NamedTuple):
 
 
 class Hitters:
-    """Sums of `columns` non-negative numbers under names, for at most `capacity` names.
+    """Sums of `columns` non-negative numbers by name, for at most `capacity` names.
 
-    `weigh` tells of a list of sums which names are kept: the heavier ones.
+    `weigh` returns the weight of a list of sums; the heavier names are kept.
     """
 
     def __init__(self, capacity: int, columns: int, weigh: Callable[[Sequence[int]], int]) -> None:
@@ -49,11 +49,11 @@ class Hitters:
 
     @property
     def is_exact(self) -> bool:
-        """Return whether nothing was ever forgotten."""
+        """Return whether no name was forgotten."""
         return not any(self.absent)
 
     def add(self, found: Mapping[bytes, list[int]], bits: Mapping[bytes, int]) -> None:
-        """Add sums under names, and set bits; takes the lists over."""
+        """Add sums by name, and set bits; takes ownership of the lists."""
         table = self._table
         for name, sums in found.items():
             entry = table.get(name)
@@ -67,19 +67,19 @@ class Hitters:
             self._forget()
 
     def merge(self, other: Hitters) -> None:
-        """Add another summary of the same columns; the smaller capacity counts."""
+        """Add another summary of the same columns; the smaller capacity applies."""
         self._join({hitter.name: hitter for hitter in other.hitters()}, other.absent)
         self.capacity = min(self.capacity, other.capacity)
         if len(self._table) > self.capacity:
             self._forget()
 
     def hitters(self) -> Iterator[Hitter]:
-        """Yield all names in the table, in no order."""
+        """Yield all names in the table, unordered."""
         for name, entry in self._table.items():
             yield Hitter(name, tuple(entry[:-2]), entry[-2], entry[-1])
 
     def heaviest(self, limit: int | None = None) -> list[Hitter]:
-        """Return the names with the greatest weight, of equals the smaller name first."""
+        """Return the names with the greatest weight; ties are ordered by name."""
         ranked = sorted(self._table.items(), key=self._rank)[:limit]
         return [Hitter(name, tuple(entry[:-2]), entry[-2], entry[-1]) for name, entry in ranked]
 
@@ -121,7 +121,7 @@ class Hitters:
         return -self._weigh(item[1]), item[0]
 
     def _forget(self) -> None:
-        """Keep what is heavier than the median: at most half, and of names that are all alike none."""
+        """Keep the names heavier than the median: at most half of them, none if all are equal."""
         weights = list(map(self._weigh, self._table.values()))
         median = sorted(weights, reverse=True)[self.capacity // 2]
         kept = {}

@@ -1,10 +1,10 @@
-"""Keys that are large only just: what a higher `*-max-*` limit would make compact.
+"""Keys just over a `*-max-*` limit, which a higher limit would make compact.
 
-Looked at are hashes, sets and sorted sets that the target keeps as hash table or skiplist. Asked is the rule of
-rdb.encoding itself, for targets of which one limit is twice as high; the first that helps is named.
+This considers hashes, sets and sorted sets that the target stores as hash table or skiplist. It applies the rule of
+rdb.encoding for targets with one limit doubled; the first limit that helps is reported.
 
-What that would save is estimated where the key's memory is known: the memory as it is, less an upper bound of what the
-compact form takes. Cost in time (a compact value is searched from end to end) is not judged.
+If the key's memory is known, the saving is estimated: its memory minus an upper bound for the compact form. The cost in
+time (a compact value is searched linearly) is not considered.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rdbkit.releases.settings import Settings
 from rdbkit.releases.target import Target
 
 _LOOSE = frozenset(("hashtable", "skiplist"))
-#: By type: its settings, and for each the position in the shape of what it limits.
+#: By type: its settings, and for each the index of the limited value in the shape.
 _SETTINGS: dict[str, tuple[tuple[str, int], ...]] = {
     "hash": (("hash_max_listpack_entries", ELEMENTS), ("hash_max_listpack_value", LONGEST)),
     "zset": (("zset_max_listpack_entries", ELEMENTS), ("zset_max_listpack_value", LONGEST)),
@@ -34,7 +34,7 @@ _SETTINGS: dict[str, tuple[tuple[str, int], ...]] = {
 }
 _NAMES = tuple(dict.fromkeys(name for rows in _SETTINGS.values() for name, _ in rows))
 _SPELLINGS = {text.replace("_", "-") for name in _NAMES for text in (name, name.replace("listpack", "ziplist"))}
-#: How many items an element is in a listpack, and the bytes that a score takes in it at most.
+#: Listpack items per element, and the maximum bytes of a score in it.
 _ITEMS = {"hash": 2, "zset": 2, "set": 1}
 _SCORE = 24
 #: Bytes around a key and its compact value: dict entry, object, string header, head of the listpack.
@@ -43,10 +43,10 @@ KEYS, MEMORY, SAVED, UNKNOWN, NEEDED = range(5)
 
 
 class Raise(NamedTuple):
-    """What raising a setting would do: from `limit` to `needed` so many keys would become compact.
+    """The effect of raising a setting from `limit` to `needed`: number of keys that would become compact.
 
-    `memory` is theirs now, `saved` an estimate of how much less it would be, in bytes; both leave out the `unknown`
-    ones. Targets with different limits have rows of their own.
+    `memory` is their current memory, `saved` the estimated reduction, in bytes; both exclude keys of `unknown` memory.
+    Targets with different limits have separate rows.
     """
 
     setting: str
@@ -59,7 +59,7 @@ class Raise(NamedTuple):
 
 
 class LimitAdvice:
-    """The fold: sums by setting and its present limit."""
+    """The fold: sums by setting and its current limit."""
 
     name = "raising"
 
@@ -68,7 +68,7 @@ class LimitAdvice:
         self._rules: dict[Target, list[tuple[str, str, int, int, encodings.Encoding]]] = {}
 
     def feed(self, batch: Batch, target: Target) -> None:
-        """Take keys, with the walker's tuples, of a file for this target."""
+        """Add keys, with the walker's tuples, of a file for this target."""
         if _LOOSE.isdisjoint(batch.encoding):
             return
         rules = self._rules_of(target)
@@ -82,7 +82,7 @@ class LimitAdvice:
             self._add(label, sums)
 
     def result(self) -> list[Raise]:
-        """Return the settings, the one that would save most first."""
+        """Return the settings, the largest saving first."""
         found = [
             Raise(
                 setting,
@@ -109,7 +109,7 @@ class LimitAdvice:
         self._add((setting, numbers([limit], 1)[0]), numbers(sums, 5))
 
     def _rules_of(self, target: Target) -> list[tuple[str, str, int, int, encodings.Encoding]]:
-        """Return, for each setting that the target has: type, name, limit, what it limits, the rule when doubled."""
+        """Return, for each setting of the target: type, name, limit, index of the limited value, the doubled rule."""
         if target not in self._rules:
             self._rules[target] = [
                 (
@@ -145,7 +145,7 @@ class LimitAdvice:
 
 
 def _spelt(name: str, target: Target) -> str:
-    """Return a setting's name as the target's documentation has it."""
+    """Return a setting's name as in the target's documentation."""
     return (name if target.has("listpack") else name.replace("listpack", "ziplist")).replace("_", "-")
 
 
@@ -156,7 +156,7 @@ def _doubled(target: Target, name: str) -> Target:
 
 
 def _compact(type_id: int, kind: str, key: int, shape: Any) -> int:
-    """Return at most how many bytes a key takes once it is compact; `key` is the length of its name."""
+    """Return an upper bound for the bytes of a compact key; `key` is the length of its name."""
     if type_id == spec.SET and shape[TEXT] < 0:
         width = next(width for width in (2, 4, 8) if -1 << 8 * width - 1 <= min(shape[LOW], ~shape[HIGH]))
         return _AROUND + key + (8 + width * int(shape[ELEMENTS])) * 5 // 4
@@ -164,5 +164,5 @@ def _compact(type_id: int, kind: str, key: int, shape: Any) -> int:
         return _AROUND + key + int(shape[BLOB]) * 5 // 4
     head = 2 if shape[LONGEST] < 64 else 4
     bytes_of_scores = (_SCORE - head) * shape[ELEMENTS] if kind == "zset" else 0
-    # An allocator's classes lie up to a quarter apart.
+    # The size classes of an allocator differ by up to a quarter.
     return _AROUND + key + int(shape[LENGTH] + head * _ITEMS[kind] * shape[ELEMENTS] + bytes_of_scores) * 5 // 4

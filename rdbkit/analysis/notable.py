@@ -1,15 +1,15 @@
-"""What is notable in a report: where someone who looks for memory, or for trouble, should look first.
+"""Notable findings of a report: where to look first for memory or problems.
 
     code             facts
-    big-key          a key with more than 10 % of everything
+    big-key          a key with more than 10% of the total
     no-expiry        half of the keys or more never expire
     expired          keys that have expired and are still in the file
-    hash-tag         a tag, and so a cluster's slot, with 5 % of everything or more
-    backlen          keys that Valkey 9.1 does not load, or that only it and newer servers do (widths.py)
-    limit            a limit that many keys exceed only just (raising.Raise), where it is worth something
-    memory-unknown   keys whose memory is not known
+    hash-tag         a tag, and so a cluster slot, with 5% of the total or more
+    backlen          keys that Valkey 9.1 does not load, or only it and newer servers (backlen_compat.py)
+    limit            a limit that many keys just exceed (limit_advice.py), if raising it saves enough
+    memory-unknown   keys of unknown memory
 
-`share` is of what everything weighs (rows.weigh).
+`share` is relative to the total weight (rows.weigh).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from rdbkit.analysis.limit_advice import Raise
 from rdbkit.analysis.picture import Note, Picture
 from rdbkit.analysis.totals import Total
 
-#: Shares of the weight from which on something is notable.
+#: Minimum share of the total weight for a finding.
 _BIG_KEY, _BIG_TAG, _MUCH_FOREVER, _WORTH_SAVING = 0.10, 0.05, 0.5, 0.01
-#: And the share of keys, where nobody can tell what would be saved.
+#: Minimum share of the keys, if the saving is unknown.
 _WORTH_RAISING = 0.001
 
 
 def notes(picture: Picture) -> Iterator[Note]:
-    """Yield what is notable, what matters most first."""
+    """Yield the notable findings, the most important first."""
     total = picture.total
     weight = total.weight
     yield from _big_keys(picture, weight)

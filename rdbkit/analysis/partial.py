@@ -1,8 +1,8 @@
-"""The lines of a partial report: JSON Lines with a head, and an end that tells how many rows there are.
+"""The format of a partial report: JSON Lines with a head, rows, and an end with the number of rows.
 
 {"format":"rdbkit partial report","version":3,"options":{…}}
-[name of a fold, …]     as many as there are
-["end", how many]
+[name of a fold, …]     one line per row
+["end", number of rows]
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def write(options: dict[str, Any], rows: Iterable[list[Any]]) -> Iterator[str]:
 
 
 class Lines:
-    """Reads the lines of a partial; `head` first, then `rows`."""
+    """Reads a partial: call `head` first, then `rows`."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._lines = iter(lines)
@@ -45,11 +45,11 @@ class Lines:
         if not isinstance(head, dict) or head.get("format") != _FORMAT:
             raise Unsupported("not a partial report of rdbkit", offset=0, code="not-partial")
         if head.get("version") != _VERSION:
-            raise Unsupported(f"a partial report of version {head.get('version')!r}", offset=0, code="not-partial")
+            raise Unsupported(f"unknown partial report version {head.get('version')!r}", offset=0, code="not-partial")
         return head
 
     def rows(self) -> Iterator[list[Any]]:
-        """Yield the rows. Raises Truncated, Corrupt, and ValueError for what is not a row."""
+        """Yield the rows. Raises Truncated, Corrupt, and ValueError for an invalid row."""
         for count, line in enumerate(self._lines):
             row = self._parsed(line)
             if not isinstance(row, list) or not row or not isinstance(row[0], str):
@@ -58,7 +58,7 @@ class Lines:
                 if row[1:] != [count]:
                     raise ValueError("rows are missing")
                 if next(self._lines, b""):
-                    problem = "something follows the end of a partial report: merge several as files of their own"
+                    problem = "data after the end of a partial report: pass several reports as separate files"
                     raise Corrupt(problem, offset=self._offset, code="partial")
                 return
             yield row
@@ -69,11 +69,11 @@ class Lines:
         if len(line) > _LONGEST_LINE:
             raise Corrupt("a line of a partial report is too long", offset=self._offset, code="partial")
         if not line.endswith(b"\n"):
-            raise Truncated("the last line of a partial report is not whole", offset=self._offset)
+            raise Truncated("the last line of a partial report is incomplete", offset=self._offset)
         try:
             return json.loads(line)
         except (ValueError, RecursionError):
-            raise Corrupt("not JSON, which a partial report is made of", offset=self._offset, code="partial") from None
+            raise Corrupt("a line of a partial report is not JSON", offset=self._offset, code="partial") from None
 
 
 def _line(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a report says, as data: the result of its folds, which output/ turns into text or JSON."""
+"""The result of a report as data, which rdbkit.output formats as text or JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rdbkit.analysis.totals import Total
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something notable: a stable `code`, and a sentence's facts by name."""
+    """A notable finding: a stable `code`, and its facts by name."""
 
     code: str
     facts: dict[str, Any]
@@ -25,11 +25,11 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a report says. Lists are ranked, heaviest first; `prefixes` ends in the rest, which has no name.
+    """The result of a report. Lists are sorted, heaviest first; `prefixes` ends with the rest, which has no name.
 
-    `heap` tells whether memory is what is really allocated. `unread` are files of which nothing could be read, with the
-    reason; `complete` is False if there are any, or if a file could not be read to its end. `prefixes_exact` tells
-    whether every sum of prefixes is exact, `absent` how much at most a prefix that is not listed has (Prefix.error).
+    `heap`: memory is the memory actually allocated. `unread` lists files of which nothing could be read, with the
+    reason; `complete` is False if there are any, or if a file could not be read to its end. `prefixes_exact`: every sum
+    of prefixes is exact; `absent`: the maximum sums of a prefix that is not listed (Prefix.error).
     """
 
     heap: bool
@@ -53,5 +53,5 @@ class Picture:
 
     @property
     def complete(self) -> bool:
-        """Return whether every file was read to its end; a checksum that is wrong there is an error of the file."""
+        """Return whether every file was read to its end, even if with a wrong checksum."""
         return not self.unread and all(file.whole for file in self.files)

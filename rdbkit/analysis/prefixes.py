@@ -1,19 +1,19 @@
-r"""Who uses the memory, by prefix: keys that differ only in what counts them stand under one name.
+r"""Memory by prefix: keys that differ only in numbers, dates or hashes have the same name.
 
-A key's name follows from the key alone, so that any split of the keys gives the same names:
+A key's name depends only on the key, so any split of the keys gives the same names:
 
-    1. what is longer than 256 bytes is cut there, and "…" put behind it
-    2. unless `fold` is off, `*` takes the place of, in this order
-         a UUID, or 16 or more hex digits, where no letter or digit stands next to it
-         a date YYYY-MM-DD, where no digit stands next to it
-         any run of decimal digits (so YYYYMMDD, times, counters; also inside of words: user123 -> user*)
-    3. with `depth` N it ends behind the Nth separator, if anything follows there
+    1. keys longer than 256 bytes are cut there, and "…" is appended
+    2. unless `fold` is off, `*` replaces, in this order
+         a UUID, or 16 or more hex digits, not adjacent to a letter or digit
+         a date YYYY-MM-DD, not adjacent to a digit
+         any run of decimal digits (so YYYYMMDD, times, counters; also inside words: user123 -> user*)
+    3. with `depth` N the name ends after the Nth separator, if anything follows
 
     user:1234:profile                              user:*:profile      depth 1: user:
     {cart42}:5f3e0a4c-1b2d-4e6f-8a9b-0c1d2e3f4a5b  {cart*}:*           depth 1: {cart*}:
     cache/2026-11-20/d41d8cd98f00b204e9800998      cache/*/*           depth 2: cache/*/
 
-Folding goes over many keys at once, joined by line ends, which no rule reaches across.
+Many keys are folded at once, joined by line ends, which no rule matches across.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from rdbkit.analysis.rows import KEYS, MEMORY, SIZE, SUMS, UNKNOWN, UNKNOWN_SIZE
 from rdbkit.format.spec import TYPES
 
 SEPARATORS = (b":", b"/")
-#: Names that are counted exactly; for a report, which shows few of them, fewer will do.
+#: Maximum number of names counted exactly; a report shows few of them and needs fewer.
 CAPACITY, REPORT_CAPACITY = 100_000, 32_768
 _LONGEST = 256
 NO_EXPIRY = SUMS
@@ -42,13 +42,13 @@ _BITS = {name: 1 << at for at, name in enumerate(TYPES)}
 _DIGITS = bytes(48 if chr(byte) in "0123456789" else byte for byte in range(256))
 _HEX = bytes(48 if chr(byte) in "0123456789abcdefABCDEF" else byte for byte in range(256))
 _ALNUM = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-# In text whose hex digits, or digits, are all zeros: expressions that begin with a plain string are found fast.
+# For text in which all hex digits, or digits, were replaced by zeros: patterns with a literal start are fast.
 _HASH = re.compile(rb"00000000(?:0{8,}+|-0000-0000-0000-000000000000)(?![0-9A-Za-z])")
 _DATE = re.compile(rb"0000-00-00(?!0)")
 
 
 def folded(text: bytes) -> bytes:
-    """Return text, of one key or of several with line ends between them, with `*` for numbers, hashes and dates."""
+    """Return text (one key, or several joined by line ends) with `*` for numbers, hashes and dates."""
     zeros = text.translate(_HEX)
     if b"00000000" in zeros:
         text = _without(text, zeros, _HASH, _ALNUM)
@@ -61,7 +61,7 @@ def folded(text: bytes) -> bytes:
 
 
 def _without(text: bytes, zeros: bytes, what: re.Pattern[bytes], beside: frozenset[int]) -> bytes:
-    """Return text with a digit for all that is found in `zeros`, unless one of `beside` stands before it."""
+    """Return text with a digit for each match in `zeros`, unless one of `beside` precedes it."""
     pieces = []
     done = 0
     for match in what.finditer(zeros):
@@ -74,7 +74,7 @@ def _without(text: bytes, zeros: bytes, what: re.Pattern[bytes], beside: frozens
 
 
 class Naming:
-    """The rule, for these separators (none of them empty) and this depth (None: all)."""
+    """The naming rule, for these separators (none of them empty) and this depth (None: all)."""
 
     def __init__(self, fold: bool = True, separators: Sequence[bytes] = SEPARATORS, depth: int | None = None) -> None:
         self.fold = fold
@@ -97,7 +97,7 @@ class Naming:
 
     def _folded(self, keys: Sequence[bytes]) -> list[bytes]:
         names = folded(b"\n".join(keys)).split(b"\n")
-        # More names than keys: there is a line end in one of these.
+        # More names than keys: one of the keys contains a line end.
         return names if len(names) == len(keys) else list(map(folded, keys))
 
     def _cut(self, name: bytes) -> bytes:
@@ -110,9 +110,9 @@ class Naming:
 class Prefix:
     """Sums over the keys of one name (None: all other keys together).
 
-    `memory` and the others as in totals.Total. Of a name in an overfull table every sum may be too small, by at most
-    what stands for it in `error`, in the order keys, memory, size, unknown, unknown_size, no_expiry; None: exact. Then
-    `types` may miss some.
+    `memory` and the others as in totals.Total. If there were too many names, every sum may be too small, by at most its
+    value in `error`, in the order keys, memory, size, unknown, unknown_size, no_expiry (None: exact); `types` may then
+    be incomplete.
     """
 
     name: bytes | None
@@ -137,7 +137,7 @@ class Prefix:
 
 
 class Prefixes:
-    """The fold: sums by name, for at most `capacity` names at a time; `by` "memory" or "keys" is what is kept best."""
+    """The fold: sums by name, for at most `capacity` names; `by` "memory" or "keys" selects the names to keep."""
 
     name = "prefixes"
 
@@ -149,7 +149,7 @@ class Prefixes:
         self._types = 0
 
     def feed(self, batch: Batch) -> None:
-        """Take keys."""
+        """Add keys."""
         names = self.naming.names(batch.key)
         found = batch.sums(names)
         immortal = batch.expires_at.count(None)
@@ -175,19 +175,19 @@ class Prefixes:
 
     @property
     def is_exact(self) -> bool:
-        """Return whether all names fitted in the table."""
+        """Return whether all names fitted into the table."""
         return self._hitters.is_exact
 
     @property
     def absent(self) -> tuple[int, ...]:
-        """The most that a name which is not in the result may have, column by column as Prefix.error."""
+        """The maximum sums of a name that is not in the result, by column as in Prefix.error."""
         return self._hitters.absent
 
     def __len__(self) -> int:
         return len(self._hitters)
 
     def result(self, limit: int | None = None) -> list[Prefix]:
-        """Return the heaviest names, and last, unless these are all, one without a name for the rest: exact."""
+        """Return the heaviest names, then one entry without a name for the rest, if any; that one is exact."""
         hitters = self._hitters.heaviest(limit)
         rest = list(self._total)
         for hitter in hitters:
@@ -199,7 +199,7 @@ class Prefixes:
         return shown
 
     def dump(self) -> Iterator[list[Any]]:
-        """Yield serialised rows: the sums of all, then those of the table."""
+        """Yield serialised rows: the total sums, then those of the table."""
         yield [self._total, self._types]
         yield from self._hitters.dump()
 

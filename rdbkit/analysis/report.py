@@ -1,11 +1,11 @@
-"""The whole picture: one pass over any number of files, all folds fed with it, and partial reports put together.
+"""The report: one pass over any number of files into all folds, and merging of partial reports.
 
     files ─► Report.read ─► folds ─► Report.result
     partial ─► Report.load ──┘  └──► Report.dump ─► partial
 
-In a partial (partial.py) bytes stand as one character per byte. Partials with the same options can be merged in any
-order, with the result of reading all files at once; except that sums of prefixes and tags, once there were too many to
-be counted exactly, have intervals that depend on the order.
+In a partial (partial.py) bytes are written as one character per byte. Partials with the same options can be merged in
+any order and give the result of reading all files at once; only the error bounds of prefixes and tags, if there were
+too many for exact counts, depend on the order.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from rdbkit.releases.target import Target
 from rdbkit.snapshot.opening import open as open_snapshot
 from rdbkit.snapshot.snapshot import Openable, Snapshot
 
-#: Rows of one fold in a partial.
+#: Maximum rows of one fold in a partial.
 _MOST_ROWS = 1 << 20
-#: Of all prefixes, what a result holds.
+#: Maximum number of prefixes in a result.
 _PREFIXES = 50
 
 
@@ -46,7 +46,7 @@ class _Ticks(Protocol):
 
 
 class Report:
-    """All folds. `limit`: how many of the biggest keys are kept per type; `heap` as for Snapshot.model."""
+    """All folds. `limit`: number of biggest keys kept per type; `heap` as for Snapshot.model."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Report:
         self.heap = heap
         self.files: list[FileSummary] = []
         self.unread: list[tuple[str, str]] = []
-        """Files of which nothing could be read, and why: whoever opens them in vain says it here."""
+        """Files of which nothing could be read, and why; added by the caller that fails to open them."""
         self.prefixes = Prefixes(Naming(fold, separators, depth), REPORT_CAPACITY)
         self.biggest = Biggest(limit)
         self.expiry = expiry.expiry()
@@ -81,17 +81,17 @@ class Report:
         keep: Callable[[int | None], bool] | None = None,
         progress: Callable[[Snapshot], AbstractContextManager[_Ticks]] | None = None,
     ) -> FileSummary:
-        """Read a snapshot from its beginning to its end, into all folds; nobody must have asked it for memory yet.
+        """Read a snapshot from beginning to end into all folds; its memory must not have been requested before.
 
-        `keep` tells by its memory whether a key counts; `filtered` says that the selection leaves keys out. At damage
-        what came before is kept, `error` of the file is set, and the error raised.
+        `keep` returns, by its memory, whether a key counts; `filtered`: the selection excludes keys. At damage the data
+        before it is kept, `error` of the file is set, and the error is raised.
         """
         file = FileSummary.of(snapshot)
         file.filtered = filtered or keep is not None
         self.files.append(file)
         try:
             with progress(snapshot) if progress else nullcontext() as ticks:
-                # However it was opened: no body is kept, so none is too long for that.
+                # Independent of how it was opened: no body is kept, so none is too long.
                 snapshot.select(replace(snapshot.walker.plan, level=walker.SHAPE, retain=False, watches=True))
                 model = snapshot.model(self.heap)
                 beside = model if self.heap else snapshot.model_beside()
@@ -124,10 +124,10 @@ class Report:
         self.raising.feed(batch, target)
         self.widths.feed(batch, file.file)
 
-    # -- putting together ----------------------------------------------------------------------------------------------
+    # -- merging -------------------------------------------------------------------------------------------------------
 
     def _simple(self) -> dict[str, Any]:
-        """Return the folds that load row by row."""
+        """Return the folds that are loaded row by row."""
         folds = (self.biggest, self.expiry, self.idle, self.freq, self.raising, self.widths)
         return {fold.name: fold for fold in folds}
 
@@ -142,7 +142,7 @@ class Report:
             fold.merge(theirs[name])
 
     def result(self) -> Picture:
-        """Return what all files together come to; files stand in the order of their names."""
+        """Return the result for all files together; files are sorted by name."""
         totals = Totals()
         for file in self.files:
             totals.merge(file.totals)
@@ -199,8 +199,8 @@ class Report:
     def load(cls, lines: Iterable[bytes]) -> Report:
         """Return the report of a partial, given line by line.
 
-        Raises Unsupported for anything else or a newer version, Truncated where the end is missing, Corrupt where rows
-        contradict what they should be.
+        Raises Unsupported for another format or a newer version, Truncated if the end is missing, Corrupt for invalid
+        rows.
         """
         source = Lines(lines)
         head = source.head()
@@ -211,12 +211,12 @@ class Report:
         except RdbkitError:
             raise
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
-            raise Corrupt(f"not what rdbkit writes in a partial report: {error}", code="partial") from None
+            raise Corrupt(f"not a valid partial report: {error}", code="partial") from None
         return report
 
     @classmethod
     def _with(cls, options: dict[str, Any]) -> Report:
-        """Return an empty report with the options of a partial; ValueError if they cannot be."""
+        """Return an empty report with the options of a partial; ValueError if they are invalid."""
         fold, heap, depth = options["fold"], options["heap"], options["depth"]
         separators = [label_bytes(text) for text in options["separators"]]
         if not isinstance(fold, bool) or not isinstance(heap, bool) or b"" in separators:
@@ -250,7 +250,7 @@ class Report:
 
 
 def _more(known: int, beside: Model, snapshot: Snapshot, entries: list[walker.EntryTuple]) -> int | None:
-    """Return what is allocated with these keys; None where nobody can tell."""
+    """Return what a server allocates in total for these keys; None if unknown."""
     try:
         return known + allocated(beside, snapshot, entries)
     except Passed:
@@ -271,11 +271,11 @@ def report(
     verify: bool = True,
     max_item: int = walker.MAX_ITEM,
 ) -> Picture:
-    """Read files and return the whole picture; options as for `rdbkit.open`.
+    """Read files and return the report; options as for `rdbkit.open`.
 
-    `limit` is how many of the biggest keys there are per type; `fold`, `separators` and `depth` say how keys are named
-    (prefixes.Naming). `heap`: memory as really allocated, instead of what MEMORY USAGE says. Raises as `rdbkit.open`,
-    and at the first damage; for what can be read of a damaged file call Report.read, and Report.result after the error.
+    `limit` is the number of biggest keys per type; `fold`, `separators` and `depth` control the naming of prefixes
+    (prefixes.Naming). `heap`: memory actually allocated, instead of MEMORY USAGE. Raises as `rdbkit.open`, and at the
+    first damage; for the readable part of a damaged file, call Report.read, and Report.result after the error.
     """
     found = Report(limit, fold, separators, depth, heap)
     for one in what:

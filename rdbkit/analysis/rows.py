@@ -1,13 +1,13 @@
 # cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
-"""One row per key, and the same column by column: what every fold is fed with.
+"""One row per key, and batches of them by column: the input of every fold.
 
     walker's tuples ─► key_rows ─► rows of KEY_COLUMNS ─► Batch ─► folds
 
 A fold has `feed(batch)`, `merge(other)`, `result()`, and `dump()` and `load(row)` for its part of a serialised report.
-All sums are integers, so that any split of the keys, in any order, gives the same result.
+All sums are integers, so any split of the keys, in any order, gives the same result.
 
-What a key weighs is its memory or, where that is not known (modules, targets before 4.0), its size in the file, so that
-a large key does not vanish from a ranking because nobody can tell its memory.
+The weight of a key is its memory or, if that is unknown (modules, targets before 4.0), its size in the file, so that
+large keys of unknown memory still appear in rankings.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ Label = TypeVar("Label", bound=Hashable)
 _MEMORY = 5
 _STRING, _ELEMENTS, _LENGTH, _TEXT, _LOW, _BESIDE = spec.STRING, ELEMENTS, LENGTH, TEXT, LOW, BESIDE
 _SHARED = SHARED
-#: Strings whose figures are remembered: of keys and values shorter than this, and so many of them.
+#: Cache of results for strings: maximum length of key and value, and maximum number of results.
 _SHORT, _KNOWN = 1 << 20, 1 << 15
 _TYPE_NAMES = {row.id: row.type for row in spec.ROWS}
 
 
 def key_rows(snapshot: Snapshot, batch: list[walker.EntryTuple]) -> list[KeyRow]:
-    """Turn the walker's tuples into rows of report.rows.KEY_COLUMNS.
+    """Turn the walker's tuples into rows of output.rows.KEY_COLUMNS.
 
-    They must have been weighed: Snapshot.model was called before they were read. Of a key whose value is so damaged
-    that the walk gives no shape, encoding, elements and memory are None.
+    Snapshot.model must have been called before they were read. For a key whose value is too damaged for a shape,
+    encoding, elements and memory are None.
     """
     model = snapshot.model()
     encode = snapshot.encode
@@ -58,9 +58,9 @@ def key_rows(snapshot: Snapshot, batch: list[walker.EntryTuple]) -> list[KeyRow]
 def _figure(
     model: Model, encode: Encoding, kind: int, shape: Any, size: int, expires: bool, extra: Any
 ) -> tuple[str | None, int | None, int | None]:
-    """Return encoding, memory and deviation of a key of `size` bytes.
+    """Return encoding, memory and standard deviation of a key of `size` bytes.
 
-    What a string takes depends on a few small numbers, which come again and again.
+    The memory of a string depends on a few small numbers, so results are cached.
     """
     code = -1
     if kind == _STRING and extra is None:
@@ -83,9 +83,9 @@ def _figure(
 
 
 def allocated(beside: Model, snapshot: Snapshot, batch: list[walker.EntryTuple]) -> int:
-    """Return the sum of what keys really allocate, as far as it is known; `beside` is Snapshot.model_beside.
+    """Return the known sum of what keys actually allocate; `beside` is Snapshot.model_beside.
 
-    Raises Passed where that takes a second reading and there is none.
+    Raises Passed if a second pass is needed and not possible.
     """
     encode = snapshot.encode
     differs = snapshot.walker.beside is not None
@@ -107,15 +107,15 @@ def allocated(beside: Model, snapshot: Snapshot, batch: list[walker.EntryTuple])
 def kept(
     entries: list[walker.EntryTuple], rows: list[KeyRow], keep: Callable[[int | None], bool]
 ) -> tuple[list[walker.EntryTuple], list[KeyRow]]:
-    """Return the entries and rows of keys whose memory `keep` admits."""
+    """Return the entries and rows of keys whose memory `keep` accepts."""
     both = [(entry, row) for entry, row in zip(entries, rows) if keep(row[_MEMORY])]
     return [entry for entry, _ in both], [row for _, row in both]
 
 
-#: What no sum of a sound partial exceeds.
+#: Upper limit of any sum in a valid partial.
 _MOST = 1 << 120
-#: Positions in a list of sums: how many keys, their memory where it is known, their size in the file, for how many
-#: memory is not known, and the size of those.
+#: Indexes in a list of sums: number of keys, known memory, size in the file, number of keys of unknown memory, and
+#: the size of those.
 KEYS, MEMORY, SIZE, UNKNOWN, UNKNOWN_SIZE = range(5)
 SUMS = 5
 
@@ -147,7 +147,7 @@ class Batch:
         self.known: Sequence[int] = self.memory
         self.weight: Sequence[int] = self.memory
         self.unsized: Sequence[int] | None = None
-        """Size where memory is not known, else 0; None: all are known."""
+        """Size for keys of unknown memory, else 0; None if all memory is known."""
         if None in self.memory:
             self.known = [memory or 0 for memory in self.memory]
             self.unsized = [size if memory is None else 0 for memory, size in zip(self.memory, self.size)]
@@ -187,7 +187,7 @@ def add(into: list[int], sums: Sequence[int]) -> None:
 
 
 def merged(into: dict[Label, list[int]], other: dict[Label, list[int]]) -> None:
-    """Add sums under labels to sums under labels."""
+    """Add sums by label to sums by label."""
     for label, sums in other.items():
         mine = into.get(label)
         if mine is None:
@@ -197,15 +197,15 @@ def merged(into: dict[Label, list[int]], other: dict[Label, list[int]]) -> None:
 
 
 def weigh(sums: Sequence[int]) -> int:
-    """Return what keys weigh together: known memory, and in its place the size where it is not known."""
+    """Return the total weight: known memory, plus the size of keys of unknown memory."""
     return sums[MEMORY] + sums[UNKNOWN_SIZE]
 
 
 def file_name(name: Any) -> str:
-    """Return a serialised file name; ValueError for what is none."""
+    """Return a serialised file name; ValueError for an invalid one."""
     if not isinstance(name, str):
         raise ValueError("not a file's name")
-    # Names that are no UTF-8 stand with their bytes escaped; other lone surrogates are no names.
+    # Names that are not UTF-8 have their bytes escaped; other lone surrogates are invalid.
     name.encode("utf-8", "surrogateescape")
     return name
 
@@ -223,7 +223,7 @@ def label_bytes(text: Any) -> bytes:
 
 
 def numbers(values: Any, count: int) -> list[int]:
-    """Return a serialised list of so many integers, none negative; ValueError for anything else."""
+    """Return a serialised list of `count` non-negative integers; ValueError for anything else."""
     if not isinstance(values, list) or len(values) != count or any(type(value) is not int for value in values):
         raise ValueError("not a list of numbers")
     if min(values, default=0) < 0 or max(values, default=0) > _MOST:

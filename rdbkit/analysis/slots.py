@@ -1,4 +1,4 @@
-"""Sums by hash tag: keys that a cluster keeps in one slot, and so on one node, because of the {tag} in their name."""
+"""Sums by hash tag: keys that a cluster stores in one slot, and so on one node, because of the {tag} in their name."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rdbkit.analysis.rows import KEYS, MEMORY, SUMS, UNKNOWN, UNKNOWN_SIZE, Batc
 from rdbkit.format.slots import slot_of, tag_of
 
 _CAPACITY = 4096
-#: Bytes of a tag; keys with a longer one are left out.
+#: Maximum bytes of a tag; keys with a longer one are ignored.
 _LONGEST = 256
 
 
 class Tag(NamedTuple):
-    """A hash tag: its slot, and sums over its keys; each may be too small by what its error says (0: exact).
+    """A hash tag: its slot, and sums over its keys; each may be too small by its error (0: exact).
 
     `weight` is as in totals.Total.
     """
@@ -38,7 +38,7 @@ class Tags:
         self._hitters = Hitters(_CAPACITY, SUMS, weigh)
 
     def feed(self, batch: Batch) -> None:
-        """Take keys."""
+        """Add keys."""
         if b"{" not in b"".join(batch.key):
             return
         tags = [tag if tag and len(tag) <= _LONGEST else b"" for tag in map(tag_of, batch.key)]

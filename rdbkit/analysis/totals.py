@@ -1,4 +1,4 @@
-"""How much there is: keys, elements, memory and size by database, type and encoding."""
+"""Totals: keys, elements, memory and size by database, type and encoding."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Cell = tuple[int, str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """Sums over keys: `memory` of those whose memory is known, None if of none; `unknown` counts the others.
+    """Sums over keys: `memory` of keys with known memory, None if there are none; `unknown` counts the others.
 
-    `memory_sd` is the standard deviation of `memory` in bytes, rounded up; 0: exact. `size` is what they take in the
-    file, `unknown_size` what those of unknown memory take. `elements` leaves out what has no count (modules).
+    `memory_sd` is the standard deviation of `memory` in bytes, rounded up; 0: exact. `size` is their size in the file,
+    `unknown_size` that of keys of unknown memory. `elements` excludes values without a count (modules).
     """
 
     keys: int = 0
@@ -35,12 +35,12 @@ class Total:
 
     @property
     def weight(self) -> int:
-        """What they are ranked by: known memory, and size where memory is not known."""
+        """The weight for rankings: known memory, plus the size of keys of unknown memory."""
         return (self.memory or 0) + self.unknown_size
 
     @property
     def no_expiry(self) -> int:
-        """How many never expire."""
+        """The number of keys without expiry."""
         return self.keys - self.expiring
 
 
@@ -58,13 +58,13 @@ class Totals:
     __hash__ = None  # type: ignore[assignment]  # it grows
 
     def feed(self, batch: Batch) -> None:
-        """Take keys."""
+        """Add keys."""
         labels = list(zip(batch.db, batch.type, batch.encoding))
         found = batch.sums(labels)
         for sums in found.values():
             sums += (sums[KEYS], 0, 0)
         if batch.type.count("string") < batch.count:
-            # A string counts as one element, which is taken for granted above.
+            # A string counts as one element, as assumed above.
             for label, elements in zip(labels, batch.elements):
                 if elements != 1:
                     found[label][ELEMENTS] += (elements or 0) - 1
@@ -134,5 +134,5 @@ def _total(sums: list[int]) -> Total:
 
 
 def _ranked(found: dict[Any, Total]) -> dict[Any, Total]:
-    # An encoding that the target has no word for (None) stands before the others of its weight.
+    # An encoding without a name on the target (None) comes before others of the same weight.
     return dict(sorted(found.items(), key=lambda item: (-item[1].weight, str(item[0]))))

@@ -1,1 +1,1 @@
-"""The append-only file: commands in the protocol's own form."""
+"""Reading and writing append-only files."""

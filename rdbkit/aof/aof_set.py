@@ -1,11 +1,11 @@
-"""One multi-part AOF as it lies in a directory: what its manifest lists, what is there, and what a server makes of it.
+"""A multi-part AOF in a directory: the files in its manifest, the files present, and what a server does with them.
 
     P.manifest  P.<n>.base.rdb | .aof  P.<n>.incr.aof     the set of the prefix P; P itself after an upgrade from 6.2
     temp-P.manifest  temp-P.incr                          being written; ignored
     anything else                                         stray; ignored
 
-A server loads what the manifest lists and nothing else, by content and not by name; dump.rdb never stands in for it. No
-file is read here beyond its first bytes, and nothing is written.
+A server loads exactly the files in the manifest, by content and not by name; it never uses dump.rdb instead. Only the
+first bytes of files are read here, and nothing is written.
 
 Sources: aof.c of the BSD-licensed Valkey 8; recorded starts of servers.
 """
@@ -23,15 +23,15 @@ from rdbkit.aof.manifest import Manifest, ManifestEntry, ManifestError, incr_nam
 from rdbkit.aof.remark import Remark
 
 SUFFIX = b".manifest"
-#: What a server names the files of a set: prefix, number, role.
+#: A server's name for a file of a set: prefix, number, role.
 MEMBER = re.compile(rb"(?P<prefix>.+)\.(?P<seq>[0-9]+)\.(?:base\.(?:rdb|aof)|incr\.aof)", re.DOTALL)
-#: Files that a server is about to rename, or left behind when it was stopped.
+#: Temporary files of a server, which are renamed later or remain after a crash.
 TEMPORARY = re.compile(rb"temp-(?:.+\.(?:manifest|incr)|rewriteaof-.*\.aof|[0-9.-]+\.rdb)", re.DOTALL)
-#: What rdbkit itself puts beside a file: results, backups, what was dropped, and what was not finished.
+#: Files that rdbkit writes next to a file: results, backups, dropped bytes, and partial files.
 BYPRODUCT = re.compile(
     rb".+\.(?:bak-[0-9]+|dropped(?:-[0-9]+)?(?:\.jsonl)?|repaired|partial)|\..+\.rdbkit-.+", re.DOTALL
 )
-#: Bytes that tell what a file is.
+#: Bytes read to identify a file.
 HEAD = 64
 _ROLES = {"b": "base", "i": "incr", "h": "history"}
 
@@ -41,7 +41,7 @@ class AofFile:
     """One file. `role`: "base", "incr", "history" or "single"; `seq` is 0 for a single file.
 
     `format` by its first bytes: "rdb" (commands may follow), "aof", "empty", "unknown", "missing", or "special": not a
-    regular file. `size` in bytes, None where there is no telling. `packing`: as Source.packing.
+    regular file. `size` in bytes, None if unknown. `packing`: as Source.packing.
     """
 
     path: str
@@ -55,11 +55,11 @@ class AofFile:
 
 @dataclass(frozen=True, slots=True)
 class AofSet:
-    """A set. `files` is what a server loads, in this order; empty: it would start empty, or not at all.
+    """A set. `files` are the files that a server loads, in order; empty: it would start empty, or not at all.
 
-    `manifest` is None where there is none or, kept in `error`, it is damaged. `history`, listed, is deleted after the
-    load; `stray` and `temporary` lie there unlisted. `append_name` is the file that a server would go on writing,
-    `next_incr_name` the one it would begin next.
+    `manifest` is None if it is missing, or damaged (then `error` is set). `history` files are listed and deleted after
+    the load; `stray` and `temporary` files are not listed. `append_name` is the file that a server would append to,
+    `next_incr_name` the one it would create next.
     """
 
     directory: str
@@ -86,7 +86,7 @@ def text(name: bytes) -> str:
 
 @contextmanager
 def named(path: str) -> Iterator[None]:
-    """Give an OSError the file's name where it has none, as one of a read has not."""
+    """Add the file's name to an OSError without one, such as a read error."""
     try:
         yield
     except OSError as error:
@@ -101,7 +101,7 @@ def head_of(path: str, size: int = HEAD) -> bytes:
 
 
 def format_of(head: bytes) -> str:
-    """Tell what a file that a server was told to load is taken for."""
+    """Return the format of a file, as a server determines it."""
     if head.startswith((b"REDIS", b"VALKEY")):
         return "rdb"
     if head.startswith((b"*", b"#")):
@@ -110,9 +110,9 @@ def format_of(head: bytes) -> str:
 
 
 def look(path: str, name: bytes, role: str = "single", seq: int = 0) -> AofFile:
-    """Look at a file. Raises OSError where it is there and cannot be read."""
+    """Examine a file. Raises OSError if it exists and cannot be read."""
     try:
-        seen = os.stat(path)  # noqa: PTH116  names are bytes that a Path would not take as they are
+        seen = os.stat(path)  # noqa: PTH116  a Path does not take names as bytes
     except (FileNotFoundError, NotADirectoryError):
         return AofFile(path, name, seq, role, "missing", None)
     if not stat.S_ISREG(seen.st_mode):
@@ -121,12 +121,12 @@ def look(path: str, name: bytes, role: str = "single", seq: int = 0) -> AofFile:
 
 
 def is_file(path: str) -> bool:
-    """Return whether there is a regular file, also through a link."""
+    """Return whether a path is a regular file; links are followed."""
     return look_safely(path, stat.S_ISREG)
 
 
 def look_safely(path: str, test: Callable[[int], bool]) -> bool:
-    """Apply a test to a file's mode; False where there is none to be seen."""
+    """Apply a test to a file's mode; False if it does not exist or is not accessible."""
     try:
         return test(os.stat(path).st_mode)  # noqa: PTH116  as above
     except OSError:
@@ -137,7 +137,7 @@ def look_safely(path: str, test: Callable[[int], bool]) -> bool:
 
 
 def prefix_of(path: str, manifest: Manifest | None) -> bytes:
-    """Tell the appendfilename that belongs to a manifest: by its name, or by the names that it lists."""
+    """Return the appendfilename for a manifest: by its name, or by the names that it lists."""
     name = os.fsencode(os.path.basename(path))  # noqa: PTH119  as above
     if name.endswith(SUFFIX) and name != SUFFIX:
         return name[: -len(SUFFIX)]
@@ -148,7 +148,7 @@ def prefix_of(path: str, manifest: Manifest | None) -> bytes:
 
 
 def read_manifest(path: str) -> tuple[Manifest, tuple[Remark, ...]]:
-    """Read a manifest from a file as the laxest server does. Raises ManifestError with the path, OSError."""
+    """Read a manifest from a file as the most lenient server does. Raises ManifestError with the path, OSError."""
     with named(path), open(path, "rb") as file:
         try:
             return read(file), ()
@@ -173,9 +173,9 @@ def load_set(
     old: AofFile | None = None,
     keep_error: bool = False,
 ) -> AofSet:
-    """Put a set together from a directory's file names and, where there is one, a manifest.
+    """Build a set from a directory's file names and its manifest, if it has one.
 
-    `old` is the file of the set's prefix beside the directory, if there is one: Redis 7.0 and newer may take it in.
+    `old` is the single AOF next to the directory, if there is one: Redis 7.0 and newer may move it into the set.
     Raises ManifestError, or with `keep_error` keeps it in the set; OSError.
     """
     manifest: Manifest | None = None
@@ -228,7 +228,7 @@ def _listed(directory: str, entries: Iterable[ManifestEntry]) -> Iterator[AofFil
 
 
 def _with_old(found: AofSet, old: AofFile | None) -> AofSet:
-    """Decide as a server does whether it moves the old single file into the set, as its base, or ignores it."""
+    """Decide as a server does whether it moves the old single AOF into the set as its base, or ignores it."""
     if old is None:
         return found
     base = found.manifest.base if found.manifest else None
@@ -238,10 +238,10 @@ def _with_old(found: AofSet, old: AofFile | None) -> AofSet:
         and [file.format in ("missing", "special") for file in found.files] == [True]
     )
     if found.files and not pending:
-        message = f"{text(old.name)} is ignored: the AOF set {text(found.prefix)} is loaded instead"
+        message = f"{text(old.name)} is ignored; the AOF set {text(found.prefix)} is loaded instead"
         remark = Remark("warning", "old-aof-ignored", message, name=old.name)
         return replace(found, warnings=(*found.warnings, remark))
-    message = f"Redis 7.0 and newer moves {text(old.name)} into the set as its base, and loads it"
+    message = f"Redis 7.0 and newer moves {text(old.name)} into the set as its base and loads it"
     remark = Remark("note", "aof-upgrade", message, name=old.name)
     return replace(found, files=(replace(old, role="base", seq=1),), warnings=(*found.warnings, remark))
 
@@ -259,7 +259,7 @@ def _remarks(found: AofSet) -> Iterator[Remark]:
         yield Remark("note", "all-empty", "every file of the set is empty: a server starts empty")
     if found.files and found.append_name in found.stray:
         name = found.append_name
-        message = f"{text(name)} is not listed, so not loaded, yet a server would append to it"
+        message = f"{text(name)} is not listed and not loaded, but a server would append to it"
         yield Remark("warning", "appends-to-stray", message, name=name)
     yield from _of_rest(found)
 
@@ -274,19 +274,23 @@ def _starts_empty(found: AofSet) -> Iterator[Remark]:
     yield Remark(
         "error",
         code,
-        f"the manifest {state}, but {len(members)} files of the set are there: a server starts empty, overwrites "
-        f"{text(found.prefix)}.1.base.rdb and appends to {text(found.append_name)}: put the manifest back first",
+        f"the manifest {state}, but {_present(len(members))}: a server starts empty, overwrites "
+        f"{text(found.prefix)}.1.base.rdb and appends to {text(found.append_name)}; restore the manifest first",
     )
+
+
+def _present(count: int) -> str:
+    return "one file of the set exists" if count == 1 else f"{count} files of the set exist"
 
 
 def _of_file(file: AofFile) -> Iterator[Remark]:
     name = text(file.name)
     if file.format == "missing":
-        yield Remark("error", "missing-file", f"{name} is listed but not there: no server starts", name=file.name)
+        yield Remark("error", "missing-file", f"{name} is listed but missing: no server starts", name=file.name)
     elif file.format == "special":
-        yield Remark("error", "not-a-file", f"{name} is listed but is no regular file", name=file.name)
+        yield Remark("error", "not-a-file", f"{name} is listed but is not a regular file", name=file.name)
     elif file.role == "incr" and file.format == "rdb":
-        message = f"{name} is an increment but holds an RDB: a server loads it, redis-check-aof calls it damaged"
+        message = f"{name} is an increment but is an RDB: a server loads it, but redis-check-aof reports damage"
         yield Remark("warning", "increment-is-rdb", message, name=file.name)
 
 
@@ -299,22 +303,23 @@ def _of_names(found: AofSet) -> Iterator[Remark]:
         seen.add(file.name)
     for file in found.history:
         if file.name in seen:
-            message = f"{text(file.name)} is listed as history too: a server deletes it after loading it"
+            message = f"{text(file.name)} is also listed as history: a server deletes it after loading it"
             yield Remark("error", "history-is-live", message, name=file.name)
 
 
 def _of_rest(found: AofSet) -> Iterator[Remark]:
     there = [text(file.name) for file in found.history if file.format != "missing"]
     if found.files and there:
-        yield Remark("note", "history", f"not loaded, deleted after the load: {some(there)}")
+        yield Remark("note", "history", f"history, not loaded and deleted after the load: {some(there)}")
     if found.stray and found.files:
-        yield Remark("note", "stray-files", f"not listed, so ignored: {some(map(text, found.stray))}")
+        yield Remark("note", "stray-files", f"not listed and ignored: {some(map(text, found.stray))}")
     if found.temporary:
-        yield Remark("note", "temporary-files", f"left by a rewrite, ignored: {some(map(text, found.temporary))}")
+        message = f"temporary files of a rewrite, ignored: {some(map(text, found.temporary))}"
+        yield Remark("note", "temporary-files", message)
 
 
 def some(names: Iterable[str], limit: int = 10) -> str:
-    """Return names for a message, of many the first."""
+    """Return names for a message, only the first if there are many."""
     shown = list(names)
     more = f" and {len(shown) - limit} more" if len(shown) > limit else ""
     return ", ".join(shown[:limit]) + more

@@ -1,8 +1,8 @@
-"""What lies behind a cut: how many commands, which keys. What a repair by truncation would throw away.
+"""Count what a truncation would discard: the commands and keys after a cut.
 
-Commands are read from the cut on. At damage the reading starts anew at the next place where a command of a known name
-and a fitting number of arguments stands. That may be inside a value, so behind damage the numbers say about how much
-there is, not exactly what. The work is bounded by a multiple of the bytes behind the cut.
+Commands are read from the cut on. After damage, reading continues at the next command with a known name and a valid
+number of arguments. That may be inside a value, so after damage the numbers are estimates. The work is bounded by a
+multiple of the bytes after the cut.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from rdbkit.wire.cursor import Cursor, Readable
 
 #: Bytes of each argument that are kept.
 KEEP = 128
-#: Keys that are named.
+#: Maximum number of keys named.
 NAMED = 10
 _BATCH = 512
 _START = re.compile(rb"\*[1-9][0-9]{0,8}\r\n\$[1-9][0-9]?\r\n[A-Za-z]")
-#: What makes bytes that cannot be read the remains of a command, and how far they are looked through for that.
+#: Pattern that identifies unreadable bytes as the remains of a command, and how many bytes are searched for it.
 REMAINS = re.compile(rb"[$*][0-9]|\r\n")
 _SEEN = 1 << 12
-#: Longer than what _START matches.
+#: Longer than any match of _START.
 _OVERLAP = 32
-#: Bytes read again and again, as multiples of the whole, before the rest is left uncounted.
+#: Maximum bytes that are read repeatedly, as a multiple of the whole; the rest is not counted.
 _REREAD = 3
 _FREE = 1 << 26
 
 
 class Again(Protocol):
-    """What can be read once more from an offset on: a Source."""
+    """Something that can be read again from an offset: a Source."""
 
     @property
     def packing(self) -> tuple[str, ...]:
@@ -44,11 +44,11 @@ class Again(Protocol):
 
 
 class Discarded:
-    """Counts what stands from an offset to the end; `read` it first.
+    """Counts the contents from an offset to the end; call `read` first.
 
-    `commands` complete, of which `keys` names the first ten keys and `distinct` counts them all; `torn`: there is an
-    incomplete one too; `damaged`: something was skipped, so the counts are estimates; `broken`: how many stretches of
-    it are the remains of commands.
+    `commands`: number of complete commands; `keys`: the first ten keys; `distinct`: the number of distinct keys;
+    `torn`: the last command is incomplete; `damaged`: something was skipped, so the counts are estimates; `broken`: the
+    number of damaged ranges that are the remains of commands.
     """
 
     def __init__(self, offset: int, named: int = NAMED) -> None:
@@ -65,11 +65,11 @@ class Discarded:
 
     @property
     def size(self) -> int:
-        """How many bytes there are."""
+        """The number of bytes."""
         return self.end - self.offset
 
     def read(self, source: Again) -> None:
-        """Read a source again from the offset on. Raises Passed where that is a pipe, and what reading raises."""
+        """Read a source again from the offset on. Raises Passed for a pipe, and read errors."""
         at = self.offset
         first = True
         while True:
@@ -80,7 +80,7 @@ class Discarded:
                 self.end = max(self.end, cursor.tell())
             if start < 0:
                 return
-            # What is packed is unpacked from its beginning each time.
+            # A compressed source is decompressed from its beginning each time.
             self._spent += cursor.tell() - start + (at if source.packing else 0)
             if self._spent > _FREE + _REREAD * self.size:
                 return
@@ -88,7 +88,7 @@ class Discarded:
             at = start + 1
 
     def _run(self, cursor: Cursor, *, sure: bool) -> int:
-        """Count commands up to the end (-1) or to damage; return where the damaged one starts."""
+        """Count commands up to the end (return -1) or to damage (return the start of the damaged command)."""
         resp = Resp(cursor, LOADER)
         if not sure and not self._is_command(resp):
             return resp.start
@@ -102,7 +102,7 @@ class Discarded:
         assert resp.problem is not None
         if resp.problem[0] in ("short", "eof"):
             self.torn = True
-            # Unless not even the header is whole: then these are the arguments of the one before.
+            # If the header is incomplete, these are the arguments of the previous command.
             self._name(resp.args if resp.problem[1] > resp.start else [])
         else:
             self.damaged = True
@@ -111,7 +111,7 @@ class Discarded:
 
     @staticmethod
     def _is_broken(cursor: Cursor, start: int) -> bool:
-        """Return whether damaged bytes are the remains of a command, and not something that got in between."""
+        """Return whether damaged bytes are the remains of a command, not foreign data."""
         at = start - cursor.base
         if at < 0:
             return True
@@ -144,7 +144,7 @@ class Discarded:
                 self.keys += [key for key in dict.fromkeys(keys) if key not in self.keys][: self.named - len(self.keys)]
 
     def _find(self, cursor: Cursor) -> bool:
-        """Put a cursor where the next command may start; False at the end."""
+        """Move to where the next command may start; return False at the end."""
         while True:
             match = _START.search(cursor.data, cursor.pos, cursor.end)
             if match is not None:

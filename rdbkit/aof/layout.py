@@ -1,12 +1,12 @@
-"""What lies at a path, and which of its files would a server load, in which order.
+"""Determine what is at a path, which of its files a server would load, and in which order.
 
-    a file                           RDB or AOF by its first bytes, an RDB with commands behind it: AofFile
+    a file                           RDB or AOF by its first bytes, an RDB followed by commands: AofFile
     a manifest                       its set: AofSet
     a directory that is a set        whatever its name (appenddirname) and its prefix (appendfilename): AofSet
     a server's data directory        RDBs, old single AOFs, and the sets in it and in its subdirectories: DataDir
 
-With `appendonly yes` a server loads the AOF and never falls back on dump.rdb; with `no`, the other way round. Which of
-several it takes depends on its dbfilename, appendfilename and appenddirname, which no file tells.
+With `appendonly yes` a server loads the AOF and never falls back to dump.rdb; with `no`, the other way round. If there
+are several, the choice depends on dbfilename, appendfilename and appenddirname, which are not stored in any file.
 
 Only first bytes are read, names are listed one level deep, nothing is written.
 
@@ -44,12 +44,12 @@ from rdbkit.source import open_source
 
 __all__ = ["AofFile", "AofSet", "DataDir", "Remark", "find", "would_load"]
 
-#: How far the comments of a manifest are looked through.
+#: Maximum bytes of comments read at the start of a manifest.
 _COMMENTS = 1 << 16
 _RDB = re.compile(rb"(?:REDIS[0-9]{4}|VALKEY[0-9]{3})")
-# Stricter than what a server takes: a redis.conf, too, begins with "#".
+# Stricter than a server, because a redis.conf also begins with "#".
 _AOF = re.compile(rb"\*[0-9]+\r?\n|#TS:[0-9]")
-# A server that writes an AOF's preamble says so in it; a file in which `aof-preamble` is 0 is a plain RDB.
+# Servers mark an AOF preamble with an AUX field; a file with `aof-preamble` 0 is a plain RDB.
 _PREAMBLE = re.compile(rb"aof-(?:preamble|base)(?:\xc0\x01|\x011)")
 _SCANNED = 512
 
@@ -58,9 +58,9 @@ _Choice = TypeVar("_Choice")
 
 @dataclass(frozen=True, slots=True)
 class DataDir:
-    """A directory with more than one set: `rdbs`, `aofs` (old single ones), and `sets`, each by path.
+    """A server's data directory: `rdbs`, `aofs` (old single ones), and `sets`, each sorted by path.
 
-    An old AOF that a server would move into a set is in that set's `files` and not in `aofs`.
+    An old AOF that a server would move into a set is in that set's `files`, not in `aofs`.
     """
 
     path: str
@@ -75,14 +75,14 @@ Found = AofFile | AofSet | DataDir
 
 
 def find(path: str | os.PathLike[str], *, keep_errors: bool = False) -> Found:
-    """Tell what lies at a path.
+    """Return what is at a path.
 
-    Raises ManifestError for a manifest that servers refuse (`keep_errors`: the set carries it), Unsupported (code
-    "nothing-found") for a directory without RDB or AOF, what `rdbkit.source.open_source` raises for a packed file that
-    cannot be unpacked, and OSError with its filename.
+    Raises ManifestError for a manifest that servers refuse (with `keep_errors` it is stored in the set), Unsupported
+    (code "nothing-found") for a directory without RDB or AOF, the errors of `rdbkit.source.open_source` for a file that
+    cannot be decompressed, and OSError with its filename.
     """
     path = os.fspath(path)
-    mode = os.stat(path).st_mode  # noqa: PTH116  a Path would normalise what the caller gave
+    mode = os.stat(path).st_mode  # noqa: PTH116  a Path would normalise it
     if stat.S_ISDIR(mode):
         return _directory(path, keep_errors)
     if stat.S_ISREG(mode):
@@ -91,10 +91,10 @@ def find(path: str | os.PathLike[str], *, keep_errors: bool = False) -> Found:
 
 
 def would_load(found: Found, *, appendonly: bool = True, multipart: bool = True) -> tuple[AofFile, ...]:
-    """Return the files that a server would load, in order; none: it would start empty.
+    """Return the files that a server would load, in order; empty if it would start empty.
 
     `appendonly` is its setting; `multipart`: it is Redis 7.0 or newer, or Valkey. Raises Unsupported (code "ambiguous")
-    where that depends on its names for files, and ManifestError for a set with a damaged manifest.
+    if that depends on its file name settings, and ManifestError for a set with a damaged manifest.
     """
     if isinstance(found, AofFile):
         return (found,)
@@ -141,7 +141,7 @@ def _file(path: str, keep_errors: bool) -> Found:
 
 
 def _is_manifest(path: str) -> bool:
-    """Return whether a file is one by what it holds; by its name where it holds comments only, or nothing."""
+    """Return whether a file is a manifest by its contents; by its name if it is empty or has only comments."""
     head = head_of(path)
     if head.startswith(b"#"):
         head = head_of(path, _COMMENTS)
@@ -156,7 +156,7 @@ def _is_data(head: bytes) -> bool:
 
 
 def _scan(directory: str) -> tuple[list[bytes], list[bytes], list[bytes]]:
-    """Return the names of the regular files in a directory, of the directories, and of what repairs put there.
+    """Return the names of the regular files, the directories, and rdbkit's own by-products in a directory.
 
     Links are followed.
     """
@@ -174,12 +174,12 @@ def _scan(directory: str) -> tuple[list[bytes], list[bytes], list[bytes]]:
 
 
 def _ignored(names: Iterable[bytes]) -> list[Remark]:
-    """Return what is to be said of the by-products of repairs."""
+    """Return the remark about by-products of repairs."""
     listed = list(names)
     if not listed:
         return []
     shown = some(map(text, listed))
-    return [Remark("note", "by-products", f"put here by rdbkit, and ignored in a directory: {shown}")]
+    return [Remark("note", "by-products", f"created by rdbkit, ignored: {shown}")]
 
 
 def _directory(path: str, keep_errors: bool) -> Found:
@@ -214,7 +214,7 @@ def _directory(path: str, keep_errors: bool) -> Found:
     taken_in = {file.path for one in sets for file in one.files}
     kept = tuple(file for file in aofs if file.path not in taken_in)
     temporary = tuple(name for name in loose if TEMPORARY.fullmatch(name))
-    remarks += [Remark("warning", "unreadable", f"no permission to look into {text(name)}", name=name) for name in shut]
+    remarks += [Remark("warning", "unreadable", f"no permission to read {text(name)}", name=name) for name in shut]
     found = DataDir(path, tuple(rdbs), kept, tuple(sets), temporary, ())
     return replace(found, warnings=(*remarks, *_remarks(found)))
 
@@ -230,7 +230,7 @@ def _claimed(one: AofSet, names: Collection[bytes]) -> set[bytes]:
 
 
 def _sets(directory: str, names: list[bytes], keep_errors: bool, parent: str | None = None) -> Iterator[AofSet]:
-    """Yield the sets that lie directly in a directory: those with a manifest, then those that lost theirs."""
+    """Yield the sets directly in a directory: those with a manifest, then those whose manifest is missing."""
     found: list[AofSet] = []
     for name in names:
         prefix = name[: -len(SUFFIX)]
@@ -246,7 +246,7 @@ def _sets(directory: str, names: list[bytes], keep_errors: bool, parent: str | N
 
 
 def _without_others(one: AofSet, sets: list[AofSet], names: list[bytes]) -> AofSet:
-    """Return a set less the stray files that are those of another set in its directory."""
+    """Return a set without stray files that belong to another set in the directory."""
     theirs = set[bytes]().union(*(_claimed(other, names) for other in sets if other is not one))
     return replace(one, stray=tuple(name for name in one.stray if name not in theirs))
 
@@ -260,7 +260,7 @@ def _set(
 
 
 def _is_set(directory: str, names: Collection[bytes], prefix: bytes) -> bool:
-    """Return whether P.manifest is that of a set: by what it holds, by what lies beside it, or because nothing does."""
+    """Return whether P.manifest belongs to a set: by its contents or the files next to it; True if there are none."""
     if looks_like_manifest(head_of(_join(directory, prefix + SUFFIX), _COMMENTS)):
         return True
     members = filter(None, map(MEMBER.fullmatch, names))
@@ -294,9 +294,10 @@ def _singles(directory: str, names: list[bytes]) -> tuple[list[AofFile], list[Ao
 def _remarks(found: DataDir) -> Iterator[Remark]:
     if found.rdbs and (found.sets or found.aofs):
         names = ", ".join(text(file.name) for file in found.rdbs)
-        yield Remark("note", "rdb-no-fallback", f"with appendonly yes a server loads AOFs only; {names} is no fallback")
+        message = f"with appendonly yes a server loads only AOFs; {names} is not used as a fallback"
+        yield Remark("note", "rdb-no-fallback", message)
     elif found.rdbs:
-        message = "no AOF: with appendonly yes a server starts empty, the RDB is no fallback"
+        message = "no AOF: with appendonly yes a server starts empty and does not load the RDB"
         yield Remark("note", "rdb-only", message)
     for what, count, setting in (
         ("RDB files", len(found.rdbs), "dbfilename"),
@@ -305,21 +306,21 @@ def _remarks(found: DataDir) -> Iterator[Remark]:
     ):
         if count > 1:
             yield Remark("note", "several", f"{count} {what}: which one a server loads depends on {setting}")
-    # Those of the prefix of a set have been told of there.
+    # AOFs named like the prefix of a set were already reported with the set.
     prefixes = {one.prefix for one in found.sets}
     for file in found.aofs:
         if found.sets and file.name not in prefixes:
-            message = f"{text(file.name)}: Redis 7.0 and newer ignores it while an AOF set of its name is there"
+            message = f"{text(file.name)}: Redis 7.0 and newer ignores it if there is an AOF set with its name"
             yield Remark("note", "old-aof", message, name=file.name)
 
 
 def files_at(what: object) -> Found | None:
-    """Return what is at a path; None for standard input, bytes, a device: what can be read only once.
+    """Return what is at a path; None for standard input, bytes or a device, which can be read only once.
 
-    Raises as `find`, but keeps the fault of a manifest in its set.
+    Raises as `find`, but stores the error of a manifest in its set.
     """
     if not isinstance(what, str | os.PathLike) or what == "-":
         return None
     path = os.fspath(what)
-    mode = os.stat(path).st_mode  # noqa: PTH116  a Path would normalise what the caller gave
+    mode = os.stat(path).st_mode  # noqa: PTH116  a Path would normalise it
     return find(path, keep_errors=True) if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None

@@ -1,15 +1,15 @@
-r"""The manifest of a multi-part AOF: which files make up the set, one per line, and in which order they are loaded.
+r"""The manifest of a multi-part AOF: the files of the set, one per line, and the order of loading.
 
     file appendonly.aof.2.base.rdb seq 2 type b                     at most one base
     file appendonly.aof.1.incr.aof seq 1 type h                     history: to be deleted, never loaded
-    file "my file.3.incr.aof" seq 3 type i startoffset 35           increments, their numbers rising
+    file "my file.3.incr.aof" seq 3 type i startoffset 35           increments, with ascending numbers
 
-A line is read with a buffer of 1024 bytes, LF included, and must end in that LF; `#` in its first column makes it a
-comment. It is trimmed, split like the arguments of a command line (arguments.py) and taken as pairs of key and value in
-any order. Values are C strings to a server: they end at a NUL, which only an escape can bring in.
+A line is at most 1024 bytes including the LF, which is required; `#` in the first column starts a comment. It is
+trimmed, split like a command line (arguments.py) and parsed as pairs of key and value in any order. Values are C
+strings in a server: they end at a NUL, which only an escape can produce.
 
-Servers refuse a manifest at its first fault; `ManifestError` says so in their words. Unknown pairs, which they ignore
-and lose, are kept; comments are not.
+Servers refuse a manifest at its first error; `ManifestError` has their message. Unknown pairs, which servers ignore and
+drop, are kept; comments are not.
 
 Sources: aof.c, sds.c and valkey-check-aof.c of the BSD-licensed Valkey 8; recorded runs of the
 check tools from 7.0.15 to 8.10.2.
@@ -25,12 +25,12 @@ from typing import BinaryIO
 from rdbkit.aof.arguments import integer, quoted, split_args
 from rdbkit.errors import Corrupt, LimitExceeded
 
-#: Bytes of the servers' line buffer; a line with its LF fits in it.
+#: Size of the servers' line buffer; a line with its LF must fit.
 MAX_LINE = 1024
-#: More files than any set has; keeps a file that only claims to be a manifest from filling the memory.
+#: Maximum number of files, more than any set has; bounds the memory for malicious files.
 MAX_FILES = 100_000
 
-#: What a server says of a manifest that it refuses.
+#: Messages of servers that refuse a manifest.
 FORMAT = "Invalid AOF manifest file format"
 TOO_LONG = "The AOF manifest file contains too long line"
 PATH = "File can't be a path, just a filename"
@@ -41,11 +41,11 @@ EMPTY = "Found an empty AOF manifest"
 
 
 class ManifestError(Corrupt):
-    """A manifest that servers refuse; `reason` in their words.
+    """A manifest that servers refuse; `reason` is their message.
 
     `number` counts lines from 1 as a server does (a chunk of 1024 bytes is one). `line` is the trimmed line that it
-    shows, None where it shows none: an empty file, a line that is too long, lacks its LF or holds a NUL.
-    `path` is that of the manifest where it was read from a directory.
+    prints, None if it prints none: an empty file, or a line that is too long, lacks its LF or contains a NUL.
+    `path` is the path of the manifest, if it was read from a directory.
     """
 
     code = "bad-manifest"
@@ -62,9 +62,9 @@ class ManifestError(Corrupt):
 
 @dataclass(frozen=True, slots=True)
 class ManifestEntry:
-    """One file of a set: `kind` is "b" (base), "h" (history) or "i" (increment); `extra` the pairs besides these three.
+    """One file of a set: `kind` is "b" (base), "h" (history) or "i" (increment); `extra` are all other pairs.
 
-    `line` counts from 1, `offset` is that of the line; both take no part in comparisons.
+    `line` counts from 1, `offset` is that of the line; both are ignored in comparisons.
     """
 
     name: bytes
@@ -89,13 +89,13 @@ class ManifestEntry:
         return integer(found[-1]) if found else None
 
     def without(self, key: bytes) -> ManifestEntry:
-        """Return the entry less an extra pair."""
+        """Return the entry without an extra pair."""
         return replace(self, extra=tuple(pair for pair in self.extra if pair[0].lower() != key))
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The entries in file order. None at all (comments only): a server goes on as if there were no manifest."""
+    """The entries in file order. Without entries (comments only), a server behaves as without a manifest."""
 
     entries: tuple[ManifestEntry, ...] = ()
 
@@ -114,17 +114,17 @@ class Manifest:
 
     @property
     def history(self) -> tuple[ManifestEntry, ...]:
-        """What is not loaded, and deleted after the load."""
+        """The files that are not loaded, and deleted after the load."""
         return self._of("h")
 
     @property
     def last_seq(self) -> int:
-        """The number after which that of the next increment comes."""
+        """The highest number of an increment; the next one follows it."""
         return max((entry.seq for entry in self.incrs), default=0)
 
     @property
     def loaded(self) -> tuple[ManifestEntry, ...]:
-        """What a server loads, in order."""
+        """The files that a server loads, in order."""
         return self._of("b") + self._of("i")
 
 
@@ -137,10 +137,10 @@ def parse(data: bytes, *, joined: bool = False) -> Manifest:
 
 
 def read(file: BinaryIO, *, joined: bool = False) -> Manifest:
-    """Read a manifest from where a file stands, no further than to its first fault.
+    """Read a manifest from the current position of a file, up to its first error.
 
-    `joined`: text may follow a closing quote, as Valkey takes it from 9.0 on. Raises ManifestError, and LimitExceeded
-    for more than a hundred thousand files.
+    `joined`: text may follow a closing quote, as in Valkey 9.0 and newer. Raises ManifestError, and LimitExceeded for
+    more than a hundred thousand files.
     """
     entries: list[ManifestEntry] = []
     highest = number = 0
@@ -156,14 +156,14 @@ def read(file: BinaryIO, *, joined: bool = False) -> Manifest:
         highest = entry.seq if entry.kind == "i" else highest
         entries.append(entry)
         if len(entries) > MAX_FILES:
-            raise LimitExceeded(f"a manifest of more than {MAX_FILES} files", offset=offset, code="too-many-files")
+            raise LimitExceeded(f"a manifest with more than {MAX_FILES} files", offset=offset, code="too-many-files")
     if not number:
         raise ManifestError(EMPTY, number=0, line=None, offset=0)
     return Manifest(tuple(entries))
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (number, offset, bytes) of what fgets() would give with the servers' buffer."""
+    """Yield (number, offset, bytes) of the chunks that fgets() returns with the servers' buffer."""
     number = offset = 0
     while chunk := file.readline(MAX_LINE):
         number += 1
@@ -190,7 +190,7 @@ def _entry(chunk: bytes, number: int, offset: int, joined: bool) -> ManifestEntr
 
 
 def _of_words(words: list[bytes], number: int, offset: int) -> ManifestEntry:
-    """Return the entry that the words of a line make. Raises ValueError with the server's words."""
+    """Return the entry for the words of a line. Raises ValueError with the server's message."""
     if len(words) < 6 or len(words) % 2:
         raise ValueError(FORMAT)
     name: bytes | None = None
@@ -218,7 +218,7 @@ def _c_string(data: bytes) -> bytes:
 
 
 def _misplaced(entry: ManifestEntry, has_base: bool, highest: int) -> str | None:
-    """Tell in the server's words what is wrong with an entry behind those before it."""
+    """Return the server's message for an entry that does not fit the previous ones."""
     if entry.kind == "b":
         return DUPLICATE_BASE if has_base else None
     if entry.kind == "i":
@@ -227,16 +227,16 @@ def _misplaced(entry: ManifestEntry, has_base: bool, highest: int) -> str | None
 
 
 def looks_like_manifest(head: bytes, *, strict: bool = True) -> bool:
-    """Return whether the check tools would take a file that begins like this for a manifest; see `is_manifest`."""
+    """Return whether the check tools would treat a file with this start as a manifest; see `is_manifest`."""
     return is_manifest(io.BytesIO(head), strict=strict)
 
 
 def is_manifest(file: BinaryIO, *, strict: bool = True) -> bool:
-    """Return whether the check tools would take a file, from its current position on, for a manifest.
+    """Return whether the check tools would treat a file, from its current position on, as a manifest.
 
-    `strict`: as they do from 7.2.5 and 7.4 on, Valkey from 7.2.7: the first line that is no comment begins with `file`.
-    Else as before: any line does, or any part that comes to begin a chunk of 1024 bytes; so may an AOF. In bounded
-    memory; not strict reads up to the first such chunk, or all.
+    `strict`: as in Redis 7.2.5, 7.4 and newer and Valkey 7.2.7 and newer: the first line that is not a comment begins
+    with `file`. Otherwise as before: any line, or any chunk of 1024 bytes, begins with it, which is possible in an AOF
+    too. Uses bounded memory; without `strict`, reads up to the first such chunk, or the whole file.
     """
     for _, _, chunk in _lines(file):
         if chunk.startswith(b"file"):
@@ -252,17 +252,17 @@ def is_manifest(file: BinaryIO, *, strict: bool = True) -> bool:
 def encode(manifest: Manifest) -> bytes:
     """Return a manifest's bytes in the order in which servers write it: base, history, increments.
 
-    Extra pairs follow the three that every server knows. Raises ValueError for what a server would refuse or read
-    otherwise: a name with a `/`, numbers that do not rise, a line that is too long, no entries.
+    Extra pairs follow the three standard pairs. Raises ValueError for entries that a server would refuse or parse
+    differently: a name with a `/`, numbers that do not ascend, a line that is too long, no entries.
     """
     ordered = (*manifest._of("b"), *manifest.history, *manifest.incrs)
     data = b"".join(map(encode_entry, ordered))
     try:
         again = parse(data)
     except ManifestError as error:
-        raise ValueError(f"no server would read this manifest: {error}") from None
+        raise ValueError(f"servers would refuse this manifest: {error}") from None
     if again.entries != ordered or len(ordered) != len(manifest.entries):
-        raise ValueError("a server would read this manifest otherwise")
+        raise ValueError("a server would parse this manifest differently")
     return data
 
 

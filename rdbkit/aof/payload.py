@@ -1,10 +1,10 @@
-"""RESTORE: an entry's body as it stands in the file, between its type byte and the target's version and checksum.
+"""RESTORE: an entry's body as stored in the file, between its type byte and the target's version and checksum.
 
     RESTORE key 0 [type byte][body][u16 RDB version][u64 CRC64]
 
-A body is copied only where it means the same to the target. Ids of templates mean nothing outside of their file. And
-two generations of servers write listpack entries of exactly three sizes differently (listpack.py): a server that gets
-the other's refuses the value, or ends when it is read; which of the two wrote a file, an entry does not tell.
+A body is copied only if it means the same to the target. Template ids have no meaning outside of their file. And two
+generations of servers encode listpack entries of exactly three sizes differently (listpack.py): a server refuses the
+other form, or crashes when reading it, and an entry does not show which form is used.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from rdbkit.releases.target import Target
 from rdbkit.wire import crc64, listpack
 from rdbkit.wire.spool import MEASURED, Item, Spool
 
-#: Types that refer to a template of their file, and those that bring its names along: what Redis 8.10 rewrites them as.
+#: Types that refer to a template in their file, and the types with inline names that Redis 8.10 rewrites them as.
 TEMPLATES = {spec.HASH_TMPL_LP_REF: spec.HASH_TMPL_LP, spec.HASH_TMPL_ARRAY_REF: spec.HASH_TMPL_ARRAY}
 
 #: Bytes of version and checksum.
 _FOOTER = 10
-#: Types that are, or hold, a listpack (streams apart).
+#: Types that are, or contain, a listpack (except streams).
 _PACKED = (
     spec.HASH_LISTPACK,
     spec.ZSET_LISTPACK,
@@ -37,16 +37,16 @@ _PACKED = (
     spec.HASH_LISTPACK_EX,
     spec.HASH_TMPL_LP,
 )
-#: Lengths of strings whose entries have one of the three sizes.
+#: Lengths of strings whose entries have one of these three sizes.
 _DIVIDED = frozenset((16378, 2097146, 268435450))
-#: A shorter body cannot hold one of them: LZF packs 88 bytes into one at the most.
+#: A shorter body cannot contain one of them: LZF compresses at most 88 bytes to one.
 _UNDIVIDED = min(_DIVIDED) // 88
-#: Items of a stream's node looked at in one go.
+#: Items of a stream node examined at once.
 _BATCH = 4096
 
 
 def loads(target: Target, type_id: int) -> bool:
-    """Return whether the target takes this type in a payload."""
+    """Return whether the target accepts this type in a payload."""
     return (
         writable(type_id, target.rdb_version, target.product)
         and spec.BY_ID[type_id].status == "verified"
@@ -55,9 +55,10 @@ def loads(target: Target, type_id: int) -> bool:
 
 
 def restore(write: Callable[[bytes], object], entry: RewriteEntry, version: int) -> bool:
-    """Write an entry as RESTORE with this RDB version; False, and nothing written, where only commands are safe.
+    """Write an entry as RESTORE with this RDB version; return False, and write nothing, if only commands are safe.
 
-    A body that is not at hand is read twice, for its length stands in front of it. Raises Passed where that cannot be.
+    A body that is not in memory is read twice, because its length is written before it. Raises Passed if that is not
+    possible.
     """
     if entry.body is None:
         return _restore_long(write, entry, version)
@@ -83,7 +84,7 @@ def _restore_long(write: Callable[[bytes], object], entry: RewriteEntry, version
 
 
 class _Measured:
-    """Takes bytes, and keeps their number and checksum."""
+    """Counts bytes and computes their checksum."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -96,7 +97,7 @@ class _Measured:
 
 
 def template_payload(type_id: int, fields: Sequence[tuple[bytes, bytes, None]], target: Target) -> bytes:
-    """Return a template hash together with its names, as Redis 8.10 puts it into its AOF: without a checksum."""
+    """Return a template hash with inline names, as Redis 8.10 writes it to its AOF: without a checksum."""
     names = [name for name, _, _ in fields]
     few = len(names) <= target.settings.hash_max_listpack_entries
     short = all(len(name) <= target.settings.hash_max_listpack_value for name in names)
@@ -109,7 +110,7 @@ def template_payload(type_id: int, fields: Sequence[tuple[bytes, bytes, None]], 
 
 
 def _divided(entry: RewriteEntry) -> bool:
-    """Return whether a body holds an item that the two generations write differently."""
+    """Return whether a body contains an item that the two generations encode differently."""
     batches: Iterator[Sequence[Item]]
     if entry.type == "stream":
         batches = _stream_items(entry.decoder(Spool(MEASURED)))
@@ -121,7 +122,7 @@ def _divided(entry: RewriteEntry) -> bool:
 
 
 def _stream_items(decoder: Decoder) -> Iterator[Sequence[Item]]:
-    """Yield all that stands in a stream's nodes, what was deleted included."""
+    """Yield all items in a stream's nodes, including deleted entries."""
     cursor = decoder.cursor
     for _ in range(cursor.claim()):
         cursor.skip_string()

@@ -1,10 +1,10 @@
-"""The commands of an AOF as a server at start takes them: with database, transaction and time.
+"""The commands of an AOF as a server reads them at startup: with database, transaction and time.
 
-    source ─► [RDB preamble: walked over] ─► resp ─► commands
+    source ─► [RDB preamble: skipped] ─► resp ─► commands
 
-The database is 0 at the start of every file and again right behind a preamble; a SELECT holds until the next. A
-`#TS:` line gives its time to the commands that follow it. Each file stands alone: neither an open transaction nor a
-SELECT carries into the next.
+The database is 0 at the start of every file and after a preamble; a SELECT applies until the next one. A `#TS:` line
+sets the time of the commands after it. Files are independent: an open transaction or a SELECT does not carry over to
+the next file.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _BATCH = 512
 
 
 #: What to do about a torn AOF.
-TORN_AOF = "`rdbkit repair` removes the torn command and keeps a copy; or fetch the file again, if it was copied"
+TORN_AOF = "`rdbkit repair` removes the torn command and keeps a copy; if the file was copied, copy it again"
 
 
 class Command(NamedTuple):
-    """One command: where it stands, in which database, of what time (ms since epoch), in which transaction.
+    """One command: offset, database, time (ms since epoch), transaction.
 
-    `transaction` is the offset of its MULTI, None outside of one. `args` are cut to what was to be kept; `lengths`
-    tells their full sizes where that happened, else it is None.
+    `transaction` is the offset of its MULTI, None outside of one. `args` are cut to the requested length; `lengths` are
+    their full lengths if any was cut, else None.
     """
 
     offset: int
@@ -45,12 +45,12 @@ class Command(NamedTuple):
 
 
 def has_preamble(peek: bytes) -> bool:
-    """Return whether a file starts with an RDB, by the magics of both products."""
+    """Return whether a file starts with an RDB, by the magic of either product."""
     return peek.startswith((b"REDIS", b"VALKEY"))
 
 
 def skip_preamble(cursor: Cursor, *, verify: bool = True) -> Walker:
-    """Walk over the RDB at a cursor, which then stands at the first command; raises what is wrong with it."""
+    """Skip the RDB at a cursor, which is then at the first command; raises if the RDB is damaged."""
     walker = Walker(cursor, Plan(), verify=verify)
     while not walker.done:
         walker.batch()
@@ -59,11 +59,11 @@ def skip_preamble(cursor: Cursor, *, verify: bool = True) -> Walker:
 
 
 class AofReader:
-    """Reads one file: an AOF, or an AOF behind an RDB preamble.
+    """Reads one file: an AOF, possibly with an RDB preamble.
 
-    `preamble` is the walker of the RDB part, None where there is none; `start` where the commands start; `annotations`
-    counts the lines that are no commands. Raises Truncated where the file ends in the middle of a command or of a
-    transaction, Corrupt where it is no AOF; `good` is then the end of the last command that a server executes.
+    `preamble` is the walker of the RDB part, None if there is none; `start` is the offset of the first command;
+    `annotations` counts annotation lines. Raises Truncated if the file ends inside a command or a transaction, Corrupt
+    if the data is not a command; `good` is then the end of the last command that a server executes.
     """
 
     def __init__(self, source: Source, *, keep: int = KEEP, verify: bool = True) -> None:
@@ -132,4 +132,4 @@ class AofReader:
             torn = Truncated("the file ends in the middle of a command", offset=self.resp.start)
             torn.hint = TORN_AOF
             return torn
-        return Corrupt("not a command, where one should start or go on", offset=offset, code="bad-aof")
+        return Corrupt("not a valid command", offset=offset, code="bad-aof")

@@ -1,4 +1,4 @@
-"""Something to say about an AOF or a set: what checks.findings turns into a finding."""
+"""A remark about an AOF or a set; checks.findings turns it into a finding."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Remark:
     """`severity` is "error" (no start, or data lost), "warning" or "note"; codes are stable.
 
-    `offset`, `db` and `key` say where in a file, `name` which file of the set; None where that has no answer.
+    `offset`, `db` and `key` are the location in a file, `name` is the file of the set; None if not applicable.
     """
 
     severity: str

@@ -1,19 +1,19 @@
 # cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
 # cython: cdivision=True, initializedcheck=False
-r"""The framing of an append-only file: records, annotations, and where they stop making sense.
+r"""The framing of an append-only file: records, annotations, and the first framing error.
 
     *<argc>\r\n  { $<length>\r\n  <bytes>\r\n } * argc            #<annotation>\r\n   (where a record may start)
 
-Two programs read this, and they do not agree (both are told by what they do, Redis 7.0.15):
+Two programs read this format, with different rules (both measured with Redis 7.0.15):
 
     dialect     CHECKER: redis-check-aof                LOADER: the server at start
     header      fgets of 128, then \r\n at once         fgets of 1024 (128 before 7.0), whatever follows the number
-    value       \r\n behind it                          any two bytes behind it
+    value       followed by \r\n                        followed by any two bytes
     argc < 1    an empty record                         bad format
     error       what, and the offset of the element     "format", or "short": the file ends in the middle
 
-A record as servers write it is the same to both and goes the quick way; each deviation is left to the dialect's own
-reader of one header. Values are stepped over, however long; `keep` bytes of each are kept where they are asked for.
+A record as written by servers is the same for both and takes the fast path; any deviation is handled by the dialect's
+own header parser. Values of any length are skipped; `keep` bytes of each are kept if requested.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from rdbkit.wire.cursor import Cursor
 
 CHECKER, LOADER = 0, 1
 _CHECKER, _LOADER = CHECKER, LOADER
-#: What `next` and `scan` came to.
+#: Results of `next` and `scan`.
 END, RECORD, ANNOTATION, ERROR = 0, 1, 2, 3
 _END, _RECORD, _ANNOTATION, _ERROR = END, RECORD, ANNOTATION, ERROR
 
-#: The longest line that each reader takes at once: its buffer less the closing NUL.
+#: Maximum line length of each reader: its buffer without the final NUL.
 CHECKER_LINE = 127
 LOADER_LINE = 1023
 OLD_LOADER_LINE = 127
 ANNOTATION_LINE = 1023
 
-#: Of one record, so many arguments and about so many bytes of them are kept; `args` may be shorter than `argc`.
+#: Maximum number of arguments, and approximate bytes of them, kept of a record; `args` may be shorter than `argc`.
 _MOST = 1 << 16
 _ROOM = 1 << 20
 
@@ -43,18 +43,18 @@ _LONG_MAX = (1 << 63) - 1
 _STRTOL = re.compile(rb"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 
 #: (what, offset of the element, two details). what: "prefix" (wanted, got) · "newline" (byte, byte or -1) ·
-#: "bytes" (wanted, got) · "range" (length, 0) · "multi" · "exec" · "format" · "short" · "eof" (nothing is said of it).
+#: "bytes" (wanted, got) · "range" (length, 0) · "multi" · "exec" · "format" · "short" · "eof" (not reported).
 RespProblem = tuple[str, int, int, int]
-#: offset, end, arguments (each cut to `keep`) or an annotation's line, full lengths where an argument was cut.
+#: offset, end, arguments (each cut to `keep`) or an annotation's line, full lengths if an argument was cut.
 Item = tuple[int, int, Any, Any]
 
 
 def strtol(text: bytes) -> tuple[int, int]:
-    """Return what C's strtol makes of a line: a number, cut to 64 bits, and where it stopped."""
+    """Return the result of C's strtol for a line: a number, limited to 64 bits, and where it stopped."""
     match = _STRTOL.match(text.split(b"\0", 1)[0])
     if match is None:
         return 0, 0
-    # Twenty digits are out of range already; more would only cost time.
+    # Twenty digits are already out of range; more would only take time.
     digits = match[1]
     sign = -1 if digits[:1] == b"-" else 1
     digits = digits.lstrip(b"+-").lstrip(b"0")
@@ -66,8 +66,8 @@ class Resp:
     """Reads the records of one file from a cursor, in one of the dialects.
 
     After RECORD: `start`, `argc`, `args`, `lengths`; after ANNOTATION: `start`, `line_text`; after ERROR: `problem`.
-    `element` is the offset of the last header or value begun, `lines` how many were complete, `multi` how deep in
-    transactions the checker is, `good` where the last record ended that stood outside of one.
+    `element` is the offset of the last header or value begun, `lines` the number of complete ones, `multi` the
+    transaction depth of the checker, `good` the end of the last record outside of a transaction.
     """
 
     def __init__(self, cursor: Cursor, dialect: int = CHECKER, line: int = 0, lines: int = 0) -> None:
@@ -92,9 +92,9 @@ class Resp:
     # -- many at a time --------------------------------------------------------------------------------------------
 
     def scan(self, annotations: bool = False) -> int:
-        """Read on to the END or an ERROR, and with `annotations` to the next ANNOTATION, keeping nothing.
+        """Read to END or ERROR, or with `annotations` to the next ANNOTATION, keeping nothing.
 
-        MULTI and EXEC are counted as redis-check-aof does it; `good` stays before a transaction that is open.
+        MULTI and EXEC are counted as in redis-check-aof; `good` remains before an open transaction.
         """
         while True:
             self._plain()
@@ -107,14 +107,14 @@ class Resp:
                 return status
 
     def _plain(self) -> None:
-        """Step over records as servers write them, up to the first that is anything else or not in the window.
+        """Skip records as written by servers, up to the first other record or the end of the window.
 
-        It says the same as `next` at an eighth of the cost, and leaves to that what might be MULTI or EXEC.
+        Gives the same result as `next` at an eighth of the cost; a possible MULTI or EXEC is left to `next`.
         """
         cursor = self.cursor
         view = cursor.view
         end = cursor.end
-        # So far in front of the end, a header needs no look at it.
+        # This far before the end, a header needs no bounds check.
         safe = end - 16
         pos = cursor.pos
         while pos < safe and view[pos] == 0x2A:
@@ -210,13 +210,13 @@ class Resp:
         return _RECORD
 
     def _annotation(self) -> int:
-        """Step over a line that starts with #; what is longer than the buffer is the next line."""
+        """Skip a line that starts with #; text beyond the buffer counts as the next line."""
         self.element = self.start
         self.line_text = self._line(ANNOTATION_LINE)
         return _ANNOTATION
 
     def _line(self, limit: int) -> bytes:
-        """Read what fgets reads: up to and with a line feed, at most `limit` bytes."""
+        """Read like fgets: up to and including a line feed, at most `limit` bytes."""
         cursor = self.cursor
         while cursor.end - cursor.pos < limit and cursor.more(limit):
             pass
@@ -228,7 +228,7 @@ class Resp:
         """Read a header; on a problem set `failed`."""
         cursor = self.cursor
         pos = cursor.pos
-        # The quick way: the mark, one to nine digits, CR LF, all in the window.
+        # The fast path: the mark, one to nine digits, CR LF, all in the window.
         if cursor.end - pos > 12 and cursor.view[pos] == prefix:
             number = 0
             at = pos + 1
@@ -245,7 +245,7 @@ class Resp:
         return self._odd_number(prefix)
 
     def _odd_number(self, prefix: int) -> int:
-        """Read a header as the dialect does it, whatever it looks like."""
+        """Read any header by the rules of the dialect."""
         self.element = self.cursor.tell()
         if self.cursor.at_end():
             return self._fail_number("eof", self.element, 0, 0)
@@ -278,7 +278,7 @@ class Resp:
         self.element = start
         if size <= cursor.end - cursor.pos - 2:
             at = cursor.pos
-            # M or E: only then is it worth a look whether this is MULTI or EXEC.
+            # Only if it starts with M or E can it be MULTI or EXEC.
             if index == 0 and size > 3 and (cursor.view[at] | 0x28) == 0x6D:
                 self._transaction(cursor.view[at : at + min(size, 6)])
             if keep and (index >= _MOST or self.room <= 0):
@@ -301,7 +301,7 @@ class Resp:
         return self._balanced(index)
 
     def _long_argument(self, index: int, size: int, keep: int) -> bool:
-        """Read an argument that is not in the window as a whole."""
+        """Read an argument that is not completely in the window."""
         cursor = self.cursor
         start = self.element
         wanted = min(size, keep if keep > 6 else 6)
@@ -335,9 +335,9 @@ class Resp:
         return True
 
     def _step(self, size: int) -> int:
-        """Step over up to `size` bytes; return how many there were."""
+        """Skip up to `size` bytes; return how many there were."""
         cursor = self.cursor
-        # Where the whole length is known, a claim beyond it need not be read out to be seen through.
+        # If the total length is known, a claim beyond it can be rejected without reading.
         if cursor.size >= 0 and size > cursor.size - cursor.base - cursor.pos:
             return cursor.size - cursor.base - cursor.pos
         left = size
@@ -352,12 +352,12 @@ class Resp:
     # -- transactions and problems ---------------------------------------------------------------------------------
 
     def _transaction(self, name: bytes) -> None:
-        """Note whether a first argument is MULTI (1) or EXEC (-1): compared up to a NUL, in any case."""
+        """Record whether a first argument is MULTI (1) or EXEC (-1): compared up to a NUL, in any case."""
         word = name.split(b"\0", 1)[0].lower()
         self.verb = 1 if word == b"multi" else -1 if word == b"exec" else 0
 
     def _balanced(self, index: int) -> bool:
-        """Count the transaction that the first argument opened or closed; False where it may not."""
+        """Count the transaction that the first argument opened or closed; False if that is not allowed."""
         if index or not self.verb:
             return True
         verb, self.verb = self.verb, 0

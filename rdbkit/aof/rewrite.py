@@ -1,14 +1,14 @@
-"""What a server's own rewrite would write for an entry: the shortest list of commands that makes it again.
+"""Write an entry as a server's AOF rewrite does: the shortest list of commands that recreates it.
 
     SELECT db    { SET | RPUSH | SADD | ZADD | HMSET | XADD … | ARMSET ARSEEK | RESTORE }    PEXPIREAT
 
-Collections go out in commands of 64 items, as the servers do it, so memory depends neither on the number of items nor
-on the length of a string: one longer than a few windows is passed on piece by piece behind its length.
+Collections are written in commands of 64 items, as servers do, and long strings in pieces after their length, so memory
+does not depend on the number of items or on the length of a string.
 
-The target decides which commands there are. What it has none for is left out and counted in `Rewriter.lost`, by reason:
+The commands depend on the target. Data without a command is skipped and counted in `Rewriter.lost`, by reason:
 "module", "stream", "array" (keys), "function", "field expiry", "member expiry", "consumer", "idempotency" (streams),
-"pending entry", "behind us on a pipe" (keys), "key of a database that no server has", "member without a score". What no
-server's rewrite keeps is not counted: idle times, frequencies, when a consumer was seen.
+"pending entry", "key metadata", "behind us on a pipe" (keys), "key of a database that no server has", "member without a
+score". Data that server rewrites never keep is not counted: idle times, frequencies, when a consumer was seen.
 
 Source: files that eleven servers rewrote.
 """
@@ -33,9 +33,9 @@ from rdbkit.wire.spool import LongItem, Spool
 
 #: Pairs of index and value in one ARMSET.
 ARRAY_ITEMS = 32
-#: Strings, and arguments of a command, up to this many bytes are put together before they are written.
+#: Strings, and arguments of a command, up to this many bytes are joined before they are written.
 WHOLE = 1 << 16
-#: A body up to this many bytes comes to less than a megabyte, even if it is packed; so many arguments to some.
+#: A body up to this many bytes is less than a megabyte, even if compressed; this many arguments are a few.
 _SMALL = 1 << 13
 _FEW = 16
 
@@ -50,9 +50,9 @@ _EXPIRING = (
 
 
 class Rewriter:
-    """Write entries as commands for a target, through `write`, which must take all it is given.
+    """Write entries as commands for a target, through `write`, which must accept all bytes.
 
-    `restore` makes a RESTORE of everything that the target can load as one; `modules` of what nothing else can express.
+    `restore`: write RESTORE for every type that the target can load that way; `modules`: for module values.
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class Rewriter:
         self._streams = StreamRewriter(self._put, target, self.lose)
         self._db: int | None = None
         self._careful = False
-        """Whether many arguments of a command may be many bytes."""
+        """Whether a command with many arguments may be large."""
         self._spool = Spool()
-        """For what is too long to be held of the current entry."""
+        """For LongItems of the current entry."""
 
     def function(self, source: bytes) -> None:
         """Write a function library."""
@@ -79,9 +79,9 @@ class Rewriter:
             self.lose("function")
 
     def entry(self, entry: RewriteEntry) -> None:
-        """Write one key: its value, and when it expires.
+        """Write one key: its value and its expiry.
 
-        Raises what reading the body raises, with key and db; the value may then have been written in part.
+        Raises read errors with key and db; the value may then have been written in part.
         """
         if not self._has(entry):
             self.lose(entry.type)
@@ -102,17 +102,17 @@ class Rewriter:
             self._expiry(entry.key, entry.expires_at)
 
     def short_string(self, db: int, key: bytes, expires_at: int | None, text: bytes) -> None:
-        """Write one key that is a string, unless it is to be a RESTORE."""
+        """Write one key that is a short string, without RESTORE."""
         if self._select(db):
             self._put(b"SET", key, text)
             if expires_at is not None:
                 self._expiry(key, expires_at)
 
     def _select(self, db: int) -> bool:
-        """Have the commands that follow meant for a database; False, and a key counted as lost, where none can be."""
+        """Select a database for the next commands; for an invalid one count a lost key and return False."""
         if db != self._db:
             if db > MAX_DB:
-                # The server would refuse to select it, and put what follows into the one before.
+                # The server would refuse the SELECT and write the following keys to the previous database.
                 self.lose("key of a database that no server has")
                 return False
             self._db = db
@@ -120,7 +120,7 @@ class Rewriter:
         return True
 
     def _has(self, entry: RewriteEntry) -> bool:
-        """Return whether the target can have a value of this type."""
+        """Return whether the target supports values of this type."""
         if entry.type == "module":
             return self._modules and payload.loads(self._target, entry.type_id)
         needed = {"stream": "rewrite-xadd", "array": "rewrite-armset"}.get(entry.type)
@@ -142,7 +142,7 @@ class Rewriter:
         try:
             return payload.restore(self._write, entry, self._target.rdb_version)
         except Passed:
-            # It takes two readings; commands take one.
+            # RESTORE needs two passes; commands need one.
             return False
 
     def _expiry(self, key: bytes, at: int) -> None:
@@ -159,7 +159,7 @@ class Rewriter:
             self._write(command(*args))
 
     def lose(self, reason: str, count: int = 1) -> None:
-        """Count what is left out."""
+        """Count skipped data."""
         if count:
             self.lost[reason] += count
 
@@ -170,7 +170,7 @@ class Rewriter:
         pieces = chain.from_iterable(decoder.parts())
         first = next(pieces, b"")
         if decoder.size <= WHOLE:
-            # Read to its end before anything is written: damage then leaves no half command.
+            # Read completely before anything is written, so that damage leaves no partial command.
             self._write(command(b"SET", entry.key, first + b"".join(pieces)))
             return
         self._write(array_head(3) + bulk(b"SET") + bulk(entry.key) + bulk_head(decoder.size) + first)
@@ -192,7 +192,7 @@ class Rewriter:
             self._put(b"ZADD", entry.key, *[x for member, score in pairs for x in (double_text(score, short), member)])
 
     def _numbered(self, batches: Parts) -> Parts:
-        """Yield members without those whose score is no number: a server refuses the whole command for one of them."""
+        """Yield members except those with a NaN score, for which a server refuses the whole command."""
         for batch in batches:
             kept = [pair for pair in batch if pair[1] == pair[1]]
             self.lose("member without a score", len(batch) - len(kept))
@@ -203,7 +203,7 @@ class Rewriter:
         for pairs in chunks(decoder.parts(), ARRAY_ITEMS):
             self._put(b"ARMSET", entry.key, *[x for index, value in pairs for x in (b"%d" % index, _element(value))])
         if decoder.insert_index is not None:
-            # The file tells where the last insert went.
+            # The file stores the position of the last insert.
             self._put(b"ARSEEK", entry.key, b"%d" % (decoder.insert_index + 1 & _WORD))
 
     def _stream(self, entry: RewriteEntry) -> None:
@@ -216,7 +216,7 @@ class Rewriter:
         if entry.type_id in payload.TEMPLATES and self._target.has("rewrite-templates"):
             fields = [part for batch in batches for part in batch]
             if self._spool.count:
-                # A payload is made whole; commands are not.
+                # A payload is built whole; commands are not.
                 self._fields(key, [fields])
             else:
                 self._template(entry, fields)
@@ -239,7 +239,7 @@ class Rewriter:
                 self._put(b"HPEXPIREAT", key, b"%d" % due, b"FIELDS", b"1", name)
 
     def _expiring_apart(self, key: bytes, batches: Parts) -> Parts:
-        """Write the fields that expire as Valkey does, and yield the others: all, for a target without HSETEX."""
+        """Write expiring fields as Valkey does, and yield the others; yield all for a target without HSETEX."""
         for batch in batches:
             expiring = [part for part in batch if part[2] is not None]
             if not self._target.has("rewrite-hsetex"):
@@ -252,7 +252,7 @@ class Rewriter:
 
     def _template(self, entry: RewriteEntry, fields: list[Any]) -> None:
         if len({name for name, _, _ in fields}) < len(fields):
-            # No server would take such a template.
+            # No server would accept such a template.
             self._fields(entry.key, [fields])
             return
         made = payload.template_payload(entry.type_id, fields, self._target)
@@ -271,5 +271,5 @@ _FORMS: dict[str, Callable[[Rewriter, RewriteEntry], None]] = {
 
 
 def _element(value: Any) -> Any:
-    """Return an array's element as text; servers keep as a number only what is written in just this way."""
+    """Return an array element as text, in the only form that servers store as a number again."""
     return value if isinstance(value, bytes | LongItem) else repr(value).encode()

@@ -1,4 +1,4 @@
-"""What a rewrite works with: the entry it is given, and items by the command's worth."""
+"""The interface of entries for a rewrite, and grouping of items into commands."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, Protocol
 from rdbkit.rdb.values import Decoder
 from rdbkit.wire.spool import Spool
 
-#: Items of a command: AOF_REWRITE_ITEMS_PER_CMD of the servers.
+#: Items per command: AOF_REWRITE_ITEMS_PER_CMD of the servers.
 ITEMS = 64
 
 
 class RewriteEntry(Protocol):
-    """What is asked of an entry; snapshot.Entry has it."""
+    """The required interface of an entry, as in snapshot.Entry."""
 
     @property
     def db(self) -> int: ...  # noqa: D102
@@ -27,20 +27,20 @@ class RewriteEntry(Protocol):
     def expires_at(self) -> int | None: ...  # noqa: D102
     @property
     def body(self) -> bytes | None:
-        """The body's bytes, where they are at hand."""
+        """The body's bytes, if they are in memory."""
 
     def decoder(self, spool: Spool | None = None, /) -> Decoder:
-        """Return a reader of the body; Passed where it cannot be read (again)."""
+        """Return a reader of the body; raises Passed if it cannot be read (again)."""
 
     def copy_to(self, out: Any, /) -> int:
-        """Write the body's bytes to `out`; Passed as above."""
+        """Write the body's bytes to `out`; raises Passed as above."""
 
     @property
     def meta(self) -> tuple[int, ...]:
         """Class specs of the key's metadata."""
 
     def members(self) -> dict[bytes, int]:
-        """Return the expiries of single members (KeyDB)."""
+        """Return the expiries of individual members (KeyDB)."""
 
 
 def chunks(batches: Iterable[list[Any]], size: int) -> Iterator[list[Any]]:

@@ -1,11 +1,11 @@
-"""What a server does with a file of commands when it starts: whether it starts, and what it leaves of the file.
+"""What a server does with an AOF at startup: whether it starts, and where it truncates the file.
 
     record ─► known? ─► queued in a transaction, or executed ─► valid up to here
                 └ no: the server does not start
 
-The end of the last valid command is where a server cuts a file that ends too early. It is counted in the server's own
-way, mistakes included: from 0 even where an RDB comes first, and after a command that is only queued; Valkey 9.1.2
-does neither. `check`, `info` and `repair --policy server` all take their answer from here.
+A server cuts a file that ends too early at the end of the last valid command. This is computed as in the server,
+including its bugs: from 0 even after an RDB preamble, and after a command that is only queued; Valkey 9.1.2 has neither
+bug. `check`, `info` and `repair --policy server` all use this result.
 
 Sources: aof.c of the BSD-licensed Valkey 8; recorded starts of Redis 6.2.14, 7.0.15, 8.2.3 and 8.10.2, and of Valkey
 9.0.0, 9.1.0 and 9.1.2, each with several hundred damaged files.
@@ -24,16 +24,16 @@ from rdbkit.releases.table import Version
 from rdbkit.releases.target import Target
 from rdbkit.wire.cursor import Cursor
 
-#: Bytes of each argument that are kept: enough for names, numbers, and to recognise a key.
+#: Bytes kept of each argument: enough for names, numbers, and to identify a key.
 KEPT_ARGUMENT = 128
 _BATCH = 512
-#: A server gets memory for a value of up to about this length, and stops at a longer one. Measured: builds with
-#: jemalloc start with claims of 0.6 to 0.9 times 2^47 bytes; builds with glibc stop, on a machine with 24 GB, at 2^40.
+#: A server can allocate a value of up to about this length, and stops at a longer one. Measured: jemalloc builds start
+#: with claims of 0.6 to 0.9 times 2^47 bytes; glibc builds stop, on a machine with 24 GB, at 2^40.
 _NO_MEMORY = 1 << 47
 _PLAIN, _MULTI, _EXEC, _DISCARD, _SELECT, _CONTAINER, _UNKNOWN, _MODULE = range(8)
 _TRANSACTION = (_MULTI, _EXEC, _DISCARD)
 _ROLES = {b"multi": _MULTI, b"exec": _EXEC, b"discard": _DISCARD, b"select": _SELECT}
-#: Names that are looked up once; more than there are commands, fewer than a hostile file could fill memory with.
+#: Cache size for command names: more than there are commands, but bounded for malicious files.
 _CACHED = 4096
 _SHOWN = 40
 
@@ -41,9 +41,9 @@ _SHOWN = 40
 class Start(NamedTuple):
     """What a server does.
 
-    `starts`; `cut`: the size of the file that it leaves, None where it does not touch it; `why`: the reason where it
-    does not start; `at`: the offset of that. `certain` is False where a server does not look at what is wrong: it may
-    run the command with arguments from elsewhere, or crash.
+    `starts`; `cut`: the size to which it truncates the file, None if it does not change it; `why`: the reason if it
+    does not start; `at`: the offset of that. `certain` is False if a server does not check for the problem: it may run
+    the command with wrong arguments, or crash.
     """
 
     starts: bool
@@ -54,7 +54,7 @@ class Start(NamedTuple):
 
 
 class StartRules(NamedTuple):
-    """In what the releases differ, by the names of releases.features."""
+    """The differences between releases, by the names of releases.features."""
 
     cuts: bool
     runs_at_exec: bool
@@ -83,24 +83,24 @@ def shown(name: bytes) -> str:
 
 
 def starts_empty(name: str, target: Target | None) -> bool:
-    """Return whether a given server starts with a single empty file of this name: an AOF.
+    """Return whether a given target starts with a single empty file, which must be an AOF by its name.
 
-    No byte says whether the file was to be an RDB, with which no server starts: so here, alone, the name counts.
-    Source: recorded starts of all servers named above.
+    No server starts with an empty RDB, and an empty file has no other mark: so only here the name matters.
+    Source: recorded starts of all servers listed above.
     """
     return target is not None and target.origin == "given" and name.lower().endswith(".aof")
 
 
 class Startup:
-    """Reads a file of commands as a server at start: go through `load()`, then ask `verdict()`.
+    """Reads an AOF as a server does at startup: iterate over `load()`, then call `verdict()`.
 
-    `cursor` is at the first command, `file_start` the offset at which the file begins, an RDB before the commands
-    included. `last`: no file of the set comes after it. `databases` is that setting of the server, None where it is
-    not known. `commands`, `annotations`, `transactions` count; `problem` says what ended the reading, `refusal` why the
-    server does not start although the framing is right.
+    `cursor` is at the first command, `file_start` the offset of the start of the file, including an RDB before the
+    commands. `last`: it is the last file of its set. `databases` is that server setting, None if unknown. `commands`,
+    `annotations`, `transactions` are counts; `problem` is the framing error that ended reading, `refusal` the reason
+    why the server does not start although the framing is valid.
 
-    A `target` that was not given is only assumed: where the file holds what that release does not know and others do,
-    `target` becomes the first one that does.
+    A `target` that was not given is only assumed: if the file needs a newer release, `target` becomes the first one
+    that supports it.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Startup:
         self.problem: RespProblem | None = None
         self.refusal: Start | None = None
         self.resp = Resp(cursor, LOADER, LOADER_LINE if self.rules.annotations else OLD_LOADER_LINE)
-        # The server's valid_up_to; before Valkey 9.1.2 it does not count an RDB in front.
+        # The server's valid_up_to; before Valkey 9.1.2 it does not include the RDB preamble.
         self._valid = self.begin if self.rules.before_multi else file_start
         self._before_multi = self._valid
         self.multi: int | None = None
@@ -138,11 +138,11 @@ class Startup:
 
     @property
     def end(self) -> int:
-        """How far the file was read."""
+        """The current offset."""
         return self.cursor.tell()
 
     def load(self) -> Iterator[Remark]:
-        """Read on to the end, or to damage; yield what is wrong with single commands."""
+        """Read to the end, or to damage; yield problems of individual commands."""
         status = RECORD
         while status == RECORD:
             items: list[Any] = []
@@ -183,7 +183,7 @@ class Startup:
         return role, row
 
     def _special(self, role: int, row: Spec | None, offset: int, args: list[bytes]) -> Iterator[Remark]:
-        """Deal with a command that steers the loading, or needs a second look."""
+        """Handle a command that affects loading or needs more checks."""
         if role == _CONTAINER and len(args) > 1:
             row = COMMANDS.get(args[0].lower() + b"|" + args[1].lower())
             if row is None or not knows(self.target, row):
@@ -206,82 +206,84 @@ class Startup:
         if role == _MULTI:
             self._before_multi = self._valid
             if self.multi is not None:
-                message = f"MULTI inside of the transaction from offset {self.multi}: the server logs an error"
+                message = f"MULTI inside the transaction from offset {self.multi}: the server logs an error"
                 yield Remark("warning", "nested-multi", message, offset)
                 return
             self.multi = offset
             self._discard = None
         elif self.multi is None:
             name = "EXEC" if role == _EXEC else "DISCARD"
-            message = f"{name} without MULTI: the server logs an error and goes on"
+            message = f"{name} without MULTI: the server logs an error and continues"
             yield Remark("warning", "exec-without-multi", message, offset)
         elif role == _DISCARD:
-            # It is queued like any other command while a file is loaded.
+            # While loading, it is queued like any other command.
             self._discard = offset
         else:
             if self._discard is not None and self.rules.runs_at_exec:
-                message = f"DISCARD inside a transaction: the server runs it at EXEC (offset {offset}), and crashes"
+                message = f"DISCARD inside a transaction: the server runs it at EXEC (offset {offset}) and crashes"
                 yield Remark("error", "discard-in-transaction", message, self._discard)
-                self._refuse("a DISCARD in a transaction makes it crash", self._discard)
+                self._refuse("it crashes at a DISCARD in a transaction", self._discard)
             self.multi = None
             self.transactions += 1
 
     def _select(self, offset: int, text: bytes) -> Iterator[Remark]:
         wanted = int(text) if text.isdigit() and len(text) < 10 else -1
         if wanted < 0:
-            message = f"SELECT {shown(text)} fails: what follows is loaded into database {self.db}"
+            message = f"SELECT {shown(text)} fails: the following commands run in database {self.db}"
             yield Remark("error", "bad-select", message, offset)
             return
         limit = 16 if self.databases is None else self.databases
         if wanted >= limit:
             severity = "warning" if self.databases is None else "error"
-            message = f"database {wanted}: of {limit} databases SELECT fails, and what follows lands in {self.db}"
+            message = f"SELECT {wanted} fails with {limit} databases: the following commands run in database {self.db}"
             yield Remark(severity, "db-out-of-range", message, offset, wanted)
         self.db = wanted
 
     def _unknown(self, row: Spec | None, offset: int, args: list[bytes]) -> Iterator[Remark]:
-        """Deal with a command that the target does not know; where it is only assumed, one that does wrote the file."""
+        """Handle a command unknown to the target; if the target is only assumed, a newer one wrote the file."""
         name = b" ".join(args[:2]) if args[0].lower() in CONTAINERS else args[0]
         first = first_releases(row) if row is not None else {}
         if first and self.target.origin != "given":
             self._assume(first, f"the command {shown(name).upper()} needs")
             return
         stops = self.rules.subcommands or args[0].lower() not in CONTAINERS
-        what = f"{self.target} does not start with it" if stops else f"{self.target} logs an error and goes on"
+        what = f"{self.target} does not start with it" if stops else f"{self.target} logs an error and continues"
         if first:
             known = " and ".join(f"{product}:{'.'.join(map(str, version))}" for product, version in first.items())
-            what += f"; known from {known} on"
+            what += f"; available since {known}"
         message = f"unknown command {shown(name)}: {what}; redis-check-aof does not report it"
         if stops:
-            self._refuse(f"it does not know the command {shown(name)} at offset {offset}", offset)
+            self._refuse(f"unknown command {shown(name)} at offset {offset}", offset)
         yield Remark("error", "unknown-command", message, offset, self.db, self.key_of(args))
 
     def _module(self, offset: int, args: list[bytes]) -> Iterator[Remark]:
         """Report each command of a module once."""
         if args[0].lower() not in self._modules and len(self._modules) < _CACHED:
             self._modules.add(args[0].lower())
-            message = f"command {shown(args[0])} of a module: a server without it does not start"
+            message = f"module command {shown(args[0])}: a server without the module does not start"
             yield Remark("note", "module-needed", message, offset, self.db, self.key_of(args))
 
     def _bad_arity(self, offset: int, args: list[bytes]) -> Remark:
-        what = f"{shown(args[0])} with {len(args) - 1} arguments"
+        number = len(args) - 1
+        what = f"{shown(args[0])} with {number} argument{'' if number == 1 else 's'}"
         if self.rules.arity:
             self._refuse(f"{what} at offset {offset}", offset)
-            message = f"{what}: {self.target} does not start with it"
+            message = f"wrong number of arguments, {what}: {self.target} does not start with it"
         else:
-            why = f"it does not count arguments: {what}, at offset {offset}, may make it crash"
+            why = f"it does not check the number of arguments: {what}, at offset {offset}, may crash it"
             self._refuse(why, offset, certain=False)
-            message = f"{what}: {self.target} does not count them, and may crash"
+            message = f"wrong number of arguments, {what}: {self.target} does not check this and may crash"
         return Remark("error", "bad-arity", message, offset, self.db, self.key_of(args))
 
     def _annotation(self, offset: int) -> Iterator[Remark]:
-        """Deal with a line that the target does not know."""
+        """Handle an annotation, which the target may not support."""
         if self.target.origin != "given":
             # 7.0.15 writes and loads all that a release with annotations must.
             self._assume({"redis": (7, 0, 15)}, "timestamp lines need")
         elif self.refusal is None:
-            self._refuse(f"it does not know the annotation at offset {offset}", offset)
-            yield Remark("error", "annotation-refused", f"{self.target} refuses lines that begin with #", offset)
+            self._refuse(f"timestamp line at offset {offset} (needs Redis ≥ 7.0)", offset)
+            message = f"timestamp line (needs Redis ≥ 7.0): {self.target} does not start with it"
+            yield Remark("error", "annotation-refused", message, offset)
 
     def _assume(self, first: dict[str, Version], what: str) -> None:
         """Take the first release that knows what was met, of the same product where that has it."""
@@ -295,29 +297,29 @@ class Startup:
         self._known.clear()
 
     def _refuse(self, why: str, at: int, *, certain: bool = True) -> None:
-        """Note why the server does not start; the first reason counts, and one that is certain before others."""
+        """Record why the server does not start; a certain reason takes precedence, then the first one."""
         if self.refusal is None or (certain and not self.refusal.certain):
             self.refusal = Start(False, None, why, at, certain)
 
     def key_of(self, args: list[bytes]) -> bytes | None:
-        """Return the first key that a command names, None where it names none."""
+        """Return the first key of a command, None if it has none."""
         return next(iter(keys_of(args)), None)
 
     def verdict(self) -> Start:
-        """Return what the target does with the file; ask when all of it was loaded."""
+        """Return what the target does with the file; call it after `load` has ended."""
         if self.refusal is not None and self.refusal.certain:
             return self.refusal
         found = self._of_framing()
-        # A command that may make it crash does not matter where it stops in any case.
+        # A possible crash does not matter if the server does not start in any case.
         return found if self.refusal is None or (found.cut is None and not found.starts) else self.refusal
 
     def _of_framing(self) -> Start:
         if self.problem is None and (self.multi is None or not self.rules.runs_at_exec):
             return Start(True, None)
         if self.problem is not None and self.problem[0] not in ("short", "eof"):
-            return Start(False, None, "this is no command to it", self.problem[1])
+            return Start(False, None, "not a valid command", self.problem[1])
         if self.problem is not None and self.problem[2] > _NO_MEMORY:
-            why = f"it cannot get the {self.problem[2]} bytes of memory that the length claims"
+            why = f"it cannot allocate the claimed {self.problem[2]} bytes"
             return Start(False, None, why, self.resp.start)
         if not self.rules.cuts:
             return Start(False, None, "it does not repair files", self.resp.start)

@@ -1,17 +1,17 @@
-"""A stream as commands: its entries, what it knows of itself, its groups with their consumers and what is pending.
+"""A stream as commands: its entries, metadata, groups, consumers and pending entries.
 
-    XADD key id field value …          per entry; none: XADD key MAXLEN 0 0-1 x y, which leaves an empty stream
+    XADD key id field value …          per entry; if empty: XADD key MAXLEN 0 0-1 x y, which leaves an empty stream
     XSETID key last                    7.0: ENTRIESADDED n MAXDELETEDID id
     XCFGSET · XIDMPRECORD              8.6, where used
     XGROUP CREATE key group last       7.0: ENTRIESREAD n, -1 for unknown
       XCLAIM … JUSTID FORCE            per pending entry, by consumer
       XGROUP CREATECONSUMER            per consumer without any (6.2)
-      XNACK … FORCE                    pending entries that nobody owns (8.8)
+      XNACK … FORCE                    pending entries without an owner (8.8)
 
-XCLAIM does nothing for a message that is no longer in the stream, so a pending entry of one cannot be made again: it is
+XCLAIM does nothing for a message that is no longer in the stream, so its pending entry cannot be recreated: it is
 counted as lost, although a server's own rewrite loses it as well.
 
-5.0 makes an empty stream with its last ID, and its loader loses the key where that is 0-0: here it is 0-1 for all.
+Redis 5.0 creates an empty stream with its last ID, and loses the key on loading if that is 0-0: here it is always 0-1.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from rdbkit.wire.spool import MEASURED, Spool
 
 
 class StreamRewriter:
-    """Puts streams as commands for a target that knows these forms; `lose(reason, count)` hears what it cannot have."""
+    """Writes streams as commands for a target; calls `lose(reason, count)` for data that it cannot express."""
 
     def __init__(self, put: Callable[..., object], target: Target, lose: Callable[[str, int], object]) -> None:
         self._put = put
@@ -40,7 +40,7 @@ class StreamRewriter:
         self._lose = lose
 
     def entry(self, entry: RewriteEntry, spool: Spool) -> None:
-        """Put one stream."""
+        """Write one stream."""
         key, decoder = entry.key, entry.decoder(spool)
         empty = True
         for stream_id, fields in chain.from_iterable(decoder.parts()):
@@ -49,7 +49,7 @@ class StreamRewriter:
         if empty:
             self._put(b"XADD", key, b"MAXLEN", b"0", b"0-1", b"x", b"y")
         stream = decoder.tail
-        assert stream is not None  # it is there when the parts have ended
+        assert stream is not None  # set when all parts were read
         self._state(key, stream)
         for group in stream.groups:
             self._group(key, group)
@@ -81,7 +81,7 @@ class StreamRewriter:
         read = -1 if group.entries_read is None else group.entries_read
         counters = (b"ENTRIESREAD", b"%d" % read) if self._target.has("rewrite-entriesadded") else ()
         self._put(b"XGROUP", b"CREATE", key, group.name, id_text(group.last_delivered_id), *counters)
-        # Positions, and not the entries themselves: there may be as many as the stream has.
+        # Positions instead of the entries, because there may be as many as in the stream.
         owned: dict[bytes | None, array[int]] = {}
         for at, item in enumerate(group.pending):
             owned.setdefault(item.consumer, array("q")).append(at)
@@ -109,9 +109,9 @@ class StreamRewriter:
 
 
 def _orphans(entry: RewriteEntry, stream: Stream) -> int:
-    """Return how many owned pending entries are of messages that are gone; where that cannot be told, of all.
+    """Return the number of owned pending entries whose message was deleted; of all groups if that is unknown.
 
-    Both lists ascend, so they are gone through side by side.
+    Both lists are ascending, so they are read in parallel.
     """
     lines = [line for line in map(_Line, stream.groups) if line.next is not None]
     try:
@@ -119,14 +119,14 @@ def _orphans(entry: RewriteEntry, stream: Stream) -> int:
             for line in lines:
                 line.pass_by(batch)
     except Passed:
-        # One that has all it was ever given lacks none; but a server that read it from an RDB 9 did not know how much.
+        # A stream with all entries ever added lacks none; but a server that loaded it from RDB 9 did not know how many.
         if entry.type_id != spec.STREAM_LISTPACKS and stream.entries_added == stream.length:
             return 0
     return sum(line.gone() for line in lines)
 
 
 class _Line:
-    """A group's pending entries, of which the next to be looked for stands in front."""
+    """A group's pending entries, the next one to be found first."""
 
     def __init__(self, group: Group) -> None:
         self._entries = (item for item in group.pending if item.consumer is not None)
@@ -134,7 +134,7 @@ class _Line:
         self._missed = 0
 
     def pass_by(self, batch: list[tuple[StreamID, Fields]]) -> None:
-        """Look at further messages of the stream."""
+        """Process more messages of the stream."""
         if self.next is None or batch[-1:] < [(self.next.id, [])]:
             return
         for stream_id, _ in batch:
@@ -147,5 +147,5 @@ class _Line:
                 self.next = next(self._entries, None)
 
     def gone(self) -> int:
-        """Return how many were not met; no message comes any more."""
+        """Return how many were not found, after all messages."""
         return self._missed + (self.next is not None) + sum(1 for _ in self._entries)

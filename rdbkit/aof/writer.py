@@ -1,11 +1,11 @@
-r"""Commands as they stand in an append-only file: RESP arrays of bulk strings, and numbers in the servers' own text.
+r"""Commands in AOF format: RESP arrays of bulk strings, with numbers formatted as by servers.
 
     *<arguments>\r\n   then for each argument   $<bytes>\r\n<the bytes>\r\n
 
-A command of usual size is made whole by `command`. One with a value too large for memory is written as `array_head`,
-`bulk` for what is short, and `bulk_head`, pieces, CRLF for the value: its length has to be known before its bytes.
+`command` builds a command of usual size. One with a value too large for memory is written as `array_head`, `bulk` for
+short arguments, and `bulk_head`, pieces, CRLF for the value, whose length must be known first.
 
-Source: files that servers wrote, also for how a score is printed.
+Source: files that servers wrote, also for the format of scores.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def command(*args: bytes) -> bytes:
 
 
 def command_pieces(args: Sequence[Any]) -> Iterator[bytes]:
-    """Yield a command whose arguments are many bytes, or too long to be held, in pieces."""
+    """Yield a command with large arguments or LongItems in pieces."""
     yield array_head(len(args))
     for arg in args:
         yield bulk_head(len(arg))
@@ -35,12 +35,12 @@ def command_pieces(args: Sequence[Any]) -> Iterator[bytes]:
 
 
 def array_head(count: int) -> bytes:
-    """Return what stands before the first of `count` arguments."""
+    """Return the header of a command with `count` arguments."""
     return b"*%d\r\n" % count
 
 
 def bulk_head(size: int) -> bytes:
-    """Return what stands before an argument of `size` bytes; CRLF follows them."""
+    """Return the header of an argument of `size` bytes; CRLF follows the bytes."""
     return b"$%d\r\n" % size
 
 
@@ -55,10 +55,10 @@ def id_text(stream_id: tuple[int, int]) -> bytes:
 
 
 def double_text(value: float, shortest: bool) -> bytes:
-    """Return a score as a rewriting server prints it: up to 7.0 with 17 digits, later with as few as will do."""
+    """Return a score as a server's rewrite prints it: up to 7.0 with 17 digits, later with as few as needed."""
     if not shortest:
         return b"%.17g" % value
-    # From a thousandth to ten thousand Python's own form is the same.
+    # From 0.001 to 10000 Python's own form is the same.
     if 1e-3 <= abs(value) < 1e4:
         return b"%d" % value if value.is_integer() else repr(value).encode()
     if not math.isfinite(value):
@@ -67,9 +67,9 @@ def double_text(value: float, shortest: bool) -> bytes:
 
 
 def _shortest(value: float) -> bytes:
-    """Return 0.1, 12345678901234567000, 1e+300: an exponent where plain digits would add more than six zeros."""
+    """Return 0.1, 12345678901234567000, 1e+300: an exponent if plain digits would add more than six zeros."""
     sign, figures, exponent = Decimal(repr(value)).normalize().as_tuple()
-    assert isinstance(exponent, int)  # letters stand for what is not finite
+    assert isinstance(exponent, int)  # letters mean infinity or NaN
     minus = "-" * sign
     digits = "".join(map(str, figures))
     power = exponent + len(digits) - 1  # of ten, of the first digit

@@ -49,7 +49,7 @@ _MOMENTS = "rdbkit.moments"
 #: Maximum number of damaged values reported per input.
 _NAMED = 20
 #: Codes of errors about a whole file, whose messages have no offset.
-WHOLE_FILE = frozenset(("empty", "missing-extra"))
+WHOLE_FILE = frozenset(("empty", "missing-extra", "packed", "framed", "not-aof", "nothing-left"))
 #: Meaning of a wrong checksum when no other damage was found.
 UNTRUSTED = "everything was read; the contents are not trustworthy"
 
@@ -659,9 +659,7 @@ def _gather(options: dict[str, Any], select: bool, target: bool) -> Reading:
 
 paths_argument = click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
 path_argument = click.argument("path", metavar="PATH", type=PATH)
-output_option = click.option(
-    "-o", "--output", metavar="FILE", type=PATH, help="Write to FILE (atomically)."
-)
+output_option = click.option("-o", "--output", metavar="FILE", type=PATH, help="Write to FILE (atomically).")
 
 
 def moment_option(name: str, told: str) -> Callable[[Command], Command]:

@@ -1,1 +1,1 @@
-"""From files to files: what to take of them, and what to make of it."""
+"""Selection of keys for commands that convert or list them."""

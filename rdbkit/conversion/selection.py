@@ -1,7 +1,7 @@
-"""Which keys: databases, types, names and expiry, turned into the data that the walker selects by.
+"""Selection of keys by database, type, name and expiry, compiled to a plan for the walker.
 
-Every kind of condition must hold; of several values of one kind, one is enough. A key's name is matched as bytes, by
-the glob of KEYS and SCAN or by a regular expression anywhere in it; what matches an exclusion is left out.
+All kinds of conditions must match; of several values of one kind, one is enough. A key's name is matched as bytes, by a
+glob as in KEYS and SCAN or by a regular expression anywhere in it; keys matching an exclusion are skipped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FIRST, _LAST = -(1 << 63), (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Conditions as a user states them; `ttl` holds texts: none, any, expired, under:7d, over:30d."""
+    """Conditions as given by the user; `ttl` holds texts: none, any, expired, under:7d, over:30d."""
 
     dbs: tuple[int, ...] = ()
     types: tuple[str, ...] = ()
@@ -34,9 +34,9 @@ class Selection:
         return any((self.dbs, self.types, self.match, self.regex, self.exclude, self.ttl))
 
     def applied(self, plan: Plan, now: int) -> Plan:
-        """Return the plan with these conditions; `now` (ms since epoch) is what expiries are measured from.
+        """Return the plan with these conditions; expiries are relative to `now` (ms since epoch).
 
-        Raises ValueError for a condition that cannot be read.
+        Raises ValueError for an invalid condition.
         """
         return replace(
             plan,
@@ -69,8 +69,8 @@ def _compiled(text: bytes) -> re.Pattern[bytes]:
 
 
 def glob(pattern: bytes) -> re.Pattern[bytes]:
-    """Compile a glob as Redis understands it (stringmatchlen): * ? [abc] [^a-z] and a backslash before any of them."""
-    # Between two stars the first place where a piece fits is as good as any later one: what is atomic is tried once.
+    """Compile a glob with the rules of Redis (stringmatchlen): * ? [abc] [^a-z] and a backslash before any of them."""
+    # Between two stars the first match of a piece is as good as any later one, so atomic groups avoid backtracking.
     pieces: list[list[bytes]] = [[]]
     at = 0
     while at < len(pattern):
@@ -99,7 +99,7 @@ def glob(pattern: bytes) -> re.Pattern[bytes]:
 def _set(pattern: bytes, at: int) -> tuple[bytes, int]:
     """Compile the inside of a [set] from `at`; return it and where it ends.
 
-    As in Redis, a set that is not closed ends with the pattern.
+    As in Redis, an unclosed set ends with the pattern.
     """
     negated = pattern[at : at + 1] == b"^"
     at += negated
@@ -122,7 +122,7 @@ def _set(pattern: bytes, at: int) -> tuple[bytes, int]:
 
 
 def window(text: str, now: int) -> tuple[int, int] | None:
-    """Return the expiry times, both inclusive, that a --ttl condition admits; None: keys without expiry."""
+    """Return the range of expiry times (inclusive) that a --ttl condition accepts; None: keys without expiry."""
     if text == "none":
         return None
     if text == "any":

@@ -243,9 +243,7 @@ class Screen:
 
     def _say_big_key(self, facts: dict[str, Any]) -> str:
         key = self._text(facts["key"][:100])
-        return (
-            f"one {_TYPES[facts['type']][0]} uses {100 * facts['share']:.1f}% of the total: db {facts['db']} '{key}'"
-        )
+        return f"one {_TYPES[facts['type']][0]} uses {100 * facts['share']:.1f}% of the total: db {facts['db']} '{key}'"
 
     def _say_no_expiry(self, facts: dict[str, Any]) -> str:
         return f"{percent(facts['keys'], facts['of'])} of the keys ({self._part(facts)}) never expire"
