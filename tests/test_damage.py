@@ -233,7 +233,7 @@ def test_commands_that_no_server_takes(build):
     )
     assert b"4294967296" not in said
     assert said.count(b"SELECT") == 2
-    assert lost == {"key of a database that no server has": 1}
+    assert lost == {"key of an invalid database": 1}
 
 
 def test_streams_without_owner(build):

@@ -7,7 +7,7 @@ does not depend on the number of items or on the length of a string.
 
 The commands depend on the target. Data without a command is skipped and counted in `Rewriter.lost`, by reason:
 "module", "stream", "array" (keys), "function", "field expiry", "member expiry", "consumer", "idempotency" (streams),
-"pending entry", "key metadata", "behind us on a pipe" (keys), "key of a database that no server has", "member without a
+"pending entry", "key metadata", "not rereadable on a pipe" (keys), "key of an invalid database", "member without a
 score". Data that server rewrites never keep is not counted: idle times, frequencies, when a consumer was seen.
 
 Source: files that eleven servers rewrote.
@@ -91,7 +91,7 @@ class Rewriter:
         try:
             self._value(entry)
         except Passed:
-            self.lose("behind us on a pipe")
+            self.lose("not rereadable on a pipe")
             return
         except RdbkitError as error:
             error.locate(entry.db, entry.key)
@@ -113,7 +113,7 @@ class Rewriter:
         if db != self._db:
             if db > MAX_DB:
                 # The server would refuse the SELECT and write the following keys to the previous database.
-                self.lose("key of a database that no server has")
+                self.lose("key of an invalid database")
                 return False
             self._db = db
             self._put(b"SELECT", b"%d" % db)

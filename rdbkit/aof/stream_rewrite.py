@@ -91,8 +91,8 @@ class StreamRewriter:
 
     def _consumer(self, key: bytes, group: Group, name: bytes, pending: array[int]) -> None:
         for item in (group.pending[at] for at in pending):
-            told = (b"TIME", b"%d" % item.delivered_at, b"RETRYCOUNT", b"%d" % item.deliveries)
-            self._put(b"XCLAIM", key, group.name, name, b"0", id_text(item.id), *told, b"JUSTID", b"FORCE")
+            state = (b"TIME", b"%d" % item.delivered_at, b"RETRYCOUNT", b"%d" % item.deliveries)
+            self._put(b"XCLAIM", key, group.name, name, b"0", id_text(item.id), *state, b"JUSTID", b"FORCE")
         if not pending and self._target.has("rewrite-createconsumer"):
             self._put(b"XGROUP", b"CREATECONSUMER", key, group.name, name)
         elif not pending:

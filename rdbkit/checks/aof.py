@@ -253,28 +253,28 @@ class AofCheck:
             return "losing an unknown amount (a pipe cannot be read again)"
         if cut == self.source.start and self.source.recognise().kind == "line-ends":
             return "losing all of it"
-        behind = Discarded(cut)
+        discarded = Discarded(cut)
         try:
-            behind.read(self.source)
+            discarded.read(self.source)
         except RdbkitError as error:
             return f"losing an unknown amount ({error.message})"
-        return _losing(behind)
+        return _losing(discarded)
 
 
-def _losing(behind: Discarded) -> str:
+def _losing(discarded: Discarded) -> str:
     """Return "losing 2 commands and a torn one (30 bytes; keys 'a', 'b')"."""
-    about = "about " if behind.damaged else ""
-    parts = [about + counted(behind.commands, "command")] if behind.commands else []
-    if behind.broken:
-        damaged = f"{behind.broken} damaged" if behind.broken > 1 else "a damaged" if parts else "one damaged"
+    about = "about " if discarded.damaged else ""
+    parts = [about + counted(discarded.commands, "command")] if discarded.commands else []
+    if discarded.broken:
+        damaged = f"{discarded.broken} damaged" if discarded.broken > 1 else "a damaged" if parts else "one damaged"
         what = "one" if parts else "command"
-        parts.append(f"{damaged} {what}{'' if behind.broken == 1 else 's'}")
-    parts += ["a torn one" if parts else "one torn command"] if behind.torn else []
+        parts.append(f"{damaged} {what}{'' if discarded.broken == 1 else 's'}")
+    parts += ["a torn one" if parts else "one torn command"] if discarded.torn else []
     if not parts:
-        return f"no complete command lost ({behind.size} bytes)"
+        return f"no complete command lost ({discarded.size} bytes)"
     lost = ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
-    names = ", ".join(map(shown, behind.keys))
-    number = behind.distinct.result()
-    more = f" and {number.number - len(behind.keys)} more" if number.number > len(behind.keys) else ""
+    names = ", ".join(map(shown, discarded.keys))
+    number = discarded.distinct.result()
+    more = f" and {number.number - len(discarded.keys)} more" if number.number > len(discarded.keys) else ""
     keys = f"; keys {names}{more}" if names else ""
-    return f"losing {lost} ({behind.size} bytes{keys})"
+    return f"losing {lost} ({discarded.size} bytes{keys})"

@@ -52,12 +52,12 @@ def counted(number: int, noun: str) -> str:
 
 def limited(findings: Iterable[Finding], counts: Counter[str]) -> Iterator[Finding]:
     """Yield findings, at most a hundred of each code and then their number; count all by severity."""
-    told: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
     for finding in findings:
         counts[finding.severity] += 1
-        told[finding.code] += 1
-        if told[finding.code] <= _REPEATS:
+        seen[finding.code] += 1
+        if seen[finding.code] <= _REPEATS:
             yield finding
-    for code, count in told.items():
+    for code, count in seen.items():
         if count > _REPEATS:
             yield Finding("note", "more-of-the-same", f"{count - _REPEATS} more findings of code {code}")

@@ -49,13 +49,13 @@ class Listing:
         found = self.found
         sets = (found,) if isinstance(found, AofSet) else found.sets
         for one in sets:
-            yield from _told(one.warnings, one.manifest_path or one.directory, one.directory)
+            yield from _findings_of(one.warnings, one.manifest_path or one.directory, one.directory)
         if isinstance(found, DataDir):
-            yield from _told(found.warnings, found.path, found.path)
+            yield from _findings_of(found.warnings, found.path, found.path)
         yield from _loads(found, self.name)
 
 
-def _told(remarks: Iterable[Remark], where: str, directory: str) -> Iterator[Finding]:
+def _findings_of(remarks: Iterable[Remark], where: str, directory: str) -> Iterator[Finding]:
     for remark in remarks:
         file = where if remark.name is None else os.path.join(directory, os.fsdecode(remark.name))  # noqa: PTH118
         yield Finding(remark.severity, remark.code, remark.message, file=file)

@@ -168,14 +168,14 @@ def _guarded(args: Sequence[str] | None) -> int:
     except (ReaderGone, BrokenPipeError):
         interrupts.leave(141)
     except OSError as error:
-        _tell(f"rdbkit: {path_text(error.filename or 'output')}: {error.strerror}")
+        _say(f"rdbkit: {path_text(error.filename or 'output')}: {error.strerror}")
         interrupts.leave(4)
     except Exception as error:
         if os.environ.get("RDBKIT_DEBUG"):
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
         what = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
-        _tell(f"rdbkit: internal error, please report it: {what}; RDBKIT_DEBUG=1 shows the traceback")
+        _say(f"rdbkit: internal error, please report it: {what}; RDBKIT_DEBUG=1 shows the traceback")
         interrupts.leave(70)
     return status
 
@@ -187,16 +187,16 @@ def _status(args: Sequence[str] | None) -> int:
         return error.exit_code
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "rdbkit"
-        _tell(f"{command}: {error.format_message()} See {command} --help")
+        _say(f"{command}: {error.format_message()} See {command} --help")
         return 2
     except click.ClickException as error:
-        _tell(f"rdbkit: {error.format_message()}")
+        _say(f"rdbkit: {error.format_message()}")
         return 2
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 0
     return status if isinstance(status, int) else 0
 
 
-def _tell(line: str) -> None:
+def _say(line: str) -> None:
     with suppress(OSError):
         click.echo(terminal(" ".join(line.split("\n"))), err=True)

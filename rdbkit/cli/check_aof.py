@@ -16,7 +16,7 @@ from rdbkit.output.text import printable, terminal
 from rdbkit.releases.check_tools import DEFAULT, find
 
 
-class Handed(click.Command):
+class PassThrough(click.Command):
     """A command that does not parse its arguments, except for a lone --help."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -31,7 +31,7 @@ class Handed(click.Command):
 @click.command(
     "check-aof",
     short_help="Drop-in replacement for redis-check-aof.",
-    cls=Handed,
+    cls=PassThrough,
     options_metavar="[--as TOOL] [--fix | --truncate-to-timestamp TIME]",
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="FILE")

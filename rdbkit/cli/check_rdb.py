@@ -8,7 +8,7 @@ from typing import TextIO
 
 import click
 
-from rdbkit.cli.check_aof import Handed, take_tool
+from rdbkit.cli.check_aof import PassThrough, take_tool
 from rdbkit.dropin import check_rdb
 from rdbkit.output.text import printable, terminal
 from rdbkit.releases.check_tools import DEFAULT, find
@@ -17,7 +17,7 @@ from rdbkit.releases.check_tools import DEFAULT, find
 @click.command(
     "check-rdb",
     short_help="Drop-in replacement for redis-check-rdb.",
-    cls=Handed,
+    cls=PassThrough,
     options_metavar="[--as TOOL]",
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="FILE")

@@ -205,7 +205,7 @@ class _Reading:
             _refuse_others(source, in_set)
             reader = AofReader(source, keep=KEEP)
             if reader.preamble is not None:
-                self._tell_preamble(reader, in_set)
+                self._say_preamble(reader, in_set)
             for batch in reader.batches():
                 progress.update(batch[-1].end)
                 if not self._write(path, batch):
@@ -227,7 +227,7 @@ class _Reading:
             self.left -= len(batch)
         return not full
 
-    def _tell_preamble(self, reader: AofReader, in_set: bool) -> None:
+    def _say_preamble(self, reader: AofReader, in_set: bool) -> None:
         source = reader.source
         rdb = reader.start - source.start
         if not in_set and reader.cursor.at_end() and not _is_preamble(source):
@@ -236,8 +236,8 @@ class _Reading:
                 offset=source.start,
                 code="not-aof",
             )
-        told = f"{path_text(source.name)}: an RDB of {size(rdb)} ({count(rdb)} bytes) precedes the commands"
-        say(told, quiet=self.run.quiet)
+        text = f"{path_text(source.name)}: an RDB of {size(rdb)} ({count(rdb)} bytes) precedes the commands"
+        say(text, quiet=self.run.quiet)
 
     def leave(self) -> None:
         """Name the files that were not read to the end because of --limit."""

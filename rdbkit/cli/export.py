@@ -42,8 +42,8 @@ _LOST = {
     "idempotency": ("idempotency setting of a stream", "idempotency settings of streams"),
     "pending entry": ("pending entry", "pending entries"),
     "key metadata": ("item of key metadata", "items of key metadata"),
-    "behind us on a pipe": ("key that cannot be reread from a pipe", "keys that cannot be reread from a pipe"),
-    "key of a database that no server has": ("key of an invalid database", "keys of invalid databases"),
+    "not rereadable on a pipe": ("key that cannot be reread from a pipe", "keys that cannot be reread from a pipe"),
+    "key of an invalid database": ("key of an invalid database", "keys of invalid databases"),
     "member without a score": ("member without a score", "members without a score"),
 }
 
@@ -122,7 +122,7 @@ def _read(reading: Reading, run: CommandRun, path: str, snapshot: Snapshot, expo
     if exporter.not_unique:
         say(f"{path_text(path)}: {exporter.not_unique}")
     if not snapshot.stopped:
-        reading.tell_end(snapshot)
+        reading.say_trailing(snapshot)
 
 
 def _summary(given: int, left_out: int, marked: int, manner: str) -> str:
@@ -147,7 +147,7 @@ def _resp(reading: Reading, paths: tuple[str, ...], run: CommandRun, out: Output
 
     for path in paths:
         with run.input(path), reading.open(path, Plan(level=walker.HEAD, retain=True)) as snapshot:
-            reading.tell_target(snapshot)
+            reading.say_target(snapshot)
             exporter = CommandExporter(out.write, snapshot, restore=restore, modules=reading.target is not None)
             try:
                 _read(reading, run, path, snapshot, exporter)

@@ -138,7 +138,7 @@ def _rdb(reading: Reading, run: CommandRun, source: Source, quick: bool, facts: 
         if not quick:
             _commands(reading, source, snapshot.cursor, facts)
     elif snapshot.aux.get("aof-base") == b"1" and not in_set:
-        reading.tell_base(source.name)
+        reading.say_base(source.name)
 
 
 def _commands(reading: Reading, source: Source, cursor: Cursor, facts: dict[str, Any]) -> None:

@@ -53,14 +53,14 @@ class _Inputs:
         for path in self.paths:
             self.unread.remove(path)
             with self.run.input(path), self.reading.open(path, Plan(level=walker.SHAPE)) as self.snapshot:
-                self.reading.tell_target(self.snapshot)
+                self.reading.say_target(self.snapshot)
                 with self.run.watching(path, self.snapshot, heads_only):
                     yield from self._watched(path, self.snapshot)
             self.snapshot = None
 
     def _watched(self, path: str, snapshot: Snapshot) -> Iterator[list[KeyRow]]:
         snapshot.model(self.heap)
-        self.reading.tell_memory(snapshot)
+        self.reading.say_memory(snapshot)
         with self.reading.progress_of(snapshot) as progress:
             for batch in snapshot.batches():
                 progress.update(snapshot.cursor.tell())
@@ -68,7 +68,7 @@ class _Inputs:
                 if self.reading.min_memory is not None:
                     rows = [row for row in rows if self.reading.heavy(row[_MEMORY])]
                 yield [(path, *row) for row in rows] if len(self.paths) > 1 else rows
-        self.reading.tell_end(snapshot)
+        self.reading.say_trailing(snapshot)
 
     def leave(self) -> None:
         """Name the inputs that were not read to the end because of --limit."""

@@ -393,10 +393,10 @@ class Reading:
         if self.selection:
             snapshot.select(self.selection.applied(plan, snapshot.target.now or 0))
         if snapshot.aux.get("aof-base") == b"1":
-            self.tell_base(file)
+            self.say_base(file)
         return snapshot
 
-    def tell_base(self, file: str) -> None:
+    def say_base(self, file: str) -> None:
         """Say that a file is only the base of a multi-part AOF."""
         what = "base file of a multi-part AOF; data in the other files is not included"
         say(f"{path_text(file)}: {what}", quiet=self.quiet)
@@ -445,7 +445,7 @@ class Reading:
         """The `enabled` argument for Progress; None: only on a terminal."""
         return False if self.quiet else self.progress
 
-    def tell_target(self, snapshot: Snapshot) -> None:
+    def say_target(self, snapshot: Snapshot) -> None:
         """Say which target server is assumed."""
         name = path_text(snapshot.name)
         say(f"{name}: target {snapshot.target} ({snapshot.target.origin})", quiet=self.quiet)
@@ -453,7 +453,7 @@ class Reading:
             at = units.time(snapshot.target.now or 0)
             say(f"{name}: expiry is relative to {at} ({snapshot.now_origin})", quiet=self.quiet)
 
-    def tell_memory(self, snapshot: Snapshot) -> None:
+    def say_memory(self, snapshot: Snapshot) -> None:
         """Say why memory is unknown, if it is unknown for all keys."""
         if snapshot.model().prices is None:
             why = (
@@ -462,13 +462,13 @@ class Reading:
             )
             say(f"{path_text(snapshot.name)}: {why}", quiet=self.quiet)
 
-    def tell_end(self, snapshot: Snapshot) -> None:
+    def say_trailing(self, snapshot: Snapshot) -> None:
         """After a file was read to its end, report trailing bytes and changes during reading."""
         name, tail = path_text(snapshot.name), snapshot.tail
         if tail is not None and tail.kind != "replication mark":
             count = f"{'at least ' if tail.cut else ''}{units.count(tail.size)} bytes"
-            told = f"{count} ({tail.kind}) follow the end at offset {tail.offset}"
-            say(f"{name}: {told}; ignored, as servers ignore them", quiet=self.quiet)
+            text = f"{count} ({tail.kind}) follow the end at offset {tail.offset}"
+            say(f"{name}: {text}; ignored, as servers ignore them", quiet=self.quiet)
         if snapshot.source.changed():
             say(f"{name}: the file changed while it was read; it is being written", quiet=self.quiet)
 
@@ -662,9 +662,9 @@ path_argument = click.argument("path", metavar="PATH", type=PATH)
 output_option = click.option("-o", "--output", metavar="FILE", type=PATH, help="Write to FILE (atomically).")
 
 
-def moment_option(name: str, told: str) -> Callable[[Command], Command]:
+def moment_option(name: str, text: str) -> Callable[[Command], Command]:
     """Add an option that takes a time (units.parse_time); the command calls `say_moments`."""
-    return click.option(name, metavar="TIME", callback=_moment, help=told)
+    return click.option(name, metavar="TIME", callback=_moment, help=text)
 
 
 bytes_option = click.option(

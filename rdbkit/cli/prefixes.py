@@ -106,7 +106,7 @@ def command(
             writer.finish()
         if not rows and not run.statuses:
             say("no key matches" if reading.selection else "no keys", quiet=reading.quiet)
-        _tell(fold, rows, writer, reading.quiet)
+        _say_gaps(fold, rows, writer, reading.quiet)
         if run.cut and rows:
             say("INCOMPLETE: these sums do not include what could not be read")
         run.end()
@@ -121,9 +121,9 @@ def separators_of(texts: Sequence[str]) -> tuple[bytes, ...]:
 
 def _read(reading: Reading, run: CommandRun, path: str, fold: Prefixes, heap: bool) -> None:
     with reading.open(path, Plan(level=walker.SHAPE)) as snapshot:
-        reading.tell_target(snapshot)
+        reading.say_target(snapshot)
         snapshot.model(heap)
-        reading.tell_memory(snapshot)
+        reading.say_memory(snapshot)
         with run.watching(path, snapshot, heads_only), reading.progress_of(snapshot) as progress:
             for entries in snapshot.batches():
                 progress.update(snapshot.cursor.tell())
@@ -133,7 +133,7 @@ def _read(reading: Reading, run: CommandRun, path: str, fold: Prefixes, heap: bo
                 if rows:
                     fold.feed(Batch(rows))
         if not snapshot.stopped:
-            reading.tell_end(snapshot)
+            reading.say_trailing(snapshot)
 
 
 def _shown(prefixes: Sequence[Prefix], form: str) -> tuple[tuple[Column, ...], list[OutputRow]]:
@@ -168,7 +168,7 @@ def _rows(prefixes: Sequence[Prefix]) -> Iterator[OutputRow]:
         )
 
 
-def _tell(fold: Prefixes, rows: Sequence[Prefix], writer: RowWriter, quiet: bool) -> None:
+def _say_gaps(fold: Prefixes, rows: Sequence[Prefix], writer: RowWriter, quiet: bool) -> None:
     """Report hidden columns, unknown memory and inexact sums."""
     if isinstance(writer, Table) and writer.hidden:
         say(f"columns hidden: {', '.join(writer.hidden)} (use -f csv, or a pipe, for all columns)", quiet=quiet)

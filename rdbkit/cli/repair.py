@@ -294,8 +294,8 @@ def _of_file(file: RepairedFile) -> Iterator[str]:
         yield f"  dropped {one.reason}: {size(one.end - one.start)} at offset {one.start}, {named}: {one.message}"
     if file.rest.places:
         rest = file.rest
-        told = f"{size(rest.size)}, {_counted(rest.commands, 'command')}"
-        yield f"  and {_counted(rest.places, 'more place')}: {told}; see the index file next to the result for all"
+        text = f"{size(rest.size)}, {_counted(rest.commands, 'command')}"
+        yield f"  and {_counted(rest.places, 'more place')}: {text}; see the index file next to the result for all"
     if file.restored:
         yield f"  restored {_counted(file.restored, 'line end')}; offsets refer to the restored file"
     faults = {(fault.code, fault.offset) for fault in file.faults}

@@ -143,7 +143,7 @@ def _read(run: CommandRun, path: str, found: Report, reading: Reading) -> None:
                         progress=reading.progress_of,
                     )
                 if not snapshot.stopped:
-                    reading.tell_end(snapshot)
+                    reading.say_trailing(snapshot)
         except (RdbkitError, OSError) as error:
             if len(found.files) == known:
                 found.unread.append((path, reason(error)))

@@ -71,8 +71,8 @@ def command(path: str, rdb: str, aof: str, force: bool, quiet: bool) -> None:
                     # Only a copy of the input is deleted.
                     Path(partial).unlink(missing_ok=True)
             sys.exit(status_of(error))
-    told = f"{size(end)} of RDB to {path_text(rdb)}, {size(rest)} of commands to {path_text(aof)}"
-    say(f"{path_text(path)}: {told}", quiet=quiet)
+    text = f"{size(end)} of RDB to {path_text(rdb)}, {size(rest)} of commands to {path_text(aof)}"
+    say(f"{path_text(path)}: {text}", quiet=quiet)
 
 
 def _finish(head: Output, tail: Output) -> None:

@@ -52,21 +52,21 @@ def _usual(column: Column, cells: Values, widest: int) -> int:
     return max(len(column.name), min(widths[(len(widths) - 1) * 19 // 20], _WIDEST))
 
 
-def fit(columns: Sequence[Column], widths: Sequence[int], empty: Sequence[bool], room: int) -> dict[int, int]:
-    """Return which columns fit on a terminal of `room` characters: position and width of each.
+def fit(columns: Sequence[Column], widths: Sequence[int], empty: Sequence[bool], available: int) -> dict[int, int]:
+    """Return which columns fit on a terminal of `available` characters: position and width of each.
 
     `widths` are the preferred widths; `empty` says which columns are all null.
     """
-    shown = {at: min(width, room) for at, width in enumerate(widths) if not empty[at]}
+    shown = {at: min(width, available) for at, width in enumerate(widths) if not empty[at]}
 
     def total(least: int) -> int:
         flexible = [min(width, least) if columns[at].kind in _FLEXIBLE else width for at, width in shown.items()]
         return sum(flexible) + len(_GAP) * (len(flexible) - 1)
 
     droppable = sorted((at for at in shown if columns[at].drop), key=lambda at: columns[at].drop)
-    while droppable and total(_NARROW) > room:
+    while droppable and total(_NARROW) > available:
         del shown[droppable.pop()]
-    while total(room) > room:
+    while total(available) > available:
         widest = max((at for at in shown if columns[at].kind in _FLEXIBLE), key=shown.__getitem__, default=None)
         if widest is None or shown[widest] <= _LEAST:
             break

@@ -212,10 +212,10 @@ def _count(file: DamagedFile, at: int, end: int, keys: dict[bytes, None]) -> tup
 
 def _count_tail(file: DamagedFile, at: int, keys: dict[bytes, None]) -> tuple[int, int]:
     """Return the same for everything after an offset, as `check` counts it."""
-    behind = Discarded(at, KEYS + 1)
-    behind.read(file)
-    _name(behind.keys, keys)
-    return behind.commands, behind.broken + behind.torn
+    discarded = Discarded(at, KEYS + 1)
+    discarded.read(file)
+    _name(discarded.keys, keys)
+    return discarded.commands, discarded.broken + discarded.torn
 
 
 def _is_command(file: DamagedFile, start: int, end: int) -> bool:

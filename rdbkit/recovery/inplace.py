@@ -40,8 +40,8 @@ class System:
 
 
 def _free(directory: str) -> int:
-    room = os.statvfs(directory)
-    return room.f_bavail * room.f_frsize
+    space = os.statvfs(directory)
+    return space.f_bavail * space.f_frsize
 
 
 class Busy(OSError):
@@ -105,7 +105,7 @@ def _is(path: str, wanted: tuple[int, int]) -> bool:
 # -- space and backups -------------------------------------------------------------------------------------------------
 
 
-def need_room(directory: str, size: int, system: System) -> None:
+def need_space(directory: str, size: int, system: System) -> None:
     """Raise OSError (ENOSPC) if this many bytes do not fit."""
     free = system.free(directory)
     if size + _SPARE > free:
@@ -116,14 +116,14 @@ def need_room_for(target: str, new_size: int, old_size: int, system: System) -> 
     """Raise OSError (ENOSPC) unless the new file fits, and a copy of the old one if it cannot be linked."""
     if not new.takes_links(target):
         new_size += old_size
-    need_room(os.path.dirname(target) or os.curdir, new_size, system)  # noqa: PTH120  a Path would normalise it
+    need_space(os.path.dirname(target) or os.curdir, new_size, system)  # noqa: PTH120  a Path would normalise it
 
 
 def back_up(old: DamagedFile, target: str, system: System) -> str:
     """Back up the old file by a hard link or, if that fails, a copy; return the name of the backup."""
     backup = moves.second_name(target, ".bak")
     if backup is None:
-        need_room(os.path.dirname(target) or os.curdir, old.size, system)  # noqa: PTH120  as above
+        need_space(os.path.dirname(target) or os.curdir, old.size, system)  # noqa: PTH120  as above
         with NewFile(plan(target), like=old, step=system.step) as copy:
             copy_ranges(copy, old, [(0, old.size)], system)
             copy.close()

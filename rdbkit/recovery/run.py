@@ -141,8 +141,8 @@ def _members(path: str) -> tuple[AofSet | None, list[AofFile]]:
                 raise Corrupt(f"{_text(missing.name)} is listed in the manifest but missing", code="missing-file")
             return one, list({file.path: file for file in files}.values())
     if len(files) != 1:
-        told = next((remark.message for one in sets for remark in one.warnings if remark.severity != "note"), "")
-        raise Unsupported(told or "a server would load nothing from this path", code="nothing-found")
+        message = next((remark.message for one in sets for remark in one.warnings if remark.severity != "note"), "")
+        raise Unsupported(message or "a server would load nothing from this path", code="nothing-found")
     return None, list(files)
 
 
@@ -215,7 +215,7 @@ def _refuse_empty(job: Job, target: Target) -> None:
 
 def _refuse_nothing(job: Job) -> None:
     """Refuse to write a file without any command."""
-    if job.told.lost and not (job.start or job.told.commands):
+    if job.report.lost and not (job.start or job.report.commands):
         raise _nothing()
 
 
@@ -244,12 +244,12 @@ def _judge(jobs: list[Job], policy: str, cut: Cut, target: Target) -> None:
             )
     results = {id(job): result for job, result in judged}
     for job in jobs:
-        job.account = _told(job, results.get(id(job), Judged()))
+        job.account = _account(job, results.get(id(job), Judged()))
     for job, result in judged:
         if result.loads:
             continue
         faults = faults_of(job.file, job.lost, job.start, target, last=job is judged[-1][0])
-        job.account = replace(job.told, faults=faults)
+        job.account = replace(job.report, faults=faults)
 
 
 def _judged(job: Job, jobs: list[Job], policy: str, target: Target) -> Judged:
@@ -319,7 +319,7 @@ def _with_cut(job: Job, result: Judged) -> Ranges:
     return lost
 
 
-def _told(job: Job, result: Judged) -> RepairedFile:
+def _account(job: Job, result: Judged) -> RepairedFile:
     file = job.file
     doubts = list(result.doubts)
     if job.absent:

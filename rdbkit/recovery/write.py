@@ -31,8 +31,8 @@ from rdbkit.recovery.inplace import (
     at_rest,
     back_up,
     copy_ranges,
-    need_room,
     need_room_for,
+    need_space,
     total,
     unchanged,
 )
@@ -73,7 +73,7 @@ class Job:
         return [one for one in self.lost if one.reason != "cut"]
 
     @property
-    def told(self) -> RepairedFile:
+    def report(self) -> RepairedFile:
         """Its report."""
         assert self.account is not None
         return self.account
@@ -81,7 +81,7 @@ class Job:
 
 def account_of(path: str, policy: str, jobs: list[Job], dry_run: bool) -> Repaired:
     """Combine the reports of all files."""
-    return Repaired(path, policy, tuple(job.told for job in jobs), dry_run=dry_run)
+    return Repaired(path, policy, tuple(job.report for job in jobs), dry_run=dry_run)
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def write_file(account: Repaired, job: Job, output: str, *, force: bool, system:
     sides = [name.beside(suffix) for suffix in (DROPPED, INDEX)] if job.dropped else []
     for side in sides:
         names.refuse_existing(side, force=force)
-    need_room(name.directory, total(job.ranges) + sum(one.end - one.start for one in job.dropped), system)
+    need_space(name.directory, total(job.ranges) + sum(one.end - one.start for one in job.dropped), system)
     with ExitStack() as stack:
         replaces = SEEN if force else NOTHING
         main = stack.enter_context(NewFile(name, replaces=replaces, like=job.file, owner=False, step=system.step))
@@ -121,7 +121,7 @@ def write_file(account: Repaired, job: Job, output: str, *, force: bool, system:
         files = [*_dropped(job, sides, replaces, stack, system), main]
         # The result is put in place last: once it exists, everything that belongs to it exists.
         publish_all(files)
-    job.account = replace(job.told, output=output, side=sides[0].path if sides else None)
+    job.account = replace(job.report, output=output, side=sides[0].path if sides else None)
     doubts = (*_growing([job]), *(() if sides else _stale(name)))
     return replace(account_of(account.path, account.policy, [job], False), output=output, doubts=doubts)
 
@@ -152,7 +152,7 @@ def _dropped(job: Job, sides: Sequence[Name], replaces: str, stack: ExitStack, s
         for side in sides
     )
     copy_ranges(data, job.file, ((one.start, one.end) for one in job.dropped), system)
-    commands = {one.start: one.commands for one in job.told.dropped}
+    commands = {one.start: one.commands for one in job.report.dropped}
     at = 0
     for one in job.dropped:
         size = one.end - one.start
@@ -170,7 +170,7 @@ def _shown(path: str) -> str:
 def write_set(account: Repaired, jobs: list[Job], found: AofSet, output: str, system: System) -> Repaired:
     """Write all files and the manifest into a new directory, which is put in place when it is complete."""
     name = names.plan_directory(output)
-    need_room(name.directory, sum(total(job.ranges) for job in jobs), system)
+    need_space(name.directory, sum(total(job.ranges) for job in jobs), system)
     assert found.manifest_path is not None
     mode = os.stat(found.directory or os.curdir).st_mode & 0o7777  # noqa: PTH116  the path is what the caller gave
     with NewDirectory(name, mode=mode, step=system.step) as directory, ExitStack() as stack:
@@ -179,7 +179,7 @@ def write_set(account: Repaired, jobs: list[Job], found: AofSet, output: str, sy
             if not job.absent:
                 side = _write_member(job, Path(directory.path), stack, system)
                 result = str(target / os.fsdecode(job.member.name))
-                job.account = replace(job.told, output=result, side=side and str(target / side))
+                job.account = replace(job.report, output=result, side=side and str(target / side))
         _write_manifest(found, jobs, Path(directory.path), stack, system)
         directory.publish()
     made = account_of(account.path, account.policy, jobs, False)
@@ -244,7 +244,7 @@ class _Replacement:
 
 def replace_all(account: Repaired, jobs: list[Job], found: AofSet | None, force: bool, system: System) -> Repaired:
     """Replace changed files, keeping backups. Nothing is changed before the first replacement."""
-    changed = [job for job in jobs if job.told.changed]
+    changed = [job for job in jobs if job.report.changed]
     if not changed:
         return account
     doubts = tuple(_other_names(changed))
@@ -275,7 +275,7 @@ def replace_all(account: Repaired, jobs: list[Job], found: AofSet | None, force:
     for job in changed:
         put = next((one for one in ready if one.old is job.file), None)
         if put is not None:
-            job.account = replace(job.told, output=put.new.name.target, backup=put.backup)
+            job.account = replace(job.report, output=put.new.name.target, backup=put.backup)
     return replace(account_of(account.path, account.policy, jobs, False), output=account.path, doubts=doubts)
 
 
@@ -307,7 +307,7 @@ def _prepare(job: Job, ready: list[_Replacement], stack: ExitStack, system: Syst
     ready.append(_Replacement(new, job.file))
     sides = _free_names(target) if job.dropped else []
     if sides:
-        job.account = replace(job.told, side=sides[0].path)
+        job.account = replace(job.report, side=sides[0].path)
     return _dropped(job, sides, NOTHING, stack, system)
 
 
@@ -359,5 +359,5 @@ def _is_there(old: DamagedFile) -> bool:
 def _put_aside(job: Job) -> None:
     """Rename a file that the manifest no longer lists, because a server might append to it later."""
     backup = move_aside(job.file.path, ".bak")
-    job.account = replace(job.told, backup=backup)
+    job.account = replace(job.report, backup=backup)
     sync_directory(os.path.dirname(job.file.path) or os.curdir)  # noqa: PTH120  the path is what the caller gave
