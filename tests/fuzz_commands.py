@@ -144,7 +144,7 @@ def judge(one: Case, ended: Ended) -> list[str]:
     wrong = []
     if ended.status not in (STATUSES if one.words[0] != "get" else STATUSES | {2}):
         wrong.append(f"exit status {ended.status}")
-    if "Traceback" in ended.err or "a bug of rdbkit" in ended.err:
+    if "Traceback" in ended.err or "internal error, please" in ended.err:
         wrong.append("a traceback")
     if ended.mebibytes > MEBIBYTES:
         wrong.append(f"{ended.mebibytes} MiB of memory")

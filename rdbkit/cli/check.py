@@ -41,6 +41,8 @@ COLUMNS = (
     Column("message", "text"),
     Column("hint", "text", 1),
 )
+#: The verdict on a file that could not be read at all.
+_NOT_READ = "NOT READ"
 #: Codes for a missing or unverified checksum.
 _UNVERIFIED = frozenset(("checksum-disabled", "checksum-absent", "checksum-not-verified"))
 #: Codes for a file format that is unknown or not supported yet.
@@ -159,9 +161,11 @@ def _check(
             status = whole.add(part)
             if status:
                 run.statuses.add(status)
-            verdict = _verdict(part, whole.bad(part), status == 3) if isinstance(part, Part) else ""
-            if verdict:
-                say(f"{path_text(file)}: {verdict}", quiet=reading.quiet)
+            if isinstance(part, Part):
+                verdict = _verdict(part, whole.bad(part), status == 3)
+                # The finding on standard output already says why the file was not read.
+                if verdict != _NOT_READ or run.output.name != "standard output":
+                    say(f"{path_text(file)}: {verdict}", quiet=reading.quiet)
     if whole.several:
         failed = bool(run.statuses & {3, 4}) and not whole.errors
         say(f"{path_text(path)}: {whole.verdict(failed)}", quiet=reading.quiet)
@@ -219,14 +223,14 @@ def _is_unverified(part: Part | Listing, bad: int) -> bool:
 
 
 def _verdict(part: Part, bad: int, foreign: bool) -> str:
-    """Return the verdict on a file; "" if it could not be read, which a finding reports."""
+    """Return the verdict on a file."""
     aof = part.aof
     warnings = part.counts["warning"]
     warned = f", {_counted(warnings, 'warning')}" if warnings else ""
     if part.is_empty:
         return f"DAMAGED: empty, {_counted(bad, 'finding')}" if bad else f"valid: empty{warned}"
     if part.snapshot is None and aof is None:
-        return "" if bad else "not read"
+        return _NOT_READ if bad else "not read"
     what, contents = _described(part)
     if not part.complete:
         state = "NOT READ TO THE END" if foreign else "DAMAGED"

@@ -255,7 +255,7 @@ def test_options_of_a_partial_that_cannot_be(change: dict[str, Any]) -> None:
 
 
 def test_nothing_may_follow_the_end_of_a_partial() -> None:
-    with pytest.raises(rdbkit.Corrupt, match="follows the end"):
+    with pytest.raises(rdbkit.Corrupt, match="data after the end"):
         Report.load([*LINES, *LINES])
 
 

@@ -389,7 +389,7 @@ def test_what_repairs_leave_is_ignored_and_said(name, tmp_path):
     found = layout.find(tmp_path)
     assert [file.name for file in found.aofs] == [b"a.aof"]
     notes = [remark.message for remark in found.warnings if remark.code == "by-products"]
-    assert notes == [f"put here by rdbkit, and ignored in a directory: {name}"]
+    assert notes == [f"created by rdbkit, ignored: {name}"]
     assert layout.find(tmp_path / name).format == "aof"
 
 

@@ -141,10 +141,10 @@ def test_a_mixed_file_and_a_packed_one(tmp_path: Path) -> None:
     ("content", "status", "words"),
     [
         (b"", 1, "the file is empty"),
-        (b"REDIS0010\xff" + bytes(8), 3, "it holds no commands"),
+        (b"REDIS0010\xff" + bytes(8), 3, "it contains no commands"),
         (b"text", 3, "not a Redis or Valkey file"),
         (SET + SET[:5], 1, "in the middle of a command (offset 27)"),
-        (SET + b"x", 1, "not a command, where one should start or go on (offset 27)"),
+        (SET + b"x", 1, "not a valid command (offset 27)"),
         (SET + command(b"MULTI"), 1, "inside a transaction"),
     ],
 )
@@ -203,11 +203,11 @@ def test_check_of_a_directory(aofs: Path) -> None:
     assert [row["code"] for row in ran.rows if row["severity"] != "note"] == []
     assert {row["code"] for row in ran.rows} >= {"loads", "rdb-no-fallback", "temporary-files"}
     assert len(ran.lines) == 5
-    assert ran.lines[-1] == f"rdbkit: {aofs}: sound as a whole: 4 files"
+    assert ran.lines[-1] == f"rdbkit: {aofs}: valid: 4 files in total"
     (aofs / "appendonlydir" / "a.aof.2.incr.aof").write_bytes(SET + bytes(100))
     ran = rdbkit("check", aofs)
     assert ran.status == 1
-    assert ran.lines[-1] == f"rdbkit: {aofs}: DAMAGED as a whole: 4 files, 1 finding"
+    assert ran.lines[-1] == f"rdbkit: {aofs}: DAMAGED: 4 files in total, 1 finding"
     assert "nul-tail" in ran.out
     assert "nul-tail" in terminal("check", aofs).out
 
@@ -217,7 +217,7 @@ def test_check_of_a_set_without_its_manifest(aofs: Path) -> None:
     ran = rdbkit("check", aofs / "appendonlydir", "-f", "jsonl")
     assert ran.status == 1
     assert [row["code"] for row in ran.rows if row["severity"] == "error"] == ["manifest-missing"]
-    assert ran.lines[-1].startswith(f"rdbkit: {aofs}/appendonlydir: DAMAGED as a whole: 0 files")
+    assert ran.lines[-1].startswith(f"rdbkit: {aofs}/appendonlydir: DAMAGED: 0 files in total")
 
 
 def test_check_of_a_directory_of_nothing(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_info_of_a_log(log: Path) -> None:
         "names": {"select": 2, "set": 2, "del": 1, "flushall": 1},
     }
     sheet = rdbkit("info", log).out
-    assert "kind        aof: commands alone\n" in sheet
+    assert "kind        aof: commands only\n" in sheet
     assert "time        2023-11-14 22:13:20Z to 2023-11-14 22:13:29Z\n" in sheet
     assert "commands" not in rdbkit("info", "--quick", log, "-f", "jsonl").rows[0]
 
@@ -274,7 +274,7 @@ def test_info_of_a_directory(aofs: Path) -> None:
     assert one["temporary"] == ["temp-a.aof.incr"]
     sheet = rdbkit("info", aofs).out
     assert "kind        aof-set: a multi-part AOF, Redis, RDB version 10\n" in sheet
-    assert "incr 2      a.aof.2.incr.aof: aof, 27 B, 1 commands\n" in sheet
+    assert "incr 2      a.aof.2.incr.aof: aof, 27 B, 1 command\n" in sheet
 
 
 def test_info_of_a_damaged_set_shows_what_was_read(aofs: Path) -> None:

@@ -66,7 +66,7 @@ def _limited(files: Path, *args: str) -> Ran:
 
 @pytest.mark.slow
 def test_limit_says_what_it_did_not_read(files: Path) -> None:
-    line = f"rdbkit: {files}/many.rdb: stopped at --limit: checksum not reached (--verify reads on)"
+    line = f"rdbkit: {files}/many.rdb: stopped at --limit; checksum not verified (use --verify to read to the end)"
     ran = _limited(files, "-n", "5")
     assert (ran.status, len(ran.rows), ran.lines) == (0, 5, [line])
     assert _limited(files, "-n", "5", "--verify").lines == []
@@ -132,7 +132,7 @@ def test_a_selection_that_matches_nothing(dump: Path) -> None:
 
 def test_times_are_measured_from_what_is_said(dump: Path) -> None:
     said = rdbkit("keys", dump, "--ttl", "expired").err
-    assert "expiry is measured from 2026-11-20 08:06:48Z (the file's ctime)" in said
+    assert "expiry is relative to 2026-11-20 08:06:48Z (the file's ctime)" in said
     assert "2030-01-01 00:00:00Z (given)" in rdbkit("keys", dump, "--ttl", "expired", "--now", "2030-01-01").err
 
 

@@ -167,7 +167,7 @@ def test_other_names_of_a_replaced_file_are_said(writes: Writes, source: Path, t
     os.link(tmp_path / "out", tmp_path / "twin")
     ran = rdbkit(*writes.args(source, tmp_path / "out"))
     assert (tmp_path / "twin").read_text() == "before"
-    assert "1 other name (hard links)" in ran.err
+    assert "1 other hard link" in ran.err
 
 
 def test_a_directory_is_refused(writes: Writes, source: Path, tmp_path: Path) -> None:
@@ -462,8 +462,8 @@ def test_all_files_of_a_set_are_inputs_also_where_its_manifest_is_damaged(tmp_pa
         (("split", "mixed", "--rdb", "-", "--aof", "-"), "the same file"),
         (("split", "mixed", "--rdb", "a", "--aof", "A"), "differ in case only"),
         (("repair", "torn", "-o", ""), "an empty name"),
-        (("repair", "torn", "-o", "-"), "does not go to standard output"),
-        (("repair", "-", "-o", "x"), "save standard input"),
+        (("repair", "torn", "-o", "-"), "cannot be written to standard output"),
+        (("repair", "-", "-o", "x"), "cannot read standard input"),
         (("repair", "/dev/stdin"), "name an output"),
     ],
 )

@@ -94,7 +94,7 @@ def test_of_a_damaged_input_the_output_stays_partial(files: Path, tmp_path: Path
     target.write_text("before")
     ran = rdbkit(command, files / "cut.rdb", "-f", "jsonl", "-o", target)
     assert ran.status == 1
-    assert ran.lines[-1] == f"rdbkit: what was delivered is in {target}.partial"
+    assert ran.lines[-1] == f"rdbkit: partial output is in {target}.partial"
     assert target.read_text() == "before"
     partial = tmp_path / "out.partial"
     assert json.loads(partial.read_text().split("\n")[0])["key"] == "list:plain"
@@ -138,7 +138,7 @@ def test_an_interrupt(files: Path, tmp_path: Path, output: bool) -> None:
     assert status == 130
     assert "Traceback" not in said
     lines = [line for line in said.splitlines() if ": target " not in line]
-    assert lines == ([f"rdbkit: what was delivered is in {target}.partial"] if output else [])
+    assert lines == ([f"rdbkit: partial output is in {target}.partial"] if output else [])
     assert not target.exists()
 
 

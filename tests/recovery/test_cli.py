@@ -91,7 +91,7 @@ def test_a_file_in_use_is_refused(aof):
         holder.stdout.readline()
         ran = rdbkit("repair", aof, "--in-place")
         assert (ran.status, ran.out) == (4, "")
-        assert f"process {holder.pid} holds it open" in ran.err
+        assert f"process {holder.pid} has it open" in ran.err
         assert rdbkit("repair", aof, "--in-place", "--force").status == 5
         holder.communicate()
 
@@ -107,14 +107,14 @@ def test_cut_before_a_command(aof):
 @pytest.mark.parametrize(
     ("args", "status", "words"),
     [
-        (("--before", "flushall"), 1, "no flushall in it"),
-        (("--until-time", "2026-01-01"), 3, "no timestamps in it"),
+        (("--before", "flushall"), 1, "no flushall found"),
+        (("--until-time", "2026-01-01"), 3, "no timestamps in the file"),
         (("--until-time", "yesterday"), 2, "not a time"),
         (("--policy", "server", "--as-fix"), 2, "contradict"),
         (("--policy", "server"), 1, "does not start with this file"),
-        (("--in-place", "-o", "x"), 2, "has no output"),
-        (("--db", "1"), 2, "--db goes with --before"),
-        (("--before", " "), 2, "needs the name"),
+        (("--in-place", "-o", "x"), 2, "contradict each other"),
+        (("--db", "1"), 2, "--db needs --before"),
+        (("--before", " "), 2, "needs a command name"),
         (("-o", "a.aof"), 2, "a.aof is an input, and would be overwritten"),
         (("--target", "mysql:8"), 2, "--target"),
     ],
@@ -131,7 +131,7 @@ def test_other_files(aof):
     for content, status, words in (
         (b"hello, world\n" * 9, 3, "not a Redis or Valkey file"),
         (b"REDIS0011" + bytes(40), 1, "the RDB part is damaged"),
-        (b"\x1f\x8b\x08" + bytes(40), 3, "unpack it first"),
+        (b"\x1f\x8b\x08" + bytes(40), 3, "decompress it first"),
         (b"", 1, "the file is empty"),
     ):
         aof.write_bytes(content)
@@ -147,7 +147,7 @@ def test_the_next_step(aof):
     aof.write_bytes(SET + b"*1\r\n$3\r\nWET\r\n" + SET[:-3])
     ran = rdbkit("repair", aof)
     assert ran.status == 1
-    assert "No server starts with it: unknown command 'WET'" in ran.err
+    assert "No server starts with the result: unknown command 'WET'" in ran.err
     assert "error unknown-command" in ran.out
     assert "Next:" not in ran.err
 
@@ -170,7 +170,7 @@ def test_its_own_files_do_not_count(aof):
     aof.unlink()
     ran = rdbkit("check", aof.parent)
     assert ran.status == 3
-    assert "put here by rdbkit" in ran.err
+    assert "created by rdbkit" in ran.err
 
 
 def test_line_ends(aof):

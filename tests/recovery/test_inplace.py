@@ -158,7 +158,7 @@ def test_a_file_that_is_open_elsewhere_is_refused(torn):
     ) as process:
         assert process.stdout
         process.stdout.readline()
-        with pytest.raises(Busy, match=f"process {process.pid} holds it open"):
+        with pytest.raises(Busy, match=f"process {process.pid} has it open"):
             rdbkit.repair(torn, in_place=True)
         process.communicate()
     rdbkit.repair(torn, in_place=True)

@@ -119,7 +119,7 @@ def test_torn_files(convert, tmp_path):
 def test_other_damage_as_well_is_refused(tmp_path):
     path = tmp_path / "a.aof"
     path.write_bytes(lf(SET * 3) + b"rubbish that is long enough to be no torn header\n" + lf(SET * 3))
-    with pytest.raises(Corrupt, match="there is other damage too") as caught:
+    with pytest.raises(Corrupt, match="there is also other damage") as caught:
         rdbkit.repair(path, output=tmp_path / "out")
     # The value before is what does not end as it should.
     assert caught.value.offset == len(lf(SET * 3)) - 2
@@ -146,7 +146,7 @@ def test_random_bytes_never_give_a_wrong_result(tmp_path):
 def test_not_in_place(tmp_path):
     path = tmp_path / "a.aof"
     path.write_bytes(lf(SET))
-    with pytest.raises(Corrupt, match="leave out --in-place"):
+    with pytest.raises(Corrupt, match="cannot be restored with --in-place"):
         rdbkit.repair(path, in_place=True)
     assert path.read_bytes() == lf(SET)
 

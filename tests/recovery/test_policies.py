@@ -308,12 +308,12 @@ def test_cut_by_time(tmp_path):
     data = b"#TS:100\r\n" + SET + b"#TS:200\r\n" + SET + b"#TS:150\r\n" + SET
     assert repaired(tmp_path, data, until_time=150_000)[1] == b"#TS:100\r\n" + SET
     assert repaired(tmp_path, data, until_time=200_000)[1] == data
-    with pytest.raises(RdbkitError, match="nothing lies before"):
+    with pytest.raises(RdbkitError, match="nothing before that point"):
         repaired(tmp_path, data, until_time=1000)
     with pytest.raises(Unsupported, match="no timestamps"):
         repaired(tmp_path, SET, until_time=1000)
 
 
 def test_cut_before_what_is_not_there(tmp_path):
-    with pytest.raises(RdbkitError, match="no FLUSHALL in it"):
+    with pytest.raises(RdbkitError, match="no FLUSHALL found"):
         repaired(tmp_path, SET, before=b"FLUSHALL")

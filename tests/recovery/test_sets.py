@@ -123,5 +123,5 @@ def test_what_cannot_be_repaired(tmp_path):
     (place / "a.aof.manifest").unlink()
     with pytest.raises(RdbkitError, match="manifest is missing"):
         rdbkit.repair(place)
-    with pytest.raises(ValueError, match="an offset needs one file"):
+    with pytest.raises(ValueError, match="an offset needs a single file"):
         rdbkit.repair(made(tmp_path / "b" if (tmp_path / "b").mkdir() is None else place), until_offset=3)
