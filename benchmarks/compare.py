@@ -1,14 +1,14 @@
-"""Compare commands by CPU time over one file, in turn (A B A B …): what else the machine does falls on all of them.
+"""Compare commands by CPU time on one file, run in turn (A B A B …), so that other load affects all of them.
 
-    Command   name, arguments, environment              COMMANDS of rdbkit on each build, PEERS where installed
-    Run       CPU, wall and peak RSS of one execution   from wait4: the child and every descendant that it waited for
+    Command   name, arguments, environment              COMMANDS of rdbkit with each build, PEERS if installed
+    Run       CPU, wall and peak RSS of one execution   from wait4: the child and all descendants it waited for
     table     medians over the rounds                   a ratio is taken within each round, then median and range
 
-CPU is user + system, in seconds. What a command prints is thrown away. A command that is not installed is left out with
-a line that says so; one that fails is left out with its exit code and its last line on stderr.
+CPU is user + system, in seconds. The output of commands is discarded. A command that is not installed is skipped with a
+message; one that fails is skipped with its exit code and its last line on stderr.
 
-Linux counts the peak RSS of the process that starts a child as the child's, up to the moment of exec. So no figure can
-be lower than this program's own peak, and one that is no higher is printed with "<=".
+On Linux, a child's peak RSS includes that of its parent up to exec. So no figure can be lower than this program's own
+peak, and one that is not higher is printed with "<=".
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ MB = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run; an argument that holds {file} gets the path."""
+    """A command to run; {file} in an argument is replaced by the path."""
 
     name: str
     arguments: tuple[str, ...]
@@ -63,7 +63,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one execution took: seconds and bytes."""
+    """The cost of one execution: seconds and bytes."""
 
     cpu: float
     wall: float
@@ -71,7 +71,7 @@ class Run:
 
 
 class FailedError(Exception):
-    """The command ended with another exit code than 0, or could not be started."""
+    """The command ended with a non-zero exit code, or could not be started."""
 
 
 def rdbkit(name: str, build: str, python: str) -> Command:
@@ -121,13 +121,13 @@ def rounds(commands: Sequence[Command], file: str, times: int) -> dict[str, list
                 try:
                     results[command.name].append(run(command, file))
                 except FailedError as failure:
-                    say(f"left out: {failure}")
+                    say(f"skipped: {failure}")
                     del results[command.name]
     return results
 
 
 def table(results: dict[str, list[Run]], size: int, base: str) -> Iterator[list[str]]:
-    """Yield a heading and a row per command; `base` is what the last column compares with."""
+    """Yield a heading and a row per command; the last column compares with `base`."""
     yield ["command", "CPU s", "wall s", "peak MB", "MB/s of CPU", f"times the speed of {base}"]
     for name, runs in results.items():
         cpu = median(one.cpu for one in runs)
@@ -150,7 +150,7 @@ def peak(sizes: Iterable[int]) -> str:
 
 
 def show(rows: Iterable[list[str]]) -> None:
-    """Print a Markdown table with aligned columns, numbers to the right."""
+    """Print a Markdown table with aligned columns, numbers right-aligned."""
     lines = list(rows)
     widths = [max(map(len, column)) for column in zip(*lines)]
     lines.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
@@ -164,7 +164,7 @@ def say(text: str) -> None:
 
 
 def warm(file: Path) -> int:
-    """Read the file once, so that every run finds it in memory; return its size."""
+    """Read the file once, so that it is cached for every run; return its size."""
     with file.open("rb") as stream:
         while stream.read(MB):
             pass
@@ -172,7 +172,7 @@ def warm(file: Path) -> int:
 
 
 def available_builds(wanted: Sequence[str], python: str) -> list[str]:
-    """Leave out the compiled build where it was not built."""
+    """Skip the compiled build if it was not built."""
     if "compiled" not in wanted:
         return list(wanted)
     probe = rdbkit("keys", "compiled", python)
@@ -180,7 +180,7 @@ def available_builds(wanted: Sequence[str], python: str) -> list[str]:
     answer = subprocess.run(code, env=probe.environment, capture_output=True, text=True, check=False)
     if answer.stdout.strip() == "True":
         return list(wanted)
-    say("left out: the compiled build, which is not built")
+    say("skipped: the compiled build, which is not built")
     return [build for build in wanted if build != "compiled"]
 
 
@@ -197,12 +197,12 @@ def chosen(options: argparse.Namespace) -> list[Command]:
         if shutil.which(command.arguments[0]):
             commands.append(command)
         else:
-            say(f"left out: {name}, as there is no {command.arguments[0]} here")
+            say(f"skipped: {name}, because {command.arguments[0]} is not installed")
     return commands
 
 
 def pair(texts: Sequence[str]) -> list[Command]:
-    """Make commands of --pair's two texts; if they are the same, the table is one of noise."""
+    """Make commands from the two texts of --pair; if they are equal, the table shows the noise."""
     names = texts if texts[0] != texts[1] else (texts[0], texts[1] + " (again)")
     return [Command(name, tuple(shlex.split(text)), dict(os.environ)) for name, text in zip(names, texts)]
 
@@ -216,7 +216,7 @@ def compare(commands: Sequence[Command], file: Path | None, options: argparse.Na
         return False
     base = options.against or next((name for name in results if name in PEERS), next(iter(results)))
     if base not in results:
-        say(f"nothing to compare with: {base} did not run; there are: {', '.join(results)}")
+        say(f"nothing to compare with: {base} did not run; available: {', '.join(results)}")
         return False
     title = f"{file.name}, {size / MB:.1f} MB, " if file else ""
     print(f"\n{title}median of {options.runs} runs in turn\n")
@@ -274,7 +274,7 @@ def arguments() -> argparse.Namespace:
     add("--commands", type=names({**COMMANDS, **PEERS}), default=["keys", "check", "redis-check-rdb", "rdbtools"],
         metavar="A,B,…", help=f"of {', '.join([*COMMANDS, *PEERS])}")  # fmt: skip
     add("--builds", type=names(BUILDS), default=list(BUILDS), metavar="A,B", help="compiled,pure (default: both)")
-    add("--pair", nargs=2, metavar="COMMAND", help="compare these two instead; {file} stands for FILE")
+    add("--pair", nargs=2, metavar="COMMAND", help="compare these two instead; {file} is replaced by FILE")
     add("--runs", type=int, default=5, help="rounds (default: %(default)s)")
     add("--against", metavar="NAME", help="as the table names it (default: the first peer, else the first command)")
     add("--rss", action="store_true", help="only peak RSS, by name, from a pipe, and from gzip; once each")

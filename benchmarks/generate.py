@@ -1,15 +1,15 @@
-"""Write large RDB files without a server, and without rdbkit: an independent writer to measure and to check against.
+"""Write large RDB files without a server and without rdbkit: an independent writer for benchmarks and tests.
 
     encodings   length, string, LZF, listpack, ziplist, intset, stream      pure functions, bytes out
-    Out         the file, its running CRC and the format version            the only place with side effects
-    mixed …     one function per KIND                                       draw from a seeded generator, put to an Out
+    Out         the file, its running CRC and the format version            the only part with side effects
+    mixed …     one function per KIND                                       seeded generator, written to an Out
 
-Nothing is held longer than one value (one node of a list or stream, one batch of a large collection), so memory does
-not grow with the file. Counts that precede their keys (RESIZEDB) are exact because the number of keys is fixed first
-and the size follows from it: `--size` is met within some per cent. The same KIND, options and seed give the same bytes,
-provided that python-lzf is there both times or neither time (it and the fallback find different matches, both valid).
+Only one value is held at a time (one node of a list or stream, one batch of a large collection), so memory does not
+grow with the file. Counts that precede their keys (RESIZEDB) are exact because the number of keys is fixed first; the
+size follows from it and matches `--size` within a few per cent. The same KIND, options and seed give the same bytes, if
+python-lzf is installed both times or neither time (it and the fallback find different matches, both valid).
 
-Times are fixed: the files say that they were saved on 2030-03-17 and no key expires before that day.
+Times are fixed: the files were saved on 2030-03-17, and no key expires before that day.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def integer(n: int) -> bytes:
 
 
 def string(data: Item) -> bytes:
-    """Encode a string as servers do: integer form, else LZF where it saves four bytes, else raw."""
+    """Encode a string as servers do: integer form, else LZF if it saves four bytes, else raw."""
     if isinstance(data, int):
         if -(1 << 31) <= data < 1 << 31:
             return integer(data)
@@ -84,7 +84,7 @@ def milliseconds(ms: int) -> bytes:
 
 
 def lzf(data: bytes) -> bytes | None:
-    """Compress to an LZF stream, or None where nothing is saved."""
+    """Compress to an LZF stream; None if nothing is saved."""
     if c_lzf is not None:
         packed: bytes | None = c_lzf(data)
         return packed
@@ -139,7 +139,7 @@ def put_match(out: bytearray, distance: int, code: int) -> None:
 
 
 class Cache(dict[Item, bytes]):
-    """Encoded elements by element, for words that recur; it stops growing at 100,000."""
+    """A cache of encoded elements, for recurring words; limited to 100,000."""
 
     def __init__(self, encode: Callable[[Item], bytes]) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ def listpack_string(data: bytes) -> bytes:
 
 
 def backlen(size: int) -> bytes:
-    """Encode an entry's size for walking backwards.
+    """Encode an entry's size for backward iteration.
 
     16,383 takes three bytes here, as in every server up to Redis 8.6 and Valkey 9.0. ValueError from 2,097,151 on.
     """
@@ -247,7 +247,7 @@ def intset(members: Iterable[int]) -> bytes:
 
 
 class Out:
-    """An RDB file being written: a buffer, the CRC of all that left it, and the type numbers of this version."""
+    """An RDB file being written: a buffer, the CRC of the written bytes, and the type numbers of this version."""
 
     def __init__(self, path: str, version: int, checksum: bool) -> None:
         self.file = open(path, "wb")  # noqa: SIM115 - closed by finish()
@@ -269,7 +269,7 @@ class Out:
             self.flush()
 
     def flush(self) -> None:
-        """Move the buffer into the file and the CRC."""
+        """Write the buffer to the file and update the CRC."""
         if self.update is not None:
             self.crc = self.update(bytes(self.buffer), self.crc)
         self.file.write(self.buffer)
@@ -277,7 +277,7 @@ class Out:
         self.buffer.clear()
 
     def header(self) -> None:
-        """Put the magic and the AUX fields."""
+        """Write the magic and the AUX fields."""
         self.put(b"REDIS%04d" % self.version)
         base = b"aof-base" if self.version >= 10 else b"aof-preamble"
         for name, value in (
@@ -290,17 +290,17 @@ class Out:
             self.put(b"\xfa" + string(name) + string(value))
 
     def database(self, number: int, keys: int, expiring: int = 0) -> None:
-        """Select a database and say how many keys follow."""
+        """Select a database and write the number of its keys."""
         self.put(b"\xfe" + length(number) + b"\xfb" + length(keys) + length(expiring))
 
     def key(self, key: bytes, kind: int, body: bytes = b"", expires_at: int | None = None) -> None:
-        """Put a key and its value; a value in pieces has no body here and follows by `put`."""
+        """Write a key and its value; the body of a value in pieces is written by `put`."""
         expiry = b"" if expires_at is None else b"\xfc" + milliseconds(expires_at)
         self.put(expiry + bytes((kind,)) + string(key) + body)
         self.keys += 1
 
     def finish(self) -> None:
-        """Put EOF and the CRC, and close the file."""
+        """Write EOF and the CRC, and close the file."""
         self.put(b"\xff")
         self.flush()
         self.file.write(self.crc.to_bytes(8, "little"))
@@ -308,7 +308,7 @@ class Out:
         self.size += 8
 
     def node(self, items: Sequence[Item]) -> bytes:
-        """Encode one node of a list; from RDB 10 on, a container number (2, packed) stands before it."""
+        """Encode one node of a list; from RDB 10 on, a container number (2, packed) precedes it."""
         return (b"\x02" if self.version >= 10 else b"") + string(self.blob(items))
 
 
@@ -363,7 +363,7 @@ def stream_node(fields: Words, entries: Sequence[StreamEntry], deleted: frozense
     """Encode one node: its key, which is the id of its first entry, and a listpack of a master entry and the entries.
 
     Entries have the master's fields (flag 2), except every tenth, which repeats them and adds one. `deleted` holds the
-    indexes of entries that stay in place marked as deleted (flag 1); one entry at least must live.
+    indexes of entries that are marked as deleted (flag 1); at least one entry must remain.
     """
     base_ms, base_seq, _ = entries[0]
     items: list[Item] = [len(entries) - len(deleted), len(deleted), len(fields), *fields, 0]
@@ -379,7 +379,7 @@ def stream_node(fields: Words, entries: Sequence[StreamEntry], deleted: frozense
 
 
 def stream_counts(out: Out, live: int, added: int, ids: Sequence[tuple[int, int]]) -> bytes:
-    """Encode what stands between the nodes and the groups; `ids` are the first, the last and the greatest deleted."""
+    """Encode the part between the nodes and the groups; `ids` are the first, the last and the greatest deleted."""
     first, last, deleted = ids
     counts = length(live) + length(last[0]) + length(last[1])
     if out.version >= 10:
@@ -388,7 +388,7 @@ def stream_counts(out: Out, live: int, added: int, ids: Sequence[tuple[int, int]
 
 
 def stream_group(out: Out, name: bytes, read: int, pending: Sequence[StreamEntry], last: StreamEntry) -> bytes:
-    """Encode a group that read up to `last`, its pending entries dealt to two consumers in turn."""
+    """Encode a group that read up to `last`, its pending entries assigned to two consumers in turn."""
     group = string(name) + length(last[0]) + length(last[1])
     if out.version >= 10:
         group += length(read)
@@ -407,7 +407,7 @@ def stream_group(out: Out, name: bytes, read: int, pending: Sequence[StreamEntry
 def stream_value(out: Out, fields: Words, entries: Sequence[StreamEntry]) -> Value:
     """Serialize a stream of nodes of up to 100 entries, with one group that has some entries pending."""
     nodes = [entries[at : at + 100] for at in range(0, len(entries), 100)]
-    # The second entry of a node is deleted, where there is one: the first stays, and so the first id is known.
+    # The second entry of a node is deleted, if there is one: the first remains, so the first id is known.
     deleted = [frozenset({1} if len(node) > 2 else ()) for node in nodes]
     gone = [node[1][:2] for node, indexes in zip(nodes, deleted) if indexes]
     first, last = entries[0], entries[-1]
@@ -440,7 +440,7 @@ class Content:
         return int(self.rng.random() * n)
 
     def sized(self, smallest: int, largest: int) -> int:
-        """Draw a count with a heavy tail: most are near `smallest`, few reach `largest`."""
+        """Draw a heavy-tailed count: most are near `smallest`, few reach `largest`."""
         return min(largest, int(smallest * self.rng.paretovariate(1.1)))
 
     def token(self, digits: int = 32) -> bytes:
@@ -632,7 +632,7 @@ def mixed(out: Out, content: Content, scale: float, options: argparse.Namespace)
 
 
 def small(out: Out, content: Content, scale: float, options: argparse.Namespace) -> None:
-    """Write 5 million keys `user:N:field` with values of 20 to 60 bytes; like tokens, they do not compress."""
+    """Write 5 million keys `user:N:field` with values of 20 to 60 bytes; they are incompressible, like tokens."""
     total = max(5, round(5_000_000 * scale))
     fields = [b"name", b"email", b"city", b"token", b"last_seen"]
     noise = content.noise.hex().encode()
@@ -659,7 +659,7 @@ def batches(out: Out, parts: Iterator[bytes]) -> None:
 
 
 def big_lists(out: Out, content: Content, scale: float) -> None:
-    """Put two lists in nodes of the default size, about 8 kB: words with a number, and integers."""
+    """Write two lists with nodes of the default size, about 8 kB: words with a number, and integers."""
     makers: list[tuple[bytes, int, Callable[[int], Item]]] = [
         (b"big:list:text", 450, lambda n: b"%s-%d" % (content.words[n % len(content.words)], n)),
         (b"big:list:int", 1200, lambda n: content.below(1 << 31)),
@@ -672,7 +672,7 @@ def big_lists(out: Out, content: Content, scale: float) -> None:
 
 
 def big_plain(out: Out, content: Content, scale: float) -> None:
-    """Put two sets, two hashes and two sorted sets, plain."""
+    """Write two sets, two hashes and two sorted sets, plain."""
     chance, words = content.rng.random, content.words
     text, noise = string, content.noise.hex().encode()
     makers: list[tuple[bytes, int, int, Callable[[int, int], bytes]]] = [
@@ -690,7 +690,7 @@ def big_plain(out: Out, content: Content, scale: float) -> None:
 
 
 def big_stream(out: Out, content: Content, scale: float) -> None:
-    """Put a stream in nodes of 100 entries, with two groups, one of which has pending entries."""
+    """Write a stream with nodes of 100 entries and two groups, one of which has pending entries."""
     count = max(1, round(7500 * scale))
     out.key(b"big:stream", out.stream, length(count))
     first = entries = content.events(100, SAVED_AT - 10**10)
@@ -732,7 +732,7 @@ def giant_noise(out: Out, content: Content, size: int) -> None:
 
 
 def giant_text(out: Out, content: Content, size: int) -> None:
-    """Put one LZF string made of 24 pieces over and over: LZF streams may be joined, as references are relative."""
+    """Write one LZF string of 24 repeated pieces: LZF streams can be joined, because references are relative."""
     plain = 1 << 17
     pieces = []
     for _ in range(24):

@@ -1,12 +1,12 @@
-"""Files that hold one very long item each, small on disk, and what it costs in memory to read them.
+"""Files with one very long item each, small on disk, and the memory needed to read them.
 
     python benchmarks/long_items.py --size 500000000 --work DIR [--only NAME …] [--commands keys,check …]
 
-writes each file of CASES in each of FORMS, runs commands on it with the compiled and the pure build, and prints the
-peak of resident memory and the seconds of CPU. The tests import CASES, `write` and `measure` from here.
+writes each file of CASES in each of FORMS, runs commands on it with the compiled and the pure build, and prints peak
+resident memory and CPU seconds. The tests import CASES, `write` and `measure` from here.
 
-A run of equal bytes is what makes a file small: LZF packs it to one in 88, gzip and xz to one in a thousand and more.
-It is written here, without rdbkit: an independent account of where in a file a long item can be.
+The files are small because the items are runs of equal bytes, which LZF compresses 88:1, gzip and xz 1000:1 and more.
+They are written without rdbkit, as an independent list of the places where a file can have a long item.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ PIECE = 1 << 20
 
 
 class Run(NamedTuple):
-    """So many letters a."""
+    """A run of the letter a."""
 
     size: int
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield them, a megabyte at a time."""
+        """Yield the bytes, a megabyte at a time."""
         full = b"a" * min(PIECE, self.size)
         for at in range(0, self.size, PIECE):
             yield full[: min(PIECE, self.size - at)]
@@ -59,12 +59,12 @@ def length(n: int) -> bytes:
 
 
 def raw(rope: Rope) -> Rope:
-    """A string as it is."""
+    """An uncompressed string."""
     return [length(size_of(rope)), *rope]
 
 
 def packed(rope: Rope) -> Rope:
-    """A string packed with LZF: literals, and for a run one letter and references to it."""
+    """A string compressed with LZF: literals, and for a run one letter and references to it."""
     out = bytearray()
     for part in rope:
         if isinstance(part, Run):
@@ -141,7 +141,7 @@ _ID = (5).to_bytes(8, "big") + (1).to_bytes(8, "big")
 
 
 def node(names: Sequence[bytes | Run], fields: Sequence[bytes | Run]) -> Rope:
-    """A stream's listpack with one entry, of its own fields."""
+    """A stream's listpack with one entry with its own fields."""
     number = b"%d" % (len(fields) // 2)
     head = [b"1", b"0", b"%d" % len(names), *names, b"0"]
     return listpack([*head, b"0", b"0", b"0", number, *fields, b"%d" % (len(fields) + 4)])
@@ -161,7 +161,7 @@ _STREAM = {
 
 
 def stream(put: Encode, inside: Rope, **given: Rope) -> Rope:
-    """A stream (RDB 13) with a node, a group with a consumer that has an entry pending, and a producer."""
+    """A stream (RDB 13) with a node, a group with a consumer with a pending entry, and a producer."""
     key, group, consumer, producer, iid = {**_STREAM, **given}.values()
     out: Rope = [b"\x01", *key, *put(inside)]
     out += [b"\x01\x05\x01\x05\x01\x00\x00\x01", b"\x01", *group, b"\x05\x01\x01", b"\x01" + _ID + bytes(8) + b"\x01"]
@@ -190,7 +190,7 @@ def array(value: Rope) -> Rope:
 
 
 def template(put: Encode, run: Run) -> Rope:
-    """Return a template of two fields, in the order of servers: by length."""
+    """Return a template of two fields, in server order: by length."""
     return [b"\xf2\x07\x02", *text(b"b"), *put([run])]
 
 
@@ -205,7 +205,7 @@ def _cron(put: Encode, script: Rope, key: Rope, word: Rope) -> Rope:
     return [*keydb, *entry(64, body)]
 
 
-#: By name: the magic, and what makes the records of the file from the way to put a long string, and the long item.
+#: By name: the magic, and a function that builds the records of the file from a string writer and the long item.
 CASES: dict[str, Case] = {
     "string": (R, lambda put, run: entry(0, put([run]))),
     "key": (R, lambda put, run: entry(0, text(b"v"), put([run]))),
@@ -280,7 +280,7 @@ CASES: dict[str, Case] = {
 
 
 def records(name: str, form: str, size: int) -> Rope:
-    """Return a whole file, with a sound string key after the one with the long item."""
+    """Return a complete file, with a valid string key after the one with the long item."""
     magic, make = CASES[name]
     put = packed if form == "lzf" else raw
     return [magic, b"\xfe\x00", *make(put, Run(size)), b"\x00\x04last\x02ok", b"\xff" + bytes(8)]
@@ -295,7 +295,7 @@ _OPENERS: dict[str, Callable[[Path], object]] = {
 
 
 def write(path: Path, name: str, form: str, size: int) -> Path:
-    """Write the file of a case: its long string raw or packed with LZF, or raw in a packed file."""
+    """Write the file of a case: its long string raw or compressed with LZF, or raw in a compressed file."""
     with _OPENERS.get(form, lambda path: path.open("wb"))(path) as out:  # type: ignore[attr-defined]
         for part in records(name, form, size):
             for piece in part.pieces() if isinstance(part, Run) else (part,):
@@ -323,7 +323,7 @@ COMMANDS = {
 
 
 class Measured(NamedTuple):
-    """What a run of rdbkit came to: peak in bytes of resident memory, seconds of CPU."""
+    """The result of a run of rdbkit: peak resident memory in bytes, CPU seconds."""
 
     status: int
     peak: int
@@ -332,7 +332,7 @@ class Measured(NamedTuple):
 
 
 def measure(words: Sequence[str], stdin: Path | None = None, pure: bool = False, out: Path | None = None) -> Measured:
-    """Run rdbkit; return its status, peak of resident memory in bytes, seconds of CPU, and what it said."""
+    """Run rdbkit; return its status, peak resident memory in bytes, CPU seconds, and standard error."""
     environment = {**os.environ, "RDBKIT_PURE": "1" if pure else "0"}
     feeder = None
     if stdin is not None:

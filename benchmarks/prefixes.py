@@ -1,8 +1,8 @@
-"""Feed the prefix fold with keys that all have names of their own, and a few that do not: memory, and the interval.
+"""Feed the prefix analysis with distinct names and a few frequent ones; print memory and error bounds.
 
     python benchmarks/prefixes.py --keys 100000000
 
-Every 64th key is one of three heavy names. At the end the fold says how much each of these has; the truth is known.
+Every 64th key has one of three frequent names. At the end their sums are compared with the known true numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from itertools import islice, product
 from rdbkit.analysis.prefixes import Prefixes
 from rdbkit.analysis.rows import Batch
 
-LETTERS = [bytes((letter,)) for letter in b"ghjklmnpqrstvwxz"]  # no hex digit among them: nothing folds
+LETTERS = [bytes((letter,)) for letter in b"ghjklmnpqrstvwxz"]  # no hex digits, so nothing is folded
 HEAVY = (b"heavy:a", b"heavy:b", b"heavy:c")
 STRIDE, BATCH = 64, 256
 

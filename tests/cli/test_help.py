@@ -126,4 +126,4 @@ def test_a_bug_is_a_line_too(dump: Path, tmp_path: Path) -> None:
     env = {"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"}
     ran = rdbkit("info", dump, env=env)
     assert ran.status == 70
-    assert re.fullmatch(r"rdbkit: internal error.*KeyError: 'unthought of' .*RDBKIT_DEBUG=1 shows the traceback\n", ran.err)
+    assert re.fullmatch(r"rdbkit: internal error.*KeyError: 'unthought of' .*DEBUG=1 shows the traceback\n", ran.err)
