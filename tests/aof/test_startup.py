@@ -47,9 +47,9 @@ def test_commands_prove_a_release(build: Any, data: bytes, target: str) -> None:
 @pytest.mark.parametrize(
     ("target", "starts", "known"),
     [
-        ("redis:7.0.15", False, "known from redis:7.4.0 and valkey:9.0.0 on"),
+        ("redis:7.0.15", False, "available since redis:7.4.0 and valkey:9.0.0"),
         ("redis:7.4.1", True, ""),
-        ("valkey:8.1.1", False, "known from redis:7.4.0 and valkey:9.0.0 on"),
+        ("valkey:8.1.1", False, "available since redis:7.4.0 and valkey:9.0.0"),
         ("valkey:9.0.0", True, ""),
     ],
 )

@@ -430,7 +430,7 @@ def test_names_that_are_not_the_default_are_said(build, tmp_path, home, prefix, 
     (tmp_path / "other.rdb").write_bytes(b"REDIS0009\xff" + bytes(8))
     reported = [finding.message for finding in build.rdbkit.check(tmp_path).findings if finding.code == "loads"]
     assert reported[0].startswith(words)
-    assert ("it does not see it" in reported[0]) == (" and " in words)
+    assert ("it does not find it" in reported[0]) == (" and " in words)
     assert reported[1].startswith("with appendonly no and dbfilename other.rdb a server loads other.rdb")
 
 

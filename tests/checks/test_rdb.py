@@ -261,7 +261,7 @@ def test_duplicates_on_a_pipe(build):
     reported = found(build, Trickle(data, 100))
     assert codes(reported) == [("duplicate-key", "error")]
     assert reported[0].key is None
-    assert "10 keys are there twice" in reported[0].message
+    assert "10 duplicate keys" in reported[0].message
     assert [finding.key for finding in found(build, data)] == [b"%d" % number for number in range(10)]
 
 

@@ -217,9 +217,7 @@ def test_a_server_without_memory_usage(home: Path) -> None:
     for command in ("keys", "prefixes"):
         ran = run(command, home / "old.rdb", "--target", "redis:3.2.13")
         assert ran.status == 0
-        assert (
-            "redis:3.2.13 is older than 4.0 and has no MEMORY USAGE, so memory is null; select another" in ran.err
-        )
+        assert "redis:3.2.13 is older than 4.0 and has no MEMORY USAGE, so memory is null; select another" in ran.err
         assert "MEMORY USAGE" not in run(command, home / "old.rdb", "--target", "redis:4.0.14").err
 
 

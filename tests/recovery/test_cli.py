@@ -39,7 +39,7 @@ def test_a_new_file_beside_the_old_one(aof):
     ]
     assert "dropped torn" in ran.out
     assert "\x1b" not in ran.out
-    text = r"rdbkit: .*a\.aof: \d+ B dropped in 2 places, 2 commands among them; the result is in .*a\.aof\.repaired\. "
+    text = r"rdbkit: .*a\.aof: \d+ B dropped in 2 places, including 2 commands; the result is in .*a\.aof\.repaired\. "
     step = r"Next: stop the server, move \S+/a\.aof away, move \S+\.repaired to \S+, start the server\n"
     assert re.fullmatch(text + step, ran.err)
 
