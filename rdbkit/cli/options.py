@@ -51,7 +51,7 @@ _NAMED = 20
 #: Codes of errors about a whole file, whose messages have no offset.
 WHOLE_FILE = frozenset(("empty", "missing-extra", "packed", "framed", "not-aof", "nothing-left"))
 #: Meaning of a wrong checksum when no other damage was found.
-UNTRUSTED = "everything was read; the contents are not trustworthy"
+UNTRUSTED = "everything was read, but the contents cannot be trusted"
 
 
 # -- messages --------------------------------------------------------------------------------------------------------

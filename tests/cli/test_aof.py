@@ -281,5 +281,5 @@ def test_info_of_a_damaged_set_shows_what_was_read(aofs: Path) -> None:
     (aofs / "appendonlydir" / "a.aof.1.incr.aof").write_bytes(SET + b"x")
     ran = rdbkit("info", aofs / "appendonlydir", "-f", "jsonl")
     assert ran.status == 1
-    assert "not a command" in ran.err
+    assert "not a valid command" in ran.err
     assert ran.rows[0]["commands"]["commands"] == 2

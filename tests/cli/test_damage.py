@@ -126,7 +126,7 @@ def test_heads(home: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("key-twice", "key is there already at offset"),
+        ("key-twice", "duplicate key, first at offset"),
         ("db", "database 4294967296"),
         ("function", "function library without"),
     ],

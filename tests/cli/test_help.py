@@ -53,7 +53,7 @@ def test_a_file_in_the_place_of_a_command(dump: Path, files: Path) -> None:
     ("args", "words"),
     [
         (("chekc", "x.rdb"), "did you mean `rdbkit check`?"),
-        (("frobnicate",), "there are info, check, "),
+        (("frobnicate",), "the commands are info, check, "),
         (("keys",), "Missing argument 'PATH...'"),
         (("get", "x.rdb"), "Missing argument 'KEY'"),
         (("keys", "x.rdb", "--frob"), "--frob"),

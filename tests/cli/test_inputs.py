@@ -225,7 +225,7 @@ def test_inputs_of_split(files: Path, tmp_path: Path) -> None:
     (data / "a.aof.manifest").write_bytes(b"file a.aof.1.base.rdb seq 1 type b\nfile a.aof.1.incr.aof seq 1 type i\n")
     ran = rdbkit("split", data, "--rdb", tmp_path / "x", "--aof", tmp_path / "y")
     assert ran.status == 3
-    assert f"the RDB part is {data}/a.aof.1.base.rdb and the commands are in {data}/a.aof.1.incr.aof" in ran.err
+    assert f"the RDB is {data}/a.aof.1.base.rdb and the commands are in {data}/a.aof.1.incr.aof" in ran.err
     ran = rdbkit("keys", data)
     assert ran.status == 3
     assert f"the RDB at its base is {data}/a.aof.1.base.rdb" in ran.err

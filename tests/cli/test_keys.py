@@ -75,7 +75,7 @@ def test_limit_says_what_it_did_not_read(files: Path) -> None:
     assert _limited(files, "-n", "0").out == ""
     assert _limited(files, "-n", "20000").lines == []
     several = rdbkit("keys", files / "many.rdb", files / "good.rdb", "-n", 1)
-    assert several.lines == [line, f"rdbkit: not opened, because of --limit: {files}/good.rdb"]
+    assert several.lines == [line, f"rdbkit: not opened because of --limit: {files}/good.rdb"]
 
 
 def test_limit_with_verify_finds_later_damage(files: Path, tmp_path: Path) -> None:

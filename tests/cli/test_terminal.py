@@ -112,7 +112,7 @@ def test_findings_are_never_cut(files: Path) -> None:
         "error truncated: the file ends in the middle of a record",
         "  cut.rdb, offset 3000, db 0, key list:ints",
         "  -> fetch the file again, or wait if it is still being written",
-        "note stopped: 3 keys read, up to offset 2916; what follows is unknown",
+        "note stopped: 3 keys read, up to offset 2916; the rest is unknown",
         "  cut.rdb, offset 2916",
     ]
     for columns in (20, 40, 80):
