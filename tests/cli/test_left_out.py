@@ -51,7 +51,7 @@ def test_functions_that_are_not_kept(build: Any) -> None:
         assert snapshot.unkept == {"function": 1}
     ran = rdbkit("export", "-", "-f", "resp", "-q", stdin=file)
     assert ran.status == 5
-    assert "left out: 1 function libraries, for their size" in ran.err
+    assert "skipped 1 function library that is too large" in ran.err
 
 
 @pytest.mark.parametrize("command", ["keys", "export"])
@@ -59,5 +59,5 @@ def test_bytes_after_the_end_are_reported(command: str) -> None:
     file = made(entry(0))
     ran = rdbkit(command, "-", stdin=file + file)
     assert ran.status == 0
-    assert f"{len(file)} bytes (another RDB) follow the end at offset {len(file)}: not read" in ran.err
+    assert f"{len(file)} bytes (another RDB) follow the end at offset {len(file)}; ignored" in ran.err
     assert "follow" not in rdbkit(command, "-", stdin=b"$%d\r\n%b" % (len(file), file)).err
