@@ -22,9 +22,12 @@ cpdef bytes head(bytes data, long long n, long long size, long long offset=*)
 
 @cython.locals(
     view="const unsigned char*", size=Py_ssize_t, slots="long long[::1]", out=bytearray, done=Py_ssize_t, at=Py_ssize_t,
-    triple="unsigned long long", bits=int, slot="unsigned long long", seen=Py_ssize_t, longest=Py_ssize_t, run=Py_ssize_t,
+    triple="unsigned long long", slot="unsigned long long", seen="long long", longest=Py_ssize_t, run=Py_ssize_t,
+    room=Py_ssize_t, base="long long",
 )
 cpdef object compress(bytes data)
+@cython.locals(at=Py_ssize_t)
+cdef bint _fits(Py_ssize_t size, Py_ssize_t run, Py_ssize_t room) except -1
 @cython.locals(run=Py_ssize_t)
 cdef _literals(bytearray out, bytes data, Py_ssize_t at, Py_ssize_t end)
 cdef _reference(bytearray out, int run, int back)

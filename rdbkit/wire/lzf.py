@@ -35,7 +35,11 @@ _STEP = 1 << 16
 _LARGE = 1 << 24
 
 _COMPILED = _build.compiled()
-#: python-lzf's function, None if it is not installed, False before the first use.
+#: Where the bytes that hash to a number were seen last, counted on from string to string, so that nothing is cleared;
+#: filled by `compress`, and what it says is only a hint. And the bytes that were counted.
+_slots: array[int] = array("q")
+_packed = 0
+#: python-lzf's function, None where it is not installed, False until it is asked for.
 _lzf: Any = False
 
 
@@ -202,37 +206,71 @@ class Unpacker:
 
 
 def compress(data: bytes) -> bytes | None:
-    """Pack a string; None if that would not save at least 4 bytes (servers then store it raw)."""
+    """Pack a string as liblzf does, to the byte; None where that would not save at least 4 bytes.
+
+    That is the servers' rule: then a string is stored raw.
+    """
+    global _slots, _packed
     view = data
     size = len(data)
-    # Where a hash of three bytes was seen last, plus 1.
-    bits = min(13, size.bit_length())
-    table = array("q", bytes(8 << bits))
-    slots = table
+    room = size - 4
+    if not _slots:
+        _slots = array("q", bytes(8 << 16))
+    slots = _slots
+    base = _packed
+    _packed += size
     out = bytearray()
     done = at = 0
     while at < size - 2:
         triple = view[at]
         triple = (triple << 8 | view[at + 1]) << 8 | view[at + 2]
-        slot = (triple * 2654435761 & 0xFFFFFFFF) >> (32 - bits)
-        seen = slots[slot] - 1
-        slots[slot] = at + 1
-        if seen < 0 or at - seen > _REACH or view[seen] != view[at]:
+        slot = ((triple >> 8) - triple * 5) & 0xFFFF
+        seen = slots[slot] - 1 - base
+        slots[slot] = base + at + 1
+        # The first byte is never referred to.
+        if (
+            seen <= 0
+            or seen >= at
+            or at - seen > _REACH
+            or view[seen] != view[at]
+            or view[seen + 1] != view[at + 1]
+            or view[seen + 2] != view[at + 2]
+        ):
             at += 1
             continue
-        longest = size - at if size - at < _LONGEST else _LONGEST
-        run = 1
+        if not _fits(len(out), at - done, room):
+            return None
+        # Two bytes fewer than there are, but for the first 19, which are compared without counting.
+        longest = size - at - 2 if size - at - 2 < _LONGEST else _LONGEST
+        if longest > 16 and longest < 19:
+            longest = 19
+        run = 3
         while run < longest and view[seen + run] == view[at + run]:
             run += 1
-        if run < 3:
-            at += 1
-            continue
         _literals(out, data, done, at)
         _reference(out, run - 2, at - seen - 1)
         at += run
         done = at
+        if at >= size - 2:
+            break
+        # Of the positions that were stepped over, the last two are remembered.
+        at -= 2
+        while at < done:
+            triple = view[at]
+            triple = (triple << 8 | view[at + 1]) << 8 | view[at + 2]
+            slots[((triple >> 8) - triple * 5) & 0xFFFF] = base + at + 1
+            at += 1
+    at = at - done
+    if len(out) + at + at // 32 + 1 + 3 > room:
+        return None
     _literals(out, data, done, size)
-    return bytes(out) if len(out) <= size - 4 else None
+    return bytes(out)
+
+
+def _fits(size: int, run: int, room: int) -> bool:
+    """Return whether liblzf begins a reference after `size` packed bytes and `run` others: it wants 4 bytes more."""
+    at = size + run + run // 32 + 1
+    return at + 4 < room or (run % 32 == 0 and at + 3 < room)
 
 
 def _literals(out: bytearray, data: bytes, at: int, end: int) -> None:
