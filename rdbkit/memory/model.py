@@ -295,6 +295,9 @@ class _Values:
     def _quicklist(self, kind: int, shape: Any) -> Part:
         gen = self.gen
         nodes = shape[NODES]
+        if shape[COST] < 0:
+            # It has nodes that the target compresses, and what becomes of them is not known.
+            return None
         cost = shape[COST] // UNIT + nodes * gen.node
         base = gen.quicklist
         count = nodes

@@ -147,6 +147,7 @@ class Prices:
         ranked, spread = self._ranks()
         fields = self._table(names.FIELDS)
         compact = _packed_limits(target)
+        depth = target.settings.list_compress_depth
         return PriceTables(
             above=lru_cache(maxsize=1 << 12)(self.above),
             members=self._table(names.MEMBERS),
@@ -167,7 +168,7 @@ class Prices:
             ziplists=not target.has("listpack"),
             score=_short_score if target.has("short-scores") else _long_score,
             push=_push(target),
-            depth=target.settings.list_compress_depth or -1,
+            depth=-1 if depth is None else depth,
             lzf_head=gen.lzf_head,
             inline=gen.inline,
             union=gen.stream_trees == "real" and gen.pending_union,

@@ -8,7 +8,7 @@ from rdbkit.wire cimport listpack
 cdef int _NOTHING, _SET, _ZSET, _HASH, _VALUE, _MEMBERS, _RANKED, _SPREAD, _FIELDS, _VALUES, _FIELDS_TTL, _NODES
 cdef int _DETAIL, _STRING, _PLAIN, _PACKED, _HASH_2
 cdef dict _WHAT, _PER
-cdef long long _UNKNOWN, _BATCH, _LEAST, _GAIN, _REMEMBERED, _NO_LIMIT, _DISTANT, _DIGITS
+cdef long long _UNKNOWN, _BATCH, _LEAST, _GAIN, _REMEMBERED, _NO_LIMIT, _DISTANT, _DIGITS, _SQUEEZED
 
 cdef class MemoryWalker(Body):
     cdef public object prices, above
@@ -19,7 +19,8 @@ cdef class MemoryWalker(Body):
     cdef public StreamMemory streams
     cdef public ArrayMemory slices
     cdef public object evidence
-    cdef public bint looks
+    cdef public bint looks, squeezes
+    cdef public long long squeezed
     cdef public int kind, what
     cdef public long long most, packs, cost, variance, pack, previous, expiring
 
@@ -57,6 +58,8 @@ cdef class MemoryWalker(Body):
     cpdef long long _held(self, long long count, bint packed_list) except -1
     @cython.locals(cursor=Cursor)
     cpdef _look(self)
+    @cython.locals(cursor=Cursor)
+    cpdef _squeeze(self, long long size)
     @cython.locals(count="long long", items=list)
     cpdef long long _apart(self, object reader, int per) except -1
     @cython.locals(index=Py_ssize_t, first="long long")
@@ -71,6 +74,7 @@ cdef class MemoryWalker(Body):
     @cython.locals(
         cursor=Cursor, nodes="long long", count="long long", start="long long", size="long long",
         container="unsigned long long", before="long long", packed="long long", cost="long long", saved="long long",
+        index="long long", last="long long", known=bint,
     )
     cpdef int _quicklist(self, bint containers) except -1
     @cython.locals(cursor=Cursor, first=int, size="long long", packed="long long")

@@ -24,7 +24,7 @@ from rdbkit.memory.price_tables import PriceTables
 from rdbkit.rdb.body import Body
 from rdbkit.rdb.list_compression import CompressionEvidence, PackedNodes
 from rdbkit.rdb.stream_memory import StreamMemory
-from rdbkit.wire import listpack, ziplist
+from rdbkit.wire import listpack, lzf, ziplist
 from rdbkit.wire.cursor import Cursor, digits
 
 _NOTHING, _SET, _ZSET, _HASH, _VALUE = range(5)
@@ -76,6 +76,8 @@ _BATCH = 1020
 _LEAST, _GAIN = 48, 8
 #: Raw blobs up to this size are examined as evidence.
 _REMEMBERED = 1 << 14
+#: Raw nodes up to this size are compressed to see what the target makes of them.
+_SQUEEZED = 1 << 24
 _NO_LIMIT = 1 << 62
 _F64 = struct.Struct("<d")
 
@@ -127,6 +129,8 @@ class MemoryWalker(Body):
         self.pack = 0
         self.previous = 0
         self.in_list = False
+        self.squeezes = False
+        self.squeezed = -1
 
     def shape(self, kind: int) -> Shape:
         """Walk a body and return its shape, followed by the sums."""
@@ -453,6 +457,8 @@ class MemoryWalker(Body):
             return self._apart(reader, per)
         if self.packed < 0 and self.looks and _LEAST <= self.size <= _REMEMBERED:
             self._look()
+        if self.squeezes and self.packed < 0:
+            self._squeeze(self.size)
         return Body._held(self, count, packed_list)
 
     def _look(self) -> None:
@@ -461,6 +467,14 @@ class MemoryWalker(Body):
         cursor.need(self.size)
         self.evidence.judge(cursor.view[cursor.pos : cursor.pos + self.size])
         self.looks = self.depth < 0 and not self.evidence.raw and self.evidence.tries > 0
+
+    def _squeeze(self, size: int) -> None:
+        """Find out what a raw node at hand measures that the target compresses: `squeezed`, below 0 if unknown."""
+        cursor = self.cursor
+        if _LEAST <= size <= _SQUEEZED:
+            cursor.need(size)
+            packed = lzf.compress(cursor.view[cursor.pos : cursor.pos + size])
+            self.squeezed = size if packed is None else len(packed)
 
     def _apart(self, reader: Any, per: int) -> int:
         """Add the prices of a blob's items; return how many items there were."""
@@ -533,9 +547,15 @@ class MemoryWalker(Body):
         nodes = cursor.claim()
         compressed = PackedNodes(self.depth)
         self.in_list = nodes > 2
+        index = 0
+        known = True
+        last = nodes - self.depth
         while nodes > 0:
             nodes -= 1
             start = cursor.tell()
+            self.squeezes = self.depth > 0 and index >= self.depth and index < last
+            self.squeezed = -1
+            index += 1
             container = cursor.length() if containers else 0
             if container == _PLAIN:
                 size, packed = self._plain_node()
@@ -556,11 +576,17 @@ class MemoryWalker(Body):
                 self.cost += cost
                 if self.in_list:
                     saved = 0
+                    if packed < 0 and self.squeezes and size >= _LEAST:
+                        packed = self.squeezed
+                        known = known and packed >= 0
                     if packed >= 0 and size >= _LEAST and packed + _GAIN < size:
                         saved = cost - self._node_cost(packed + self.lzf_head)
                     compressed.add(saved)
         if self.in_list:
             self.cost -= compressed.saved(self.evidence)
+        if not known:
+            self.cost = -1
+        self.squeezes = False
         return 0
 
     def _plain_node(self) -> tuple[int, int]:
@@ -573,6 +599,8 @@ class MemoryWalker(Body):
             size = cursor.skip_string()
         else:
             size, packed = cursor.head()
+            if self.squeezes and packed < 0:
+                self._squeeze(size)
             cursor.skip(size if packed < 0 else packed)
         self.blob += size
         self.plain += 1

@@ -30,7 +30,7 @@ class Settings:
     list_max_ziplist_entries: int = 512  # up to 3.0
     list_max_ziplist_value: int = 64  # up to 3.0
     list_max_listpack_size: int = -2  # from 3.2; negative: a size class, else a count
-    list_compress_depth: int = 0
+    list_compress_depth: int | None = None  # None: what the file shows, 0 where it shows nothing
     set_max_intset_entries: int = 512
     set_max_listpack_entries: int = 128  # from 7.2
     set_max_listpack_value: int = 64

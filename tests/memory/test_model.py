@@ -25,9 +25,9 @@ def string(text: bytes) -> bytes:
     return (bytes((len(text),)) if len(text) < 64 else (0x4000 | len(text)).to_bytes(2, "big")) + text
 
 
-def row(build: Build, target: str, kind: int, body: bytes, key: bytes = b"key", **more: Any) -> tuple[Any, Any]:
+def row(build: Build, target: str, kind: int, body: bytes, key: bytes = b"key", settings: Any = (), **more: Any) -> Any:
     """Return memory and deviation of one entry, walked by this build."""
-    goal = build("releases.target").Target.parse(target, **more)
+    goal = build("releases.target").Target.parse(target, **more).with_settings(dict(settings))
     model = build("memory.model").Model(goal)
     weigher = build("rdb.memory_walk").MemoryWalker(build("wire.cursor").Cursor(body), model.prices)
     lists = build("releases.limits").list_limits(goal) if goal.version >= (7, 2) else None
@@ -147,6 +147,61 @@ def test_small_integers_share_an_object(build: Build, text: bytes, shared: bool,
     memory = model.of(0, shape, 3, False, encoding)[0]
     # dict entry and key; then nothing, an object, or an embstr of three bytes.
     assert memory == 24 + 8 + (0 if shared else 16 if encoding == "int" else 24)
+
+
+def _nodes(kind: int, *counts: int) -> bytes:
+    """Return a list's body: raw nodes of so many elements of 1023 bytes."""
+    body = bytes((len(counts),))
+    for count in counts:
+        if kind == 18:
+            inside = (b"\xe3\xff" + b"z" * 1023 + b"\x08\x81") * count
+            body += b"\x02" + string((len(inside) + 7).to_bytes(4, "little") + bytes((count, 0)) + inside + b"\xff")
+        else:
+            before = (b"\0", b"\xfe\x02\x04\0\0", *[b"\xfe\x06\x04\0\0"] * (count - 2))
+            inside = b"".join(one + b"\x43\xff" + b"z" * 1023 for one in before)
+            tail = 10 + len(inside) - 1025 - len(before[-1])
+            head = (len(inside) + 11).to_bytes(4, "little") + tail.to_bytes(4, "little") + bytes((count, 0))
+            body += string(head + inside + b"\xff")
+    return body
+
+
+#: What servers said of RPUSH of 40 such elements, loaded with some list-compress-depth; `None`: not given.
+DEPTHS = [
+    ("redis:7.0.15", None, 47432),
+    ("redis:7.0.15", 0, 47432),
+    ("redis:7.0.15", 1, 15112),
+    ("redis:7.0.15", 2, 31272),
+    ("redis:8.2.3", 0, 47408),
+    ("redis:8.2.3", 1, 15088),
+    ("redis:8.2.3", 2, 31248),
+]
+
+
+@pytest.mark.parametrize(("target", "depth", "said"), DEPTHS)
+def test_raw_nodes_are_compressed_by_the_load(build: Build, target: str, depth: int | None, said: int) -> None:
+    given = {} if depth is None else {"list-compress-depth": str(depth)}
+    assert row(build, target, 18, _nodes(18, 7, 7, 7, 7, 7, 5), settings=given) == (said, 0)
+
+
+def test_a_depth_of_0_that_is_given_wins_over_what_the_file_shows(build: Build) -> None:
+    """Packed nodes between raw ones that could be packed: written with a depth, and rdbcompression no."""
+    ends = _nodes(18, 7)[1:]
+    node = ends[3:]
+    packed = build("wire.lzf").compress(node)
+    inner = b"\x02\xc3" + b"".join((0x4000 | len(text)).to_bytes(2, "big") for text in (packed, node)) + packed
+    body = b"\x03" + ends + inner + ends
+    memory = {
+        depth: row(build, "redis:7.0.15", 18, body, settings={"list-compress-depth": depth} if depth else {})[0]
+        for depth in ("", "0", "1")
+    }
+    assert memory[""] == memory["1"] < memory["0"] == row(build, "redis:7.0.15", 18, _nodes(18, 7, 7, 7))[0]
+
+
+def test_what_compression_makes_of_converted_nodes_is_unknown(build: Build) -> None:
+    body = _nodes(14, 7, 7, 7)
+    assert row(build, "redis:7.0.15", 14, body, settings={"list-compress-depth": "1"}) == (None, None)
+    assert row(build, "redis:7.0.15", 14, body, settings={"list-compress-depth": "2"})[1] == 0
+    assert row(build, "redis:6.2.16", 14, body, settings={"list-compress-depth": "1"})[1] == 0
 
 
 def test_modules_are_unknown() -> None:
