@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from functools import lru_cache
-from math import inf, isinf
+from math import copysign, inf, isinf
 
 from rdbkit.format import spec
 from rdbkit.memory import price_tables as names
@@ -166,7 +166,7 @@ class Prices:
             most={type_id: count_limit(target, type_id) for type_id in _BLOBS},
             packs_up_to=compact,
             ziplists=not target.has("listpack"),
-            score=_short_score if target.has("short-scores") else _long_score,
+            score=_score_text(target),
             push=_push(target),
             depth=-1 if depth is None else depth,
             lzf_head=gen.lzf_head,
@@ -213,6 +213,17 @@ def _push(target: Target) -> tuple[int, int, int]:
 
 
 # -- scores as text --------------------------------------------------------------------------------------------------
+
+
+def _score_text(target: Target) -> Callable[[float], bytes]:
+    if not target.has("listpack"):
+        return _ziplist_score
+    return _short_score if target.has("short-scores") else _long_score
+
+
+def _ziplist_score(score: float) -> bytes:
+    """Return a score's text in a ziplist, where -0 keeps its sign (d2string); a listpack has the integer 0."""
+    return b"-0" if score == 0 and copysign(1, score) < 0 else _long_score(score)
 
 
 def _integer_score(score: float) -> bytes | None:

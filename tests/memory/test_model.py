@@ -54,6 +54,10 @@ CASES = [
     ("redis:7.0.15", 4, b"\x01" + string(b"f") + string(b"v"), 16 + 24 + 8 + 16),
     ("redis:6.2.16", 4, b"\x01" + string(b"f") + string(b"v"), 16 + 24 + 8 + 17),
     ("redis:7.0.15", 4, b"\x01" + string(b"f") + string(b"v" * 65), 16 + 24 + 8 + 56 + 32 + 24 + 8 + 80),
+    # A score of -0 is a text of two bytes in a ziplist, and the integer 0 in a listpack.
+    ("redis:6.2.16", 5, b"\x01\x01m" + bytes(8), 16 + 24 + 8 + 16),
+    ("redis:6.2.16", 5, b"\x01\x01m" + bytes(7) + b"\x80", 16 + 24 + 8 + 18),
+    ("redis:7.0.15", 5, b"\x01\x01m" + bytes(7) + b"\x80", 16 + 24 + 8 + 16),
     ("valkey:9.0.0", 0, string(b"x" * 10), 40),
     ("valkey:9.0.0", 0, string(b"x" * 39), 24 + 48),
     ("valkey:9.1.2", 0, string(b"x" * 39), 64),
