@@ -548,4 +548,4 @@ def test_an_earlier_repair_s_dropped_bytes_are_not_taken_for_this_one_s(tmp_path
         (tmp_path / name).write_text("of yesterday")
     ran = rdbkit("repair", tmp_path / "input", "-o", tmp_path / "out", "--force")
     assert ran.status == 0
-    assert ran.out.count("is of an earlier repair") == 2
+    assert ran.out.count("is from an earlier repair") == 2
