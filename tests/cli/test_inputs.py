@@ -228,7 +228,7 @@ def test_inputs_of_split(files: Path, tmp_path: Path) -> None:
     assert f"the RDB is {data}/a.aof.1.base.rdb and the commands are in {data}/a.aof.1.incr.aof" in ran.err
     ran = rdbkit("keys", data)
     assert ran.status == 3
-    assert f"the RDB at its base is {data}/a.aof.1.base.rdb" in ran.err
+    assert f"its base RDB is {data}/a.aof.1.base.rdb" in ran.err
 
 
 def test_a_torn_aof_is_for_repair_first(tmp_path: Path) -> None:
