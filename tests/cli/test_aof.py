@@ -179,7 +179,7 @@ def test_long_arguments(tmp_path: Path) -> None:
 def test_check_of_a_valid_log(log: Path) -> None:
     ran = rdbkit("check", log)
     assert (ran.status, ran.out) == (0, "")
-    target = "redis:7.0.15 (assumed: needed for timestamp lines)"
+    target = "redis:7.0.15 (assumed: timestamp lines need Redis 7.0 or newer)"
     assert ran.lines == [f"rdbkit: {log}: valid: AOF, for {target}: 6 commands in {len(LOG)} B"]
 
 
