@@ -24,7 +24,7 @@ _CONTROL = (b"select", b"multi", b"exec")
 _STORING = frozenset((b"sort", b"georadius", b"georadiusbymember"))
 _ALONE = 1
 #: Bytes by which keys are distinguished.
-_KEEP = 4096
+_KEPT = 4096
 #: Name for all commands beyond those.
 OTHER = "(other)"
 
@@ -159,7 +159,7 @@ def fold_commands(
     source: Source, cursor: Cursor, fold: CommandFold, advance: Callable[[int], object] | None = None
 ) -> None:
     """Feed a fold with the commands from a cursor to the end; raises at damage, after feeding everything before it."""
-    reader = Tail(source, cursor, keep=_KEEP)
+    reader = Tail(source, cursor, keep=_KEPT)
     try:
         for batch in reader.batches():
             fold.feed(batch)

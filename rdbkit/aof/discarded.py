@@ -13,11 +13,10 @@ from typing import Any, Protocol
 
 from rdbkit.aof.cardinality import CardinalityCounter
 from rdbkit.aof.resp import END, LOADER, RECORD, Resp
+from rdbkit.aof.startup import KEPT_ARGUMENT
 from rdbkit.releases.commands import arity_fits, keys_of, spec_of
 from rdbkit.wire.cursor import Cursor, Readable
 
-#: Bytes of each argument that are kept.
-KEEP = 128
 #: Maximum number of keys named.
 NAMED = 10
 _BATCH = 512
@@ -95,7 +94,7 @@ class Discarded:
         status = RECORD
         while status == RECORD:
             items: list[Any] = []
-            status = resp.batch(_BATCH, KEEP, items)
+            status = resp.batch(_BATCH, KEPT_ARGUMENT, items)
             self._count([args for _, _, args, _ in items if isinstance(args, list)])
         if status == END:
             return -1
@@ -121,7 +120,7 @@ class Discarded:
 
     def _is_command(self, resp: Resp) -> bool:
         """Read one record; count it if it is a command."""
-        if resp.next(KEEP) != RECORD:
+        if resp.next(KEPT_ARGUMENT) != RECORD:
             return False
         row = spec_of(resp.args)
         if row is None or not arity_fits(row, resp.argc):

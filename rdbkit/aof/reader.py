@@ -20,7 +20,7 @@ from rdbkit.wire import crc64
 from rdbkit.wire.cursor import Cursor
 
 #: Bytes kept of an argument.
-KEEP = 1 << 16
+SHOWN_ARGUMENT = 1 << 16
 _BATCH = 512
 
 
@@ -66,7 +66,7 @@ class AofReader:
     if the data is not a command; `good` is then the end of the last command that a server executes.
     """
 
-    def __init__(self, source: Source, *, keep: int = KEEP, verify: bool = True) -> None:
+    def __init__(self, source: Source, *, keep: int = SHOWN_ARGUMENT, verify: bool = True) -> None:
         self.source = source
         self.cursor = Cursor(source=source, base=source.start, update=crc64.update() if verify else None)
         self.preamble: Walker | None = None

@@ -46,6 +46,7 @@ _NOT_READ = "NOT READ"
 #: Codes for a missing or unverified checksum.
 _UNVERIFIED = frozenset(("checksum-disabled", "checksum-absent", "checksum-not-verified"))
 #: Codes for a file format that is unknown or not supported yet.
+_REFUSED = frozenset(("target-version", "target-type", "target-opcode", "unknown-command", "annotation-refused"))
 _FOREIGN = frozenset(
     (
         "foreign-format",
@@ -183,6 +184,7 @@ class _Whole:
         self.several = False
         self.errors = 0
         self.unverified = 0
+        self.refused = 0
         self.warnings = 0
         self.files = 0
         self._strict = strict
@@ -199,6 +201,7 @@ class _Whole:
         bad = self.bad(part)
         self.errors += bad
         self.unverified += bad if _is_unverified(part, bad) else 0
+        self.refused += bad if _is_refused(part, bad) else 0
         if not bad:
             return 0
         foreign = bool(part.codes) and part.codes <= _FOREIGN
@@ -209,6 +212,8 @@ class _Whole:
         files = _counted(self.files, "file")
         if self.errors and self.errors == self.unverified:
             return f"NOT VERIFIED: {files} in total, {_counted(self.errors, 'finding')}"
+        if self.errors and self.errors == self.refused:
+            return f"REFUSED: not damaged, but the target does not load it: {files} in total"
         if self.errors:
             return f"DAMAGED: {files} in total, {_counted(self.errors, 'finding')}"
         if failed:
@@ -220,6 +225,11 @@ class _Whole:
 def _is_unverified(part: Part | Listing, bad: int) -> bool:
     """Return whether the only errors of a part are missing checksums (--require-checksum)."""
     return bool(part.codes) and part.codes <= _UNVERIFIED and part.counts["error"] == bad
+
+
+def _is_refused(part: Part | Listing, bad: int) -> bool:
+    """Return whether the only errors of a part are of a given target, which does not load what the file has."""
+    return bool(part.codes) and part.codes <= _REFUSED and part.counts["error"] == bad
 
 
 def _verdict(part: Part, bad: int, foreign: bool) -> str:
@@ -240,6 +250,9 @@ def _verdict(part: Part, bad: int, foreign: bool) -> str:
     if bad:
         if _is_unverified(part, bad):
             return f"NOT VERIFIED: {what}: {contents}: no damage found, but there is no checksum to verify the contents"
+        if _is_refused(part, bad) and part.target is not None and part.target.origin == "given":
+            found = _counted(bad, "finding")
+            return f"REFUSED: {part.target} does not load it: {what}: {contents}, {found}"
         if part.codes == {"checksum-mismatch"} and part.snapshot is not None and part.snapshot.untrusted:
             contents += f": {UNTRUSTED}"
         return f"DAMAGED: {what}: {contents}, {_counted(bad, 'finding')}"

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from rdbkit.aof.layout import AofFile, files_at, would_load
-from rdbkit.aof.reader import AofReader, Command
+from rdbkit.aof.reader import SHOWN_ARGUMENT, AofReader, Command
 from rdbkit.cli.options import (
     CommandRun,
     Examples,
@@ -35,8 +35,6 @@ from rdbkit.releases.commands import keys_of
 from rdbkit.snapshot.snapshot import Snapshot
 from rdbkit.source import Source, open_source
 
-#: Bytes kept of each argument; longer ones are cut and their length is shown.
-KEEP = 1 << 16
 _QUOTED = re.compile(r'[\s"\']|^$')
 
 
@@ -203,7 +201,7 @@ class _Reading:
             return
         with open_source(path) as source, Progress(source.size, enabled=self.progress) as progress:
             _refuse_others(source, in_set)
-            reader = AofReader(source, keep=KEEP)
+            reader = AofReader(source, keep=SHOWN_ARGUMENT)
             if reader.preamble is not None:
                 self._say_preamble(reader, in_set)
             for batch in reader.batches():
@@ -292,7 +290,7 @@ def _text(one: Command, form: str) -> str:
     words = [_word(encode(arg)) for arg in one.args[1:]]
     if one.lengths is not None:
         for at, full in enumerate(one.lengths[1:]):
-            if full > KEEP:
+            if full > SHOWN_ARGUMENT:
                 words[at] += f"…({full} bytes)"
     return " ".join(words)
 

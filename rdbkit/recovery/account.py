@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rdbkit.aof.discarded import REMAINS, Discarded
 from rdbkit.aof.resp import ERROR, RECORD, Item
-from rdbkit.recovery.damage import KEEP, RecordReader, resync
+from rdbkit.recovery.damage import KEPT_NAME, RecordReader, resync
 from rdbkit.recovery.file import DamagedFile
 from rdbkit.recovery.ranges import Lost
 from rdbkit.releases.commands import keys_of
@@ -227,4 +227,4 @@ def _name(found: Sequence[bytes], keys: dict[bytes, None]) -> None:
     for key in found:
         if len(keys) > KEYS:
             return
-        keys[key[:KEEP]] = None
+        keys[key[:KEPT_NAME]] = None

@@ -28,7 +28,7 @@ from rdbkit.recovery.file import CHUNK, DamagedFile
 from rdbkit.releases.commands import COMMANDS, CONTAINERS, arity_fits, spec_of
 
 #: Bytes kept of each argument: enough for command names and to identify keys.
-KEEP = 64
+KEPT_NAME = 64
 #: Number of records in a row that make a run trusted.
 TRUST = 4
 #: Minimum bytes of a record: *1 CR LF $1 CR LF x CR LF.
@@ -93,7 +93,7 @@ class RecordReader:
         """Offset of the record or annotation begun last."""
         return self.resp.start
 
-    def batch(self, limit: int, out: list[Item], keep: int = KEEP) -> int:
+    def batch(self, limit: int, out: list[Item], keep: int = KEPT_NAME) -> int:
         """Append records and annotations; RECORD when there may be more, END or ERROR."""
         status: int = self.resp.batch(limit, keep, out)
         if status == ERROR and self.problem[0] in ("multi", "exec"):
@@ -155,7 +155,7 @@ class AofRecords:
         start, end, args, lengths = item
         problem = ("format", start, 0, 0)
         size = lengths[0] if lengths else len(args[0]) if args else 0
-        if size <= KEEP and not (args and b"\n" in args[0]):
+        if size <= KEPT_NAME and not (args and b"\n" in args[0]):
             return Damage(start, end, problem)
         # The name is invalid because its length is wrong: it contains the following records.
         header = _ARGUMENT.search(self.file.at(start, 64))
@@ -233,7 +233,7 @@ def _arguments(file: DamagedFile, at: int) -> list[bytes]:
         at = start + int(match[1])
         if file.at(at, 2) != b"\r\n":
             return []
-        args.append(file.at(start, min(int(match[1]), KEEP)) if len(args) < 2 else b"")
+        args.append(file.at(start, min(int(match[1]), KEPT_NAME)) if len(args) < 2 else b"")
         at += 2
     sound = at == file.end or _START.match(file.at(at, 16)) is not None
     return args if args and sound and judge(args) not in (PLAIN, CONTROL) else []

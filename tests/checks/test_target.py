@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cli.run import rdbkit as run
 from rdb.files import FUNCTION, entry, made
 
+from rdbkit.aof.writer import command
 from rdbkit.format import spec
 
 FIELDS = [(b"f", b"v", None)]
@@ -108,3 +111,18 @@ def test_one_row_makes_a_release(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rdbkit.check(data, target="redis:12.0").sound
     assert str(rdbkit.Target.parse("redis:12.0")) == "redis:12.0.1"
     assert rdbkit.Target.parse("redis:12.0").rdb_version == 17
+
+
+@pytest.mark.slow
+def test_the_verdict_of_the_command(tmp_path: Path) -> None:
+    """What is only refused is not called damaged."""
+    path = tmp_path / "dump.rdb"
+    path.write_bytes(made(entry(0, b"k"), version=12))
+    ran = run("check", path, "--target", "redis:7.0.15")
+    assert ran.status == 1
+    assert ran.lines[-1].startswith(f"rdbkit: {path}: REFUSED: redis:7.0.15 does not load it: ")
+    assert run("check", path, "--target", "redis:7.4.1").status == 0
+    log = tmp_path / "a.aof"
+    log.write_bytes(command(b"HPEXPIREAT", b"h", b"1999999999999", b"FIELDS", b"1", b"f"))
+    assert "REFUSED: redis:7.0.15 does not load it" in run("check", log, "--target", "redis:7.0.15").lines[-1]
+    assert run("check", log).status == 0
