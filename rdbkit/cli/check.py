@@ -45,8 +45,9 @@ COLUMNS = (
 _NOT_READ = "NOT READ"
 #: Codes for a missing or unverified checksum.
 _UNVERIFIED = frozenset(("checksum-disabled", "checksum-absent", "checksum-not-verified"))
-#: Codes for a file format that is unknown or not supported yet.
+#: Codes for a file that is not damaged, but that the given target does not load.
 _REFUSED = frozenset(("target-version", "target-type", "target-opcode", "unknown-command", "annotation-refused"))
+#: Codes for a file format that is unknown or not supported yet.
 _FOREIGN = frozenset(
     (
         "foreign-format",
