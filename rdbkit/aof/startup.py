@@ -13,7 +13,7 @@ Sources: aof.c of the BSD-licensed Valkey 8; recorded starts of Redis 6.2.14, 7.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -36,6 +36,8 @@ _ROLES = {b"multi": _MULTI, b"exec": _EXEC, b"discard": _DISCARD, b"select": _SE
 #: Cache size for command names: more than there are commands, but bounded for malicious files.
 _CACHED = 4096
 _SHOWN = 40
+#: The release assumed for an AOF with annotations: it has all that a release with them must have.
+_ANNOTATED: dict[str, Version] = {"redis": (7, 0, 15)}
 
 
 class Start(NamedTuple):
@@ -89,6 +91,32 @@ def starts_empty(name: str, target: Target | None) -> bool:
     Source: recorded starts of all servers listed above.
     """
     return target is not None and target.origin == "given" and name.lower().endswith(".aof")
+
+
+def _assumed(target: Target, first: dict[str, Version], what: str) -> Target:
+    """Return the first release of those given, of the same product if it is among them, with the same settings."""
+    product = target.product if target.product in first else next(iter(first))
+    line = ".".join(map(str, first[product][:2]))
+    origin = f"assumed: {what} {product.capitalize()} {line} or newer"
+    found = Target.of(product, first[product], allocator=target.allocator, now=target.now, origin=origin)
+    return replace(found, settings=target.settings)
+
+
+def proven(target: Target, names: Iterable[bytes], *, annotations: bool) -> Target:
+    """Return the server that an AOF with these commands ("get", "xgroup|create") is about, `target` being assumed.
+
+    It is the one that Startup comes to: `target`, unless that has not all of them, and others do.
+    """
+    if target.origin == "given":
+        return target
+    for name in names:
+        row = COMMANDS.get(name)
+        if row is not None and not knows(target, row):
+            shown_name = shown(name.replace(b"|", b" ")).upper()
+            target = _assumed(target, first_releases(row), f"the command {shown_name} needs")
+    if annotations and not target.has("aof-annotations"):
+        target = _assumed(target, _ANNOTATED, "timestamp lines need")
+    return target
 
 
 class Startup:
@@ -278,8 +306,7 @@ class Startup:
     def _annotation(self, offset: int) -> Iterator[Remark]:
         """Handle an annotation, which the target may not support."""
         if self.target.origin != "given":
-            # 7.0.15 writes and loads all that a release with annotations must.
-            self._assume({"redis": (7, 0, 15)}, "timestamp lines need")
+            self._assume(_ANNOTATED, "timestamp lines need")
         elif self.refusal is None:
             self._refuse(f"timestamp line at offset {offset} (needs Redis ≥ 7.0)", offset)
             message = f"timestamp line (needs Redis ≥ 7.0): {self.target} does not start with it"
@@ -287,11 +314,7 @@ class Startup:
 
     def _assume(self, first: dict[str, Version], what: str) -> None:
         """Take the first release that knows what was met, of the same product where that has it."""
-        product = self.target.product if self.target.product in first else next(iter(first))
-        line = ".".join(map(str, first[product][:2]))
-        origin = f"assumed: {what} {product.capitalize()} {line} or newer"
-        found = Target.of(product, first[product], allocator=self.target.allocator, now=self.target.now, origin=origin)
-        self.target = replace(found, settings=self.target.settings)
+        self.target = _assumed(self.target, first, what)
         self.rules = StartRules.of(self.target)
         self.resp.line = LOADER_LINE if self.rules.annotations else OLD_LOADER_LINE
         self._known.clear()

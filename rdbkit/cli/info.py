@@ -13,6 +13,7 @@ import click
 from rdbkit.analysis.aof import CommandFold, Commands, fold_commands
 from rdbkit.aof.layout import AofFile, AofSet, DataDir, files_at
 from rdbkit.aof.reader import has_preamble
+from rdbkit.aof.startup import proven
 from rdbkit.cli.info_sheet import sheet
 from rdbkit.cli.options import (
     CommandRun,
@@ -118,7 +119,7 @@ def _source(
         packing=list(source.packing),
     )
     if not quick:
-        _commands(reading, source, Cursor(source=source, base=source.start), facts)
+        _commands(reading, source, Cursor(source=source, base=source.start), facts, target)
 
 
 def _rdb(reading: Reading, run: CommandRun, source: Source, quick: bool, facts: dict[str, Any], in_set: bool) -> None:
@@ -136,12 +137,12 @@ def _rdb(reading: Reading, run: CommandRun, source: Source, quick: bool, facts: 
     if follows or (snapshot.commands and snapshot.aux.get("aof-preamble") == b"1" and not in_set):
         facts["kind"] = "mixed"
         if not quick:
-            _commands(reading, source, snapshot.cursor, facts)
+            _commands(reading, source, snapshot.cursor, facts, snapshot.target)
     elif snapshot.aux.get("aof-base") == b"1" and not in_set:
         reading.say_base(source.name)
 
 
-def _commands(reading: Reading, source: Source, cursor: Cursor, facts: dict[str, Any]) -> None:
+def _commands(reading: Reading, source: Source, cursor: Cursor, facts: dict[str, Any], target: Target) -> None:
     fold = CommandFold()
     start = cursor.tell()
     facts["fold"] = fold
@@ -149,7 +150,11 @@ def _commands(reading: Reading, source: Source, cursor: Cursor, facts: dict[str,
         try:
             fold_commands(source, cursor, fold, progress.update)
         finally:
-            facts["commands"] = {"offset": start, **_sums(fold.result())}
+            found = fold.result()
+            facts["commands"] = {"offset": start, **_sums(found)}
+            # As `check` assumes it: the commands prove a release.
+            proved = proven(target, map(str.encode, found.names), annotations=bool(found.annotations))
+            facts.update(target=str(proved), target_origin=proved.origin)
 
 
 def _sums(found: Commands) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -86,3 +87,16 @@ def test_unknown_subcommands(build: Any, target: str, starts: bool) -> None:
     found, remarks = startup(build, SET + command(b"CONFIG", b"NOPE"), target)
     assert found.verdict().starts is starts
     assert [remark.code for remark in remarks] == ["unknown-command"]
+
+
+@pytest.mark.parametrize(
+    ("data", "target"),
+    [(SET, "redis:6.2.16"), (SET + HPEXPIREAT, "redis:7.4.0"), (SET + b"#TS:1\r\n" + SET, "redis:7.0.15")],
+)
+def test_info_and_check_assume_the_same_server(tmp_path: Any, data: bytes, target: str) -> None:
+    from cli.run import rdbkit as run
+
+    path = tmp_path / "a.aof"
+    path.write_bytes(data)
+    found = json.loads(run("info", path, "-f", "json").out)
+    assert (found["target"], found["target"] in run("check", path).lines[-1]) == (target, True)

@@ -231,7 +231,7 @@ def test_check_of_a_directory_of_nothing(tmp_path: Path) -> None:
 
 def test_info_of_a_log(log: Path) -> None:
     (facts,) = rdbkit("info", log, "-f", "jsonl").rows
-    assert (facts["kind"], facts["target"], facts["size"]) == ("aof", "redis:6.2.16", len(LOG))
+    assert (facts["kind"], facts["target"], facts["size"]) == ("aof", "redis:7.0.15", len(LOG))
     assert facts["commands"] == {
         "offset": 0,
         "commands": 6,
