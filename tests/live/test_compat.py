@@ -33,3 +33,23 @@ def test_compat_says_what_the_server_does(build: Build, tmp_path: Path) -> None:
             blockers = [(need.kind, need.name) for need in found.blockers]
             differ.append((str(path.relative_to(FIXTURES)), loads, blockers))
     assert differ == []
+
+
+AOFS = sorted(path for path in FIXTURES.glob("*/aof-*") if path.is_dir())
+
+
+@pytest.mark.parametrize("build", servers.found(), ids=str)
+def test_compat_of_append_only_files(build: Build, tmp_path: Path) -> None:
+    target = Target.parse(f"{build.product}:{build.name.split('-')[1]}")
+    differ = []
+    for number, path in enumerate(AOFS):
+        home = tmp_path / str(number)
+        shutil.copytree(path, home)
+        if not build.since((7, 0)) and not (home / "appendonly.aof").exists():
+            # It does not look into appendonlydir, and starts empty.
+            continue
+        found = compat(home, target=target).asked
+        assert found is not None
+        if found.loads is not starts(build, home, "--appendonly", "yes"):
+            differ.append((str(path.relative_to(FIXTURES)), found.loads, [need.name for need in found.blockers]))
+    assert differ == []
