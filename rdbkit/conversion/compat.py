@@ -37,7 +37,8 @@ from rdbkit.wire.cursor import Cursor
 _BATCH = 512
 #: Bytes of a key that is named.
 _NAMED = 256
-#: Different commands, modules and so on that are told apart; what is over that in a hostile file counts as one more.
+#: Needs of different names that are kept: more than there are commands and types, so that what a malicious file has
+#: beyond these changes no answer.
 _MOST = 4096
 #: Modules' types that some servers have built in: the feature that says which.
 _BUILT_IN = {"vectorset": "vector-sets"}
@@ -55,7 +56,6 @@ class Need:
     name: str
     met: Callable[[Target], bool] = field(repr=False)
     count: int = 1
-    file: str | None = None
     offset: int | None = None
     db: int | None = None
     key: bytes | None = None
