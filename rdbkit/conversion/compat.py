@@ -19,7 +19,7 @@ from rdbkit.aof.layout import DataDir, files_at, would_load
 from rdbkit.aof.reader import has_preamble
 from rdbkit.aof.resp import ERROR, LOADER, RECORD, Resp
 from rdbkit.aof.startup import KEPT_ARGUMENT
-from rdbkit.errors import Corrupt, Truncated
+from rdbkit.errors import Corrupt, Passed, Truncated
 from rdbkit.format import spec
 from rdbkit.format.versions import HEADERS
 from rdbkit.rdb import walker
@@ -187,7 +187,7 @@ class _Needs:
         for batch in snapshot.batches():
             self._records(snapshot)
             for row in batch:
-                self._entry(row)
+                self._entry(snapshot, row)
         self._records(snapshot)
 
     def _records(self, snapshot: Snapshot) -> None:
@@ -201,7 +201,7 @@ class _Needs:
             if kind == spec.MODULE_AUX:
                 self._module(module_name(payload[0])[0], offset, None, None)
 
-    def _entry(self, row: walker.EntryTuple) -> None:
+    def _entry(self, snapshot: Snapshot, row: walker.EntryTuple) -> None:
         kind, offset, db, key = row[walker.TYPE], row[walker.OFFSET], row[walker.DB], row[walker.KEY]
         known = self._found.get(("type", spec.BY_ID[kind].name))
         if known is not None:
@@ -209,9 +209,7 @@ class _Needs:
         else:
             self._record(kind, offset, db, key)
         if kind == spec.MODULE_2:
-            body = row[walker.BODY]
-            name = "" if body is None else module_name(Cursor(body).length())[0]
-            self._module(name, offset, db, key)
+            self._module(_module_of(snapshot, row), offset, db, key)
         if db > self._database:
             self._database = db
             self._databases(offset, db, key)
@@ -273,6 +271,18 @@ class _Needs:
         if len(self._commands) < _MOST:
             self._commands[full] = need
         self.add(need)
+
+
+def _module_of(snapshot: Snapshot, row: walker.EntryTuple) -> str:
+    """Return the name of the module that a value belongs to; "(unknown)" if its body cannot be read again."""
+    if row[walker.BODY] is not None:
+        return module_name(Cursor(row[walker.BODY]).length())[0]
+    try:
+        start = row[walker.BODY_OFFSET]
+        with snapshot.source.reopen(start) as again:
+            return module_name(Cursor(source=again, base=start).length())[0]
+    except Passed:
+        return "(unknown)"
 
 
 def _reads(magic: str, version: int, target: Target) -> bool:

@@ -55,6 +55,7 @@ class Writes(NamedTuple):
 WRITES = {
     "info -o": Writes(("info", "IN", "-f", "json", "-o", "OUT"), RDB),
     "check -o": Writes(("check", "IN", "-f", "json", "-o", "OUT"), RDB),
+    "compat -o": Writes(("compat", "IN", "-f", "json", "-o", "OUT"), RDB),
     "keys -o": Writes(("keys", "IN", "-f", "csv", "-o", "OUT"), RDB),
     "report -o": Writes(("report", "IN", "-f", "json", "-o", "OUT"), RDB),
     "report --partial": Writes(("report", "IN", "--partial", "OUT"), RDB),
@@ -457,11 +458,11 @@ def test_all_files_of_a_set_are_inputs_also_where_its_manifest_is_damaged(tmp_pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("keys", "input", "-o", ""), "an empty name"),
-        (("split", "mixed", "--rdb", "", "--aof", "a"), "an empty name"),
+        (("keys", "input", "-o", ""), "the file name is empty"),
+        (("split", "mixed", "--rdb", "", "--aof", "a"), "the file name is empty"),
         (("split", "mixed", "--rdb", "-", "--aof", "-"), "the same file"),
         (("split", "mixed", "--rdb", "a", "--aof", "A"), "differ in case only"),
-        (("repair", "torn", "-o", ""), "an empty name"),
+        (("repair", "torn", "-o", ""), "the file name is empty"),
         (("repair", "torn", "-o", "-"), "cannot be written to standard output"),
         (("repair", "-", "-o", "x"), "cannot read standard input"),
         (("repair", "/dev/stdin"), "name an output"),
