@@ -275,8 +275,9 @@ class _Needs:
 
 def _module_of(snapshot: Snapshot, row: walker.EntryTuple) -> str:
     """Return the name of the module that a value belongs to; "(unknown)" if its body cannot be read again."""
-    if row[walker.BODY] is not None:
-        return module_name(Cursor(row[walker.BODY]).length())[0]
+    body = row[walker.BODY]
+    if body is not None:
+        return module_name(Cursor(body).length())[0]
     try:
         start = row[walker.BODY_OFFSET]
         with snapshot.source.reopen(start) as again:
