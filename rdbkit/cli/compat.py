@@ -60,7 +60,7 @@ rdbkit compat dump.rdb --module ReJSON
     show_default=True,
     help="Of a data directory: the files that a server loads with appendonly yes (aof) or no (rdb).",
 )
-@reading_options()
+@reading_options(memory=False)
 def command(
     reading: Reading,
     paths: tuple[str, ...],
@@ -72,7 +72,8 @@ def command(
     """Show, for each release, whether it loads a file, and if not, what blocks it.
 
     A release is taken with its default settings (--set and --config give others) and without modules. The file is read
-    to its end; a damaged one is an error: see `rdbkit check`.
+    to its end; a damaged one is an error. Duplicate keys and damage inside values are not looked for: see `rdbkit
+    check`.
 
     Exit status 0: read; with --target: it loads the file · 1: damaged, or the target does not load it · 3: not a known
     format, or newer · 4: cannot be read.
@@ -89,6 +90,9 @@ def command(
                     settings=reading.settings,
                     modules=modules,
                     appendonly=source == "aof",
+                    verify=reading.verify,
+                    max_item=reading.max_item,
+                    progress=reading.progress_of,
                 )
                 answers = found.answers if found.asked is None else (found.asked,)
                 rows += _rows(path, answers)
@@ -155,7 +159,7 @@ def _write(
         out.text(json.dumps(documents, ensure_ascii=False) + "\n")
     elif output_format == "jsonl":
         out.text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in documents))
-    else:
+    elif rows or output_format != "table":
         width = out.width if out.is_terminal else None
         columns = _COLUMNS if several else _COLUMNS[1:]
         writer = row_writer(output_format, columns, out.text, width=width, color=out.color)

@@ -576,6 +576,8 @@ _TARGET_OPTIONS = (
         "--set", "pairs", metavar="NAME=VALUE", multiple=True, help="A server setting, as in redis.conf; repeatable."
     ),
     click.option("--config", metavar="FILE", type=PATH, help="Read server settings from a redis.conf."),
+)
+_MEMORY_OPTIONS = (
     click.option("--allocator", type=click.Choice(ALLOCATORS), default="jemalloc", help="The server's allocator."),
     click.option(
         "--now", metavar="TIME", callback=_moment, help="Reference time for expiry (default: the file's time)."
@@ -619,7 +621,9 @@ def _with(options: tuple[Any, ...], command: Command) -> Command:
     return command
 
 
-def reading_options(*, select: bool = False, target: bool = True, damage: bool = False) -> Callable[[Command], Command]:
+def reading_options(
+    *, select: bool = False, target: bool = True, memory: bool = True, damage: bool = False
+) -> Callable[[Command], Command]:
     """Add the options of Reading; the command receives them as one object, `reading`."""
 
     def decorate(command: Command) -> Command:
@@ -629,6 +633,7 @@ def reading_options(*, select: bool = False, target: bool = True, damage: bool =
             return command(reading=reading, **options)
 
         shared = (_SELECTION_OPTIONS if select else ()) + (_TARGET_OPTIONS if target else ())
+        shared += _MEMORY_OPTIONS if target and memory else ()
         shared += ((_DAMAGE_OPTION,) if damage else ()) + _READING_OPTIONS
         return _with(shared, wrapped)  # type: ignore[return-value]
 
@@ -641,7 +646,7 @@ def _gather(options: dict[str, Any], select: bool, target: bool) -> Reading:
     aimed: dict[str, Any] = {"min_memory": options.pop("min_memory")} if select else {}
     if target:
         settings = _settings(options.pop("config"), options.pop("pairs"))
-        aimed |= {name: options.pop(name) for name in ("target", "allocator", "now")}
+        aimed |= {name: options.pop(name) for name in ("target", "allocator", "now") if name in options}
         aimed["settings"] = settings
     if "on_damage" in options:
         aimed["on_damage"] = options.pop("on_damage")

@@ -11,8 +11,10 @@ Source: releases.loading and releases.commands, whose answers were compared with
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from rdbkit.aof.aof_set import AofFile, AofSet
 from rdbkit.aof.layout import DataDir, files_at, would_load
@@ -93,17 +95,21 @@ def compat(
     settings: dict[str, str] | None = None,
     modules: Iterable[str] = (),
     appendonly: bool = True,
+    verify: bool = True,
+    max_item: int = walker.MAX_ITEM,
+    progress: Callable[[Any], AbstractContextManager[Any]] | None = None,
 ) -> Compat:
     """Return which releases load a file, an AOF set or a data directory, and what keeps the others from it.
 
     `settings` are those of the server, as in redis.conf; `modules` names modules that it has. Of a data directory the
-    files count that a server loads with `appendonly yes` or `no`. Raises Truncated and Corrupt for a damaged file,
+    files count that a server loads with `appendonly yes` or `no`. `verify=False` does not look at the checksum; keys of
+    more than `max_item` bytes are stepped over. Raises Truncated and Corrupt for a damaged file,
     Unsupported for another format, OSError.
 
         >>> found = rdbkit.compat("dump.rdb")
         >>> [str(answer.target) for answer in found.answers if answer.loads]
     """
-    needs = _Needs(frozenset(name.lower() for name in modules))
+    needs = _Needs(frozenset(name.lower() for name in modules), verify, max_item, progress)
     for file, in_set in _files(what, appendonly, needs):
         needs.read(file, in_set)
     found = needs.all()
@@ -144,8 +150,18 @@ def _files(what: Openable, appendonly: bool, needs: _Needs) -> Iterator[tuple[Op
 class _Needs:
     """Collects needs: each once, with a count and the first place."""
 
-    def __init__(self, modules: frozenset[str]) -> None:
+    def __init__(
+        self,
+        modules: frozenset[str],
+        verify: bool,
+        max_item: int,
+        progress: Callable[[Any], AbstractContextManager[Any]] | None,
+    ) -> None:
         self.modules = modules
+        self.source: Source | None = None
+        self._verify = verify
+        self._plan = Plan(retain=True, max_item=max_item)
+        self._progress = progress or (lambda _: nullcontext())
         self._found: dict[tuple[str, str], Need] = {}
         self._commands: dict[bytes, Need] = {}
         self._database = 0
@@ -164,21 +180,22 @@ class _Needs:
 
     def read(self, what: Openable, in_set: bool) -> None:
         """Read a file to its end."""
-        source = open_source(what)
-        with source:
+        source = self.source = open_source(what)
+        with source, self._progress(self) as progress:
+            advance: Callable[[int], object] = progress.update if progress else lambda _: None
             if source.peek and not has_preamble(source.peek):
                 if not in_set and not source.recognise().holds_commands:
                     raise source.recognise().error()
-                self._aof(source, Cursor(source=source, base=source.start))
+                self._aof(Cursor(source=source, base=source.start), advance)
                 return
-            with open_preamble(source, in_set=in_set, plan=Plan(retain=True)) as snapshot:
-                self._rdb(snapshot)
+            with open_preamble(source, in_set=in_set, plan=self._plan, verify=self._verify) as snapshot:
+                self._rdb(snapshot, advance)
                 if snapshot.commands:
-                    self._aof(source, snapshot.cursor)
+                    self._aof(snapshot.cursor, advance)
 
     # -- RDB -------------------------------------------------------------------------------------------------------
 
-    def _rdb(self, snapshot: Snapshot) -> None:
+    def _rdb(self, snapshot: Snapshot, advance: Callable[[int], object]) -> None:
         magic, version = snapshot.magic, snapshot.version
         letters = HEADERS[magic].magic.decode()
         met = partial(_reads, magic, version)
@@ -188,6 +205,7 @@ class _Needs:
             self._records(snapshot)
             for row in batch:
                 self._entry(snapshot, row)
+            advance(snapshot.cursor.tell())
         self._records(snapshot)
 
     def _records(self, snapshot: Snapshot) -> None:
@@ -232,7 +250,7 @@ class _Needs:
 
     # -- commands --------------------------------------------------------------------------------------------------
 
-    def _aof(self, source: Source, cursor: Cursor) -> None:
+    def _aof(self, cursor: Cursor, advance: Callable[[int], object]) -> None:
         resp = Resp(cursor, LOADER)
         status, multi = RECORD, False
         while status == RECORD:
@@ -245,6 +263,7 @@ class _Needs:
                     self._command(args, offset)
                     name = args[0].lower()
                     multi = name == b"multi" or (multi and name != b"exec")
+            advance(cursor.tell())
         if status == ERROR:
             assert resp.problem is not None
             if resp.problem[0] in ("short", "eof"):
