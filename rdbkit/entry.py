@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _TEMPLATED = (spec.HASH_TMPL_LP_REF, spec.HASH_TMPL_ARRAY_REF)
 
 
-class Reading(Protocol):
+class EntrySource(Protocol):
     """What an entry needs of the reading of its file: a Snapshot."""
 
     cursor: Cursor
@@ -93,7 +93,7 @@ class Record:
 class _Live(Decoder):
     """Reads an open body from the file itself. After damage the walk continues, or ends (Walker.leave_damaged)."""
 
-    def __init__(self, kind: int, snapshot: Reading, start: int, spool: Spool | None) -> None:
+    def __init__(self, kind: int, snapshot: EntrySource, start: int, spool: Spool | None) -> None:
         super().__init__(kind, snapshot.cursor, snapshot.templates, spool)
         # The file's cursor may still have the spool of an earlier entry.
         self.cursor.spool = spool
@@ -127,7 +127,7 @@ class Entry:
 
     __slots__ = ("_copy", "_damaged", "_fields", "_live", "_passed", "_row", "_shape", "_size", "_snapshot")
 
-    def __init__(self, snapshot: Reading, row: walker.EntryTuple) -> None:
+    def __init__(self, snapshot: EntrySource, row: walker.EntryTuple) -> None:
         self._snapshot = snapshot
         self._row = row
         self._size = row[walker.SIZE]
@@ -144,7 +144,7 @@ class Entry:
         return f"<Entry {self.type} {self.key!r} db={self.db} offset={self.offset}>"
 
     @property
-    def snapshot(self) -> Reading:
+    def snapshot(self) -> EntrySource:
         """The snapshot to which the entry belongs."""
         return self._snapshot
 

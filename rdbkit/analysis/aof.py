@@ -139,7 +139,7 @@ class CommandFold:
         )
 
 
-class Tail(AofReader):
+class TailReader(AofReader):
     """The commands from a cursor's position to the end, as AofReader yields those of a whole file."""
 
     def __init__(self, source: Source, cursor: Cursor, *, keep: int) -> None:
@@ -159,7 +159,7 @@ def fold_commands(
     source: Source, cursor: Cursor, fold: CommandFold, advance: Callable[[int], object] | None = None
 ) -> None:
     """Feed a fold with the commands from a cursor to the end; raises at damage, after feeding everything before it."""
-    reader = Tail(source, cursor, keep=_KEPT)
+    reader = TailReader(source, cursor, keep=_KEPT)
     try:
         for batch in reader.batches():
             fold.feed(batch)

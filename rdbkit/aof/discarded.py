@@ -31,7 +31,7 @@ _REREAD = 3
 _FREE = 1 << 26
 
 
-class Again(Protocol):
+class Reopenable(Protocol):
     """Something that can be read again from an offset: a Source."""
 
     @property
@@ -67,7 +67,7 @@ class Discarded:
         """The number of bytes."""
         return self.end - self.offset
 
-    def read(self, source: Again) -> None:
+    def read(self, source: Reopenable) -> None:
         """Read a source again from the offset on. Raises Passed for a pipe, and read errors."""
         at = self.offset
         first = True

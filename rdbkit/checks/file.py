@@ -22,7 +22,7 @@ from rdbkit.source import Source, open_source
 from rdbkit.wire.cursor import Cursor
 
 
-class Part:
+class FileCheck:
     """One file being checked, whatever it holds: an RDB, commands, or both. Go through `findings()`, then read.
 
     `rdb` and `aof` are the checks of its RDB and of its commands, None where it has none or they were not reached.

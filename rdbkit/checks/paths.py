@@ -17,7 +17,7 @@ from typing import Any
 from rdbkit.aof.aof_set import text
 from rdbkit.aof.layout import AofFile, AofSet, DataDir, files_at, would_load
 from rdbkit.aof.remark import Remark
-from rdbkit.checks.file import Part
+from rdbkit.checks.file import FileCheck
 from rdbkit.checks.findings import Finding, limited
 from rdbkit.errors import RdbkitError, Unsupported
 from rdbkit.rdb.walker import MAX_ITEM
@@ -119,29 +119,29 @@ class Checking:
         self.settings = settings
         self.options = {"target": target, "settings": settings, "progress": progress, **options}
 
-    def parts(self) -> Iterator[Part | Listing]:
+    def parts(self) -> Iterator[FileCheck | Listing]:
         """Yield the parts, in order; the findings of each must be read before the next."""
         found = files_at(self.what)
         if found is None or isinstance(found, AofFile):
-            yield Part(self.what, **self.options)
+            yield FileCheck(self.what, **self.options)
             return
         yield Listing(found, os.fspath(self.what))  # type: ignore[arg-type]
         if isinstance(found, AofSet):
             yield from self._set(found)
             return
         for file in found.rdbs:
-            yield Part(file.path, **self.options)
+            yield FileCheck(file.path, **self.options)
         for file in found.aofs:
-            yield Part(file.path, commands=True, **self.options)
+            yield FileCheck(file.path, commands=True, **self.options)
         for one in found.sets:
             yield from self._set(one)
 
-    def _set(self, found: AofSet) -> Iterator[Part]:
+    def _set(self, found: AofSet) -> Iterator[FileCheck]:
         assumed = target_of(found, self.given, self.settings)
         there = [file for file in found.files if file.format not in ("missing", "special")]
         for file in there:
             last = file is found.files[-1]
-            yield Part(file.path, role=file.role, last=last, assumed=assumed, **self.options)
+            yield FileCheck(file.path, role=file.role, last=last, assumed=assumed, **self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ def check(
     """
     goal = Target.parse(target) if isinstance(target, str) else target
     findings: list[Finding] = []
-    parts: list[Part] = []
+    parts: list[FileCheck] = []
     counts: Counter[str] = Counter()
     try:
         checking = Checking(what, target=goal, settings=settings, require_checksum=require_checksum, max_item=max_item)
@@ -197,7 +197,7 @@ def check(
             several = isinstance(part, Listing) or bool(findings and findings[0].file) or part.role != "single"
             findings += (replace(f, file=f.file or part.name) if several else f for f in part.findings())
             counts.update(part.counts)
-            if isinstance(part, Part):
+            if isinstance(part, FileCheck):
                 parts.append(part)
     except Unsupported as error:
         findings.append(Finding.of(error))

@@ -44,7 +44,7 @@ class ReaderGone(BaseException):
     """The reader of our output is gone. Not an OSError, because click would turn that into exit status 1."""
 
 
-class Commands(click.Group):
+class CommandGroup(click.Group):
     """The command group: loads commands by name, and detects a file name given instead of a command."""
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
@@ -124,7 +124,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 
 
 @click.group(
-    cls=Commands,
+    cls=CommandGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     no_args_is_help=False,
     invoke_without_command=True,

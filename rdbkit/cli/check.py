@@ -7,7 +7,7 @@ from itertools import islice
 
 import click
 
-from rdbkit.checks.file import Part
+from rdbkit.checks.file import FileCheck
 from rdbkit.checks.findings import Finding
 from rdbkit.checks.paths import Checking, Listing
 from rdbkit.cli.options import (
@@ -155,7 +155,7 @@ def _check(
     whole = _Whole(strict)
     for part in checking.parts():
         with run.input(part.name if whole.several else path):
-            file = path if isinstance(part, Part) and part.role == "single" and not whole.several else part.name
+            file = path if isinstance(part, FileCheck) and part.role == "single" and not whole.several else part.name
             findings = part.findings()
             while batch := list(islice(findings, 64)):
                 writer.write([_row(finding, file) for finding in batch])
@@ -163,7 +163,7 @@ def _check(
             status = whole.add(part)
             if status:
                 run.statuses.add(status)
-            if isinstance(part, Part):
+            if isinstance(part, FileCheck):
                 verdict = _verdict(part, whole.bad(part), status == 3)
                 # The finding on standard output already says why the file was not read.
                 if verdict != _NOT_READ or run.output.name != "standard output":
@@ -190,14 +190,14 @@ class _Whole:
         self.files = 0
         self._strict = strict
 
-    def bad(self, part: Part | Listing) -> int:
+    def bad(self, part: FileCheck | Listing) -> int:
         """Return how many findings count as errors."""
         return part.counts["error"] + (part.counts["warning"] if self._strict else 0)
 
-    def add(self, part: Part | Listing) -> int:
+    def add(self, part: FileCheck | Listing) -> int:
         """Add a part; return its exit status."""
         self.several |= isinstance(part, Listing)
-        self.files += isinstance(part, Part)
+        self.files += isinstance(part, FileCheck)
         self.warnings += part.counts["warning"]
         bad = self.bad(part)
         self.errors += bad
@@ -223,17 +223,17 @@ class _Whole:
         return f"valid: {files} in total{warned}"
 
 
-def _is_unverified(part: Part | Listing, bad: int) -> bool:
+def _is_unverified(part: FileCheck | Listing, bad: int) -> bool:
     """Return whether the only errors of a part are missing checksums (--require-checksum)."""
     return bool(part.codes) and part.codes <= _UNVERIFIED and part.counts["error"] == bad
 
 
-def _is_refused(part: Part | Listing, bad: int) -> bool:
+def _is_refused(part: FileCheck | Listing, bad: int) -> bool:
     """Return whether the only errors of a part are of a given target, which does not load what the file has."""
     return bool(part.codes) and part.codes <= _REFUSED and part.counts["error"] == bad
 
 
-def _verdict(part: Part, bad: int, foreign: bool) -> str:
+def _verdict(part: FileCheck, bad: int, foreign: bool) -> str:
     """Return the verdict on a file."""
     aof = part.aof
     warnings = part.counts["warning"]
@@ -260,7 +260,7 @@ def _verdict(part: Part, bad: int, foreign: bool) -> str:
     return f"valid: {what}: {contents}{warned}"
 
 
-def _described(part: Part) -> tuple[str, str]:
+def _described(part: FileCheck) -> tuple[str, str]:
     """Return what the file is and how much was read."""
     aof, snapshot = part.aof, part.snapshot
     total = size(part.offset)

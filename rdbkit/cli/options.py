@@ -38,7 +38,7 @@ from rdbkit.source import Source
 #: Product names for output.
 PRODUCTS = {"redis": "Redis", "valkey": "Valkey", "keydb": "KeyDB", "dragonfly": "Dragonfly"}
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 # With several inputs, the exit status is the first of these that occurred.
 _ORDER = (4, 3, 1, 5, 0)
@@ -615,7 +615,7 @@ _READING_OPTIONS = (
 )
 
 
-def _with(options: tuple[Any, ...], command: Command) -> Command:
+def _with(options: tuple[Any, ...], command: CommandT) -> CommandT:
     for option in reversed(options):
         command = option(command)
     return command
@@ -623,10 +623,10 @@ def _with(options: tuple[Any, ...], command: Command) -> Command:
 
 def reading_options(
     *, select: bool = False, target: bool = True, memory: bool = True, damage: bool = False
-) -> Callable[[Command], Command]:
+) -> Callable[[CommandT], CommandT]:
     """Add the options of Reading; the command receives them as one object, `reading`."""
 
-    def decorate(command: Command) -> Command:
+    def decorate(command: CommandT) -> CommandT:
         @functools.wraps(command)
         def wrapped(**options: Any) -> Any:
             reading = _gather(options, select, target)
@@ -667,7 +667,7 @@ path_argument = click.argument("path", metavar="PATH", type=PATH)
 output_option = click.option("-o", "--output", metavar="FILE", type=PATH, help="Write to FILE (atomically).")
 
 
-def moment_option(name: str, text: str) -> Callable[[Command], Command]:
+def moment_option(name: str, text: str) -> Callable[[CommandT], CommandT]:
     """Add an option that takes a time (units.parse_time); the command calls `say_moments`."""
     return click.option(name, metavar="TIME", callback=_moment, help=text)
 
@@ -681,7 +681,7 @@ bytes_option = click.option(
 )
 
 
-def format_option(*formats: str) -> Callable[[Command], Command]:
+def format_option(*formats: str) -> Callable[[CommandT], CommandT]:
     """Add -f/--format; the first format is the default."""
     return click.option(
         "-f",

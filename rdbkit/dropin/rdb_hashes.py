@@ -21,14 +21,14 @@ from rdbkit.wire import listpack, ziplist, zipmap
 from rdbkit.wire.cursor import Cursor
 
 if TYPE_CHECKING:
-    from rdbkit.dropin.rdb_values import Values
+    from rdbkit.dropin.rdb_values import ValueSteps
 
 #: With more pairs, or more bytes in a field or value, a hash is a table.
 _COMPACT_PAIRS, _COMPACT_BYTES = 512, 64
 _NO_LISTPACK = "Hash listpack integrity check failed."
 
 
-def load(values: Values, kind: int) -> None:
+def load(values: ValueSteps, kind: int) -> None:
     """HASH, and Valkey's with expiries (-1 for none), which is a table from the start.
 
     There are two messages for duplicates, depending on the present form of the hash.
@@ -50,14 +50,14 @@ def load(values: Values, kind: int) -> None:
             compact = False
 
 
-def _twice(values: Values, compact: bool) -> None:
+def _twice(values: ValueSteps, compact: bool) -> None:
     if values.tool.deep:
         raise Reported("Hash with dup elements" if compact else "Duplicate hash fields detected")
     if not compact:
         raise Reported("Duplicate keys detected")
 
 
-def load_zipmap(values: Values, kind: int) -> None:
+def load_zipmap(values: ValueSteps, kind: int) -> None:
     """HASH_ZIPMAP: duplicate fields are searched for after the structure was found valid."""
     twice: list[int] = []
 
@@ -72,12 +72,12 @@ def load_zipmap(values: Values, kind: int) -> None:
         raise Reported(f"Hash zipmap with dup elements, or big length ({twice[0]})")
 
 
-def load_ziplist(values: Values, kind: int) -> None:
+def load_ziplist(values: ValueSteps, kind: int) -> None:
     """HASH_ZIPLIST."""
     values.nonzero(values.items(ziplist, "Hash ziplist integrity check failed.", 2))
 
 
-def load_listpack(values: Values, kind: int) -> None:
+def load_listpack(values: ValueSteps, kind: int) -> None:
     """HASH_LISTPACK, and those with expiries: the smallest expiry before them is ignored."""
     if kind == spec.HASH_LISTPACK:
         values.nonzero(values.items(listpack, _NO_LISTPACK, 2))
@@ -90,7 +90,7 @@ def load_listpack(values: Values, kind: int) -> None:
     values.nonzero(values.judged(lambda inside, size: _triples(values, inside, size), _NO_LISTPACK))
 
 
-def _triples(values: Values, inside: bytes | Cursor, size: int) -> int:
+def _triples(values: ValueSteps, inside: bytes | Cursor, size: int) -> int:
     """Check field, value, expiry: numbers that ascend, then 0 for none; return how many items there are."""
     names = values.new_names()
     total, last = 0, 0.0
@@ -109,7 +109,7 @@ def _triples(values: Values, inside: bytes | Cursor, size: int) -> int:
     return total
 
 
-def load_metadata(values: Values, kind: int) -> None:
+def load_metadata(values: ValueSteps, kind: int) -> None:
     """HASH_METADATA and its pre-release form: expiry, field, value. No table is allocated for the stated count."""
     reader = values.reader
     base = _smallest(values) - 1 if kind == spec.HASH_METADATA else 0
@@ -137,7 +137,7 @@ def load_metadata(values: Values, kind: int) -> None:
         raise Ended(logged=f"failed reading hash {doing}") from error
 
 
-def _smallest(values: Values) -> int:
+def _smallest(values: ValueSteps) -> int:
     """Read the smallest expiry; the greatest possible one plus 1 means none."""
     try:
         smallest = int.from_bytes(values.reader.take(8), "little")
@@ -148,7 +148,7 @@ def _smallest(values: Values) -> int:
     return smallest
 
 
-def load_template_listpack(values: Values, kind: int) -> None:
+def load_template_listpack(values: ValueSteps, kind: int) -> None:
     """HASH_TMPL_LP_REF: the template's id, then a value for each field."""
 
     def judge(inside: bytes | Cursor, size: int) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from rdbkit.dropin.names import KEPT, SeenNames
 from rdbkit.dropin.rdb_loaders import LOADERS
-from rdbkit.dropin.rdb_values import Values
+from rdbkit.dropin.rdb_values import ValueSteps
 from rdbkit.dropin.reader import Ended, Failure, RdbReader, Refused, Reported
 from rdbkit.format import spec
 from rdbkit.format.versions import CHECKSUM_SINCE
@@ -67,7 +67,7 @@ class RdbRecords:
         self._early = tool.expiry_records
         self._now = int(time.time() * 1000)
         self._templates: dict[int, tuple[bytes, ...]] = {}
-        self._values = Values(reader, SeenNames(), self._templates, LOADERS)
+        self._values = ValueSteps(reader, SeenNames(), self._templates, LOADERS)
 
     def all(self) -> None:
         """Read the file to its end, or raise a Failure."""
@@ -179,7 +179,7 @@ class RdbRecords:
             return
         second = self.reader.again(start)
         try:
-            Values(second, SeenNames(suspects), self._templates, LOADERS).load(kind)
+            ValueSteps(second, SeenNames(suspects), self._templates, LOADERS).load(kind)
         except Failure:
             # The error found now is before that of the first reading, or is the same.
             self.reader = second

@@ -23,7 +23,7 @@ from rdbkit.format import spec
 from rdbkit.wire.spool import HEAD, Item
 
 if TYPE_CHECKING:
-    from rdbkit.dropin.rdb_values import Values
+    from rdbkit.dropin.rdb_values import ValueSteps
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def _or(text: str) -> Iterator[None]:
         raise Reported(text) from error
 
 
-def load(values: Values, kind: int) -> None:
+def load(values: ValueSteps, kind: int) -> None:
     """Check a stream's body. Raises Failure."""
     reader = values.reader
     with _or("Stream listpacks len loading failed."):
@@ -60,7 +60,7 @@ def load(values: Values, kind: int) -> None:
         _idmp(reader)
 
 
-def _nodes(values: Values, count: int) -> int:
+def _nodes(values: ValueSteps, count: int) -> int:
     """Check the nodes; return the number of live entries that they state."""
     reader, tool = values.reader, values.tool
     node = "primary" if tool.primary else "master"
@@ -82,7 +82,7 @@ def _nodes(values: Values, count: int) -> int:
     return live
 
 
-def _group(values: Values, kind: int, names: set[Item]) -> None:
+def _group(values: ValueSteps, kind: int, names: set[Item]) -> None:
     reader = values.reader
     with _or("Error reading the consumer group name from Stream"):
         name = reader.string()
@@ -127,7 +127,7 @@ def _pending(reader: RdbReader) -> dict[bytes, bool]:
     return pending
 
 
-def _consumer(values: Values, kind: int, pending: dict[bytes, bool], known: dict[Item, set[bytes]]) -> None:
+def _consumer(values: ValueSteps, kind: int, pending: dict[bytes, bool], known: dict[Item, set[bytes]]) -> None:
     reader = values.reader
     with _or("Error reading the consumer name from Stream group."):
         name = reader.string()

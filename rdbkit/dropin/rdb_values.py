@@ -38,10 +38,10 @@ _NUMBER = re.compile(
 
 
 #: Functions that check a value, by the id of its type (rdb_loaders.LOADERS).
-Loaders = Mapping[int, Callable[["Values", int], None]]
+Loaders = Mapping[int, Callable[["ValueSteps", int], None]]
 
 
-class Values:
+class ValueSteps:
     """Checks values of one file. `names` is replaced for a second reading, which looks for suspects only."""
 
     def __init__(

@@ -53,9 +53,9 @@ from rdbkit.wire import listpack
 Figure = tuple[int | None, int | None]
 #: A value's memory without its object: bytes, variance, and separately, if there is one, an average times a number (the
 #: server adds it last, in doubles, and truncates the sum to a whole number); None: unknown.
-Part = tuple[float, float] | tuple[float, float, float] | None
+ValueCost = tuple[float, float] | tuple[float, float, float] | None
 #: (type id, shape) -> part.
-Rule = Callable[[int, Any], Part]
+CostRule = Callable[[int, Any], ValueCost]
 
 UNKNOWN: Figure = (None, None)
 _KEYS = 1024
@@ -239,7 +239,7 @@ class _Values:
         header = gen.header or (24 + 16 * 32 if gen.ranks == "node" and not gen.header_in else 0)
         self.header = prices.z(header) if header else 0
         beside = prices.z(gen.listpackex) if gen.listpackex_by == "class" else gen.listpackex
-        self.rules: dict[str, Rule] = {
+        self.rules: dict[str, CostRule] = {
             "quicklist": self._quicklist,
             "listpack": self._compact,
             "ziplist": self._compact,
@@ -278,10 +278,10 @@ class _Values:
         return packs + detail.nodes + 1 + detail.groups + detail.consumers, size, detail.nodes
 
     @staticmethod
-    def _plus(part: Part, size: float) -> Part:
+    def _plus(part: ValueCost, size: float) -> ValueCost:
         return None if part is None else (part[0] + size, part[1])
 
-    def _average(self, base: float, cost: int, count: int, variance: float) -> Part:
+    def _average(self, base: float, cost: int, count: int, variance: float) -> ValueCost:
         """Add the memory of the elements, as the server does: average times number, in doubles.
 
         `cost` and `variance` are in units.
@@ -292,7 +292,7 @@ class _Values:
 
     # -- lists, blobs --
 
-    def _quicklist(self, kind: int, shape: Any) -> Part:
+    def _quicklist(self, kind: int, shape: Any) -> ValueCost:
         gen = self.gen
         nodes = shape[NODES]
         if shape[COST] < 0:
@@ -307,7 +307,7 @@ class _Values:
             return base, 0.0, cost / nodes * shape[ELEMENTS] if nodes else 0.0
         return self._average(base, cost * UNIT, count, 0)
 
-    def _compact(self, kind: int, shape: Any) -> Part:
+    def _compact(self, kind: int, shape: Any) -> ValueCost:
         """One blob: as it was in the file, converted by the load, or made of items that were written one by one."""
         blob = self.prices.blob
         if kind in _LOOSE:
@@ -317,7 +317,7 @@ class _Values:
             return blob(size), 0
         return blob(shape[LISTPACK] if self.target.has("listpack") else shape[BLOB]), 0
 
-    def _intset(self, kind: int, shape: Any) -> Part:
+    def _intset(self, kind: int, shape: Any) -> ValueCost:
         size = shape[BLOB]
         if kind == spec.SET:
             low, high = shape[LOW], shape[HIGH]
@@ -325,7 +325,7 @@ class _Values:
             size = 8 + width * shape[ELEMENTS]
         return self.prices.blob(size), 0
 
-    def _templated(self, kind: int, shape: Any) -> Part:
+    def _templated(self, kind: int, shape: Any) -> ValueCost:
         """The values alone, after the template's id in a listpack or one by one; and a share of the template."""
         template = shape[DETAIL]
         # Servers number templates from 0, so an id that does not fit in a signed word was not written by one.
@@ -345,7 +345,7 @@ class _Values:
 
     # -- hash tables --
 
-    def _hashtable(self, kind: int, shape: Any) -> Part:
+    def _hashtable(self, kind: int, shape: Any) -> ValueCost:
         is_set = kind in _SETS
         count = shape[ELEMENTS]
         if not self.dict:
@@ -364,7 +364,7 @@ class _Values:
             return base + cost / UNIT + 16 * (count - taken), max(1.0, variance + 256 * spread)
         return self._average(base, cost, count, variance * UNIT)
 
-    def _volatile(self, part: Part, expiring: int) -> Part:
+    def _volatile(self, part: ValueCost, expiring: int) -> ValueCost:
         """Add the index of a hash's fields with expiries: nothing for one field, a vector of pointers for more.
 
         Fitted on vectors of three and four; above the limit it is a tree of vectors by time, whose size is not known.
@@ -373,7 +373,7 @@ class _Values:
             return None
         return self._plus(part, self.prices.z(8 + 8 * expiring)) if expiring > 1 else part
 
-    def _buckets(self, kind: int, shape: Any, base: float) -> Part:
+    def _buckets(self, kind: int, shape: Any, base: float) -> ValueCost:
         count = shape[ELEMENTS]
         if kind in _LOOSE_HASHES and count <= count_limit(self.target, kind):
             # It was a listpack until its first long item.
@@ -406,7 +406,7 @@ class _Values:
 
     # -- sorted sets --
 
-    def _skiplist(self, kind: int, shape: Any) -> Part:
+    def _skiplist(self, kind: int, shape: Any) -> ValueCost:
         gen, count = self.gen, shape[ELEMENTS]
         # Before 5.0.6 the structs of the skiplist and of the dict were not counted.
         base = float(gen.zset + self.header + (gen.dict if self.header or gen.header_in else 0))
@@ -423,7 +423,7 @@ class _Values:
 
     # -- streams --
 
-    def _stream(self, kind: int, shape: Any) -> Part:
+    def _stream(self, kind: int, shape: Any) -> ValueCost:
         detail = shape[DETAIL]
         if self.gen.stream_trees == "recipe":
             return self._recipe(detail, shape[COST] // UNIT), 0
@@ -436,7 +436,7 @@ class _Values:
         size += detail.groups * gen.group + detail.pending * gen.nack
         return size + detail.consumers * gen.consumer + detail.name_bytes
 
-    def _real_stream(self, detail: StreamDetail, packs: int) -> Part:
+    def _real_stream(self, detail: StreamDetail, packs: int) -> ValueCost:
         gen = self.gen
         size = gen.stream + (detail.main + detail.group_pending + detail.own_pending) // UNIT + packs
         size += detail.groups * gen.group + detail.pending * gen.nack + detail.consumers * gen.consumer

@@ -19,7 +19,7 @@ from rdbkit.rdb.streams import Group, Idmp, Stream
 
 StreamID = tuple[int, int]
 Fields = Sequence[tuple[bytes, bytes]]
-StreamEntry = tuple[StreamID, Fields]
+EntryPair = tuple[StreamID, Fields]
 
 
 def id_text(stream_id: StreamID) -> str:
@@ -27,7 +27,7 @@ def id_text(stream_id: StreamID) -> str:
     return f"{stream_id[0]}-{stream_id[1]}"
 
 
-def stream_entries(entries: Sequence[StreamEntry], form: str) -> str:
+def stream_entries(entries: Sequence[EntryPair], form: str) -> str:
     """Return entries as the elements of a JSON list, without brackets."""
     return ",".join(
         [

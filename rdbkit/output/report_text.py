@@ -36,7 +36,7 @@ _PRODUCTS = {"redis": "Redis", "valkey": "Valkey", "keydb": "KeyDB", "dragonfly"
 #: Columns of the comparison of several files.
 _COLUMN = 13
 
-Cells = Sequence[str]
+TextCells = Sequence[str]
 
 
 def shows_blocks() -> bool:
@@ -384,7 +384,7 @@ class Screen:
     def _wrapped(self, text: str) -> list[str]:
         return wrapped(terminal(text), self._width, "  ", "    ", breaks=self._cut is not None)
 
-    def _grid(self, names: Cells, rows: Sequence[Cells], *left: str) -> Iterator[str]:
+    def _grid(self, names: TextCells, rows: Sequence[TextCells], *left: str) -> Iterator[str]:
         """Yield a table: numbers right-aligned; bars, the named columns and the last one left-aligned."""
         widths = [max(map(display_width, column)) for column in zip(names, *rows)]
         for cells in (names, *rows):

@@ -21,7 +21,7 @@ from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from json.encoder import encode_basestring
 
-Encoder = Callable[[bytes], str]
+TextEncoder = Callable[[bytes], str]
 
 json_quote: Callable[[str], str] = encode_basestring
 """Return text as a JSON string; only characters that JSON requires to be escaped are escaped."""
@@ -150,10 +150,10 @@ def _base64(data: bytes) -> str:
     return b2a_base64(data, newline=False).decode("ascii")
 
 
-_ENCODERS: dict[str, Encoder] = {"escape": printable, "base64": _base64, "hex": bytes.hex}
+_ENCODERS: dict[str, TextEncoder] = {"escape": printable, "base64": _base64, "hex": bytes.hex}
 
 
-def encoder(form: str) -> Encoder:
+def encoder(form: str) -> TextEncoder:
     """Return the encoding function for a form: "escape", "base64" or "hex"."""
     return _ENCODERS[form]
 
@@ -248,7 +248,7 @@ class TextStream:
         self._carry = b""
         self._form = form
         self._decoder = getincrementaldecoder("utf-8")("surrogateescape")
-        feeds: dict[str, Encoder] = {"escape": self._feed, "base64": self._feed_base64, "hex": bytes.hex}
+        feeds: dict[str, TextEncoder] = {"escape": self._feed, "base64": self._feed_base64, "hex": bytes.hex}
         self.feed = feeds[form]
 
     def texts(self, chunks: Iterable[bytes]) -> Iterator[str]:

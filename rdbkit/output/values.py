@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from rdbkit.output.nested import StreamEntry, id_text, pieces, quoted, stream_entries
+from rdbkit.output.nested import EntryPair, id_text, pieces, quoted, stream_entries
 from rdbkit.output.nested import stream_rest as stream_rest
 from rdbkit.output.sort import Sorter
 from rdbkit.output.text import TextStream, json_joined, json_numbers, json_pairs, json_quote, json_string, json_strings
@@ -42,7 +42,7 @@ Write = Callable[[str], object]
 Member = tuple[Any, float]
 Field = tuple[Any, Any, int | None]
 Element = tuple[int, Any]
-Part = tuple[str, Any]
+TextPart = tuple[str, Any]
 
 _SPOOL = 1 << 20
 _PIECE = 1 << 16
@@ -261,7 +261,7 @@ class ValueWriter:
         self._batches("[", batches, _array, _item_pieces, "]")
 
     def stream(
-        self, batches: Iterable[Sequence[StreamEntry]], rest: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+        self, batches: Iterable[Sequence[EntryPair]], rest: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
     ) -> None:
         """Write a stream: its entries, then `rest` (see stream_rest), called after the last entry if it is callable."""
         self._batches('{"entries":[', batches, stream_entries, _entry_pieces, "],")
@@ -270,7 +270,7 @@ class ValueWriter:
         while batch := list(islice(tail, 1 if self._has_long else _BATCH)):
             self._write("".join(batch))
 
-    def module(self, name: str, version: int, parts: Iterable[Part]) -> None:
+    def module(self, name: str, version: int, parts: Iterable[TextPart]) -> None:
         """Write a module's value; the bytes of a part may be an iterator of pieces."""
         self._write(f'{{"module":{json_quote(name)},"version":{version},"parts":[')
         before = ""
@@ -322,7 +322,7 @@ def _item_pieces(item: Element, form: str) -> Iterator[str]:
     return chain((f"[{index},",), text, ("]",))
 
 
-def _entry_pieces(entry: StreamEntry, form: str) -> Iterator[str]:
+def _entry_pieces(entry: EntryPair, form: str) -> Iterator[str]:
     """Yield an entry of a stream."""
     return pieces({"id": id_text(entry[0]), "fields": entry[1]}, form)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-Version = tuple[int, ...]
+ToolVersion = tuple[int, ...]
 
 #: The tools' names for the types, by number: Redis 4.0 to 7.0 (each knows the first names of them), and since 7.2.
 _OLD_NAMES = (
@@ -38,7 +38,7 @@ class Tool:
     """One release: `rdb` is the highest RDB version it reads, `last` the highest type number, `types` their names."""
 
     product: str
-    version: Version
+    version: ToolVersion
     rdb: int
     last: int
     types: tuple[str, ...]
@@ -54,7 +54,7 @@ class Tool:
         """The version as text."""
         return ".".join(map(str, self.version))
 
-    def _since(self, redis: Version | None, valkey: Version | None = (0,)) -> bool:
+    def _since(self, redis: ToolVersion | None, valkey: ToolVersion | None = (0,)) -> bool:
         """Return whether the tool is at least this release of its product; None: no release of it."""
         first = valkey if self.product == "valkey" else redis
         return first is not None and self.version >= first
@@ -245,7 +245,7 @@ class Tool:
 
 
 #: Opcode, and the first release of Redis and Valkey whose check knows it.
-_OPCODES: tuple[tuple[int, Version | None, Version | None], ...] = (
+_OPCODES: tuple[tuple[int, ToolVersion | None, ToolVersion | None], ...] = (
     (242, (8, 10), None),
     (243, (8, 6), (9,)),
     (244, (7, 4), (8, 2)),

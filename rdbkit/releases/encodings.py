@@ -31,7 +31,7 @@ Encoding = Callable[[int, Shape, int, bool], str | None]
 
 #: A Shape, for code that uses named positions: mypy knows the type of a position only for a literal number.
 _Row = tuple[Any, ...]
-Rule = Callable[[_Row], str | None]
+EncodingRule = Callable[[_Row], str | None]
 
 _STREAMS = (
     spec.STREAM_LISTPACKS,
@@ -62,19 +62,19 @@ def loads(target: Target, type_id: int) -> bool:
 # -- rules of one shape ---------------------------------------------------------------------------------------------
 
 
-def _always(name: str) -> Rule:
+def _always(name: str) -> EncodingRule:
     return lambda shape: name
 
 
-def _by_count(count: int, small: str, large: str) -> Rule:
+def _by_count(count: int, small: str, large: str) -> EncodingRule:
     return lambda shape: small if shape[ELEMENTS] <= count else large
 
 
-def _by_both(count: int, longest: int, small: str, large: str) -> Rule:
+def _by_both(count: int, longest: int, small: str, large: str) -> EncodingRule:
     return lambda shape: small if shape[ELEMENTS] <= count and shape[LONGEST] <= longest else large
 
 
-def _single_node(limits: ListLimits) -> Rule:
+def _single_node(limits: ListLimits) -> EncodingRule:
     """A listpack if it is one packed node within the limit; a list with an over-long element is not packed."""
 
     def rule(shape: _Row) -> str:
@@ -90,12 +90,12 @@ def _single_node(limits: ListLimits) -> Rule:
     return rule
 
 
-def _pushed(limits: ListLimits) -> Rule:
+def _pushed(limits: ListLimits) -> EncodingRule:
     single = _single_node(limits)
     return lambda shape: "quicklist" if shape[LONGEST] > limits.plain else single(shape)
 
 
-def _members(integers: int, count: int, longest: int) -> Rule:
+def _members(integers: int, count: int, longest: int) -> EncodingRule:
     """A plain set: with too many members for an intset it becomes a hash table, even if a listpack could hold them."""
 
     def rule(shape: _Row) -> str:
@@ -112,7 +112,7 @@ def _members(integers: int, count: int, longest: int) -> Rule:
 # -- rules by type --------------------------------------------------------------------------------------------------
 
 
-def _lists(target: Target) -> dict[int, Rule]:
+def _lists(target: Target) -> dict[int, EncodingRule]:
     types = (spec.LIST, spec.LIST_ZIPLIST, spec.LIST_QUICKLIST, spec.LIST_QUICKLIST_2)
     if target.has("list-listpack"):
         limits = list_limits(target)
@@ -128,7 +128,7 @@ def _lists(target: Target) -> dict[int, Rule]:
     }
 
 
-def _sets(target: Target) -> dict[int, Rule]:
+def _sets(target: Target) -> dict[int, EncodingRule]:
     settings = target.settings
     packed = settings.set_max_listpack_entries if target.has("set-listpack") else -1
     return {
@@ -142,14 +142,14 @@ def _compact(target: Target) -> str:
     return "listpack" if target.has("listpack") else "ziplist"
 
 
-def _zsets(target: Target) -> dict[int, Rule]:
+def _zsets(target: Target) -> dict[int, EncodingRule]:
     count = count_limit(target, spec.ZSET)
     loose = _by_both(count, item_limit(target, spec.ZSET), _compact(target), "skiplist")
     packed = _by_count(count, _compact(target), "skiplist")
     return {spec.ZSET: loose, spec.ZSET_2: loose, spec.ZSET_ZIPLIST: packed, spec.ZSET_LISTPACK: packed}
 
 
-def _hashes(target: Target) -> dict[int, Rule]:
+def _hashes(target: Target) -> dict[int, EncodingRule]:
     count = count_limit(target, spec.HASH)
     longest = item_limit(target, spec.HASH)
     compact = _compact(target) if target.has("zipmap-converted") else "zipmap"
@@ -178,7 +178,7 @@ def _hashes(target: Target) -> dict[int, Rule]:
     }
 
 
-def _others(target: Target) -> dict[int, Rule]:
+def _others(target: Target) -> dict[int, EncodingRule]:
     # 5.0 had streams, but no name for their encoding.
     stream = _always("stream" if target.has("stream-encoding-name") else "unknown")
     raw = _always("raw")
@@ -199,7 +199,7 @@ def _unknown(_shape: _Row) -> None:
     return None
 
 
-def _by_value(limit: int, bodies: dict[int, Rule], z: Sizes) -> Encoding:
+def _by_value(limit: int, bodies: dict[int, EncodingRule], z: Sizes) -> Encoding:
     def encoding(type_id: int, shape: _Row, key_length: int, has_ttl: bool) -> str | None:
         if type_id:
             return bodies.get(type_id, _unknown)(shape)
@@ -210,7 +210,7 @@ def _by_value(limit: int, bodies: dict[int, Rule], z: Sizes) -> Encoding:
     return encoding
 
 
-def _by_key_and_value(limit: int, expiry: int, bodies: dict[int, Rule], z: Sizes) -> Encoding:
+def _by_key_and_value(limit: int, expiry: int, bodies: dict[int, EncodingRule], z: Sizes) -> Encoding:
     def encoding(type_id: int, shape: _Row, key_length: int, has_ttl: bool) -> str | None:
         if type_id:
             return bodies.get(type_id, _unknown)(shape)
@@ -221,7 +221,9 @@ def _by_key_and_value(limit: int, expiry: int, bodies: dict[int, Rule], z: Sizes
     return encoding
 
 
-def _beside_key(front: int, limit: int, least: int, header: bool, bodies: dict[int, Rule], z: Sizes) -> Encoding:
+def _beside_key(
+    front: int, limit: int, least: int, header: bool, bodies: dict[int, EncodingRule], z: Sizes
+) -> Encoding:
     """Key and value share an allocation up to a size. The object is made before its expiry is set (dbAddRDBLoad).
 
     If eight bytes of the allocation are free, the expiry is put there and changes nothing; otherwise the object is
@@ -253,7 +255,7 @@ def _beside_key(front: int, limit: int, least: int, header: bool, bodies: dict[i
 
 #: Ascending by product; the last row that is not newer than the target applies. 8.4 and 8.8 are assumed to be as the
 #: line before them and were not measured; Valkey 8.1 with glibc was not measured either.
-_STRINGS: tuple[tuple[str, tuple[int, int], Callable[[dict[int, Rule], Sizes], Encoding]], ...] = (
+_STRINGS: tuple[tuple[str, tuple[int, int], Callable[[dict[int, EncodingRule], Sizes], Encoding]], ...] = (
     ("redis", (2, 4), partial(_by_value, -1)),
     ("redis", (3, 0), partial(_by_value, 39)),
     ("redis", (3, 2), partial(_by_value, 44)),
@@ -267,6 +269,6 @@ _STRINGS: tuple[tuple[str, tuple[int, int], Callable[[dict[int, Rule], Sizes], E
 )
 
 
-def _strings(target: Target, bodies: dict[int, Rule]) -> Encoding:
+def _strings(target: Target, bodies: dict[int, EncodingRule]) -> Encoding:
     build = [build for product, since, build in _STRINGS if product == target.product and since <= target.version][-1]
     return build(bodies, ALLOCATORS[target.allocator])

@@ -21,7 +21,7 @@ DRAINED = 1 << 26
 CHUNK = 1 << 18
 
 
-class Readable(Protocol):
+class ByteStream(Protocol):
     """Bytes in order."""
 
     def read(self, n: int, /) -> bytes:
@@ -31,7 +31,7 @@ class Readable(Protocol):
 class Ahead:
     """A reader that can look ahead. An error during that is kept until the bytes before it are read."""
 
-    def __init__(self, below: Readable) -> None:
+    def __init__(self, below: ByteStream) -> None:
         self.below = below
         self.head = b""
         self.at = 0

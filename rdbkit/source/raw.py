@@ -9,10 +9,10 @@ import stat
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from rdbkit.source.layers import Readable
+from rdbkit.source.layers import ByteStream
 
 
-class Raw(Readable, Protocol):
+class Raw(ByteStream, Protocol):
     """The input's own bytes; `size` if it is known, `again` only if `seekable`."""
 
     size: int | None

@@ -26,7 +26,7 @@ MULTI, EXEC = command(b"MULTI"), command(b"EXEC")
 
 def checked(build: Any, data: bytes, target: str = "redis:8.10", **options: Any) -> tuple[Any, list[Any]]:
     """Return the check of one file, and its findings."""
-    part = build("checks.file").Part(data, target=build("releases.target").Target.parse(target), **options)
+    part = build("checks.file").FileCheck(data, target=build("releases.target").Target.parse(target), **options)
     return part, list(part.findings())
 
 
@@ -112,7 +112,7 @@ def test_annotations_are_refused_by_older_servers_only_if_one_is_named(build):
     data = b"#TS:1700000000\r\n" + SET
     _, findings = checked(build, data, "redis:6.2")
     assert codes(findings) == ["annotation-refused"]
-    part = build("checks.file").Part(data)
+    part = build("checks.file").FileCheck(data)
     assert list(part.findings()) == []
     assert str(part.target) == "redis:7.0.15"
 

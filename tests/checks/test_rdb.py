@@ -271,7 +271,7 @@ def test_repeats(build):
     result = build.rdbkit.check(data)
     assert codes(list(result.findings)) == [("duplicate-field", "error")] * 100 + [("more-of-the-same", "note")]
     assert "50 more" in result.findings[-1].message
-    check = build("checks.file").Part(data)
+    check = build("checks.file").FileCheck(data)
     list(check.findings())
     assert check.counts == {"error": 150}
 
@@ -294,7 +294,7 @@ def test_checksums(build):
         assert codes(found(build, what)) == [(f"checksum-{state}", "note")]
         assert codes(found(build, what, require_checksum=True)) == [(f"checksum-{state}", "error")]
         assert not build.rdbkit.check(what, require_checksum=True).sound
-    check = build("checks.file").Part(data, verify=False)
+    check = build("checks.file").FileCheck(data, verify=False)
     assert codes(list(check.findings())) == [("checksum-not-verified", "note")]
 
 
@@ -364,7 +364,7 @@ def test_bytes_after_a_value(build, monkeypatch):
 def test_a_file_that_changes(build, tmp_path):
     path = tmp_path / "dump.rdb"
     path.write_bytes(made(entry(0)))
-    check = build("checks.file").Part(str(path), progress=lambda snapshot: Touch(path))
+    check = build("checks.file").FileCheck(str(path), progress=lambda snapshot: Touch(path))
     assert codes(list(check.findings())) == [("being-written", "warning")]
     assert found(build, str(path)) == []
 

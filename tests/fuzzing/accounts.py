@@ -196,9 +196,9 @@ def read_rows(delivery: Delivery, level: int) -> list[Line]:
 
 def check_file(delivery: Delivery) -> list[Line]:
     """Check the file."""
-    from rdbkit.checks.file import Part
+    from rdbkit.checks.file import FileCheck
 
-    check = Part(delivery.open())
+    check = FileCheck(delivery.open())
     lines: list[Line] = []
     for finding in check.findings():
         assert len(finding.message) < 1000, "a finding of more than 1000 characters"

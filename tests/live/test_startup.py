@@ -19,7 +19,7 @@ from live import servers
 from live.servers import Build
 from live.starts import starts
 from rdbkit.aof.writer import command
-from rdbkit.checks.file import Part
+from rdbkit.checks.file import FileCheck
 from rdbkit.releases.target import Target
 
 #: Files for each server.
@@ -110,7 +110,9 @@ def verdict(build: Build, path: Path, data: bytes) -> tuple[bool, int] | None:
     path.write_bytes(data)
     is_base = data.startswith((b"REDIS", b"VALKEY"))
     role = "single" if not build.since((7, 0)) else "base" if is_base else "incr"
-    part = Part(str(path), target=Target.parse(f"{build.product}:{build.name.split('-')[1]}"), role=role, commands=True)
+    part = FileCheck(
+        str(path), target=Target.parse(f"{build.product}:{build.name.split('-')[1]}"), role=role, commands=True
+    )
     list(part.findings())
     if part.is_empty:
         return True, 0

@@ -83,12 +83,12 @@ def attempted(path: Path, target: Target) -> int | str:
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=logs(), target=st.sampled_from(TARGETS))
 def test_check_and_repair_agree(tmp_path: Path, data: bytes, target: str) -> None:
-    from rdbkit.checks.file import Part
+    from rdbkit.checks.file import FileCheck
 
     path = tmp_path / "a.aof"
     path.write_bytes(data)
     goal = Target.parse(target)
-    part = Part(str(path), target=goal, commands=True)
+    part = FileCheck(str(path), target=goal, commands=True)
     codes = [finding.code for finding in part.findings()]
     if part.aof is None:
         assert part.is_empty or codes
@@ -105,16 +105,16 @@ def test_check_and_repair_agree(tmp_path: Path, data: bytes, target: str) -> Non
 @given(data=logs(), target=st.sampled_from(TARGETS))
 def test_what_a_server_leaves_it_starts_with(tmp_path: Path, data: bytes, target: str) -> None:
     """After the cut the verdict is a start without a cut, but for a transaction that was left open."""
-    from rdbkit.checks.file import Part
+    from rdbkit.checks.file import FileCheck
 
     path = tmp_path / "a.aof"
     path.write_bytes(data)
-    part = Part(str(path), target=Target.parse(target), commands=True)
+    part = FileCheck(str(path), target=Target.parse(target), commands=True)
     list(part.findings())
     if part.aof is None or not part.aof.start.starts or not part.aof.start.cut:
         return
     path.write_bytes(data[: part.aof.start.cut])
-    again = Part(str(path), target=Target.parse(target), commands=True)
+    again = FileCheck(str(path), target=Target.parse(target), commands=True)
     list(again.findings())
     assert again.aof is not None
     assert again.aof.start.starts
