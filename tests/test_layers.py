@@ -199,7 +199,7 @@ def _judgements(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 @pytest.mark.parametrize(
-    "module", [name for name in MODULES if not name.startswith(("rdbkit.releases", "rdbkit.format"))]
+    "module", [name for name in MODULES if not name.startswith("rdbkit.releases")]
 )
 def test_release_knowledge_has_one_home(module: str) -> None:
     """Outside of releases no version is compared and no product; rules of RDB versions are rows of format."""

@@ -25,6 +25,8 @@ class Header(NamedTuple):
 
 #: By product.
 HEADERS: dict[str, Header] = {"redis": Header(b"REDIS", 1, 15), "valkey": Header(b"VALKEY", 80, 81)}
+#: In the order in which their numbers begin.
+_PRODUCTS: tuple[Product, ...] = ("redis", "valkey")
 #: The last version that a product writes with the magic REDIS.
 LAST_AS_REDIS = {"redis": HEADERS["redis"].last, "valkey": 11}
 #: Bytes of a magic with its digits.
@@ -50,7 +52,7 @@ def may_be_magic(begin: bytes) -> bool:
 
 def product_of_version(version: int) -> Product:
     """Return the product that writes an RDB version, for data without a magic (the footer of a DUMP payload)."""
-    return "valkey" if version >= HEADERS["valkey"].first else "redis"
+    return [product for product in _PRODUCTS if version >= HEADERS[product].first][-1] if version else _PRODUCTS[0]
 
 
 def is_known(product: str, version: int) -> bool:
@@ -63,7 +65,7 @@ def magic(version: int, product: Product = "redis") -> bytes:
     """Return the nine bytes at the start of a product's file of this version. Raises ValueError if it has none."""
     own = HEADERS[product]
     letters = own.magic if own.first <= version <= own.last else HEADERS["redis"].magic
-    if not own.first <= version <= own.last and not 1 <= version <= LAST_AS_REDIS[product]:
+    if not own.first <= version <= own.last and version not in range(1, LAST_AS_REDIS[product] + 1):
         raise ValueError(f"{product} has no RDB version {version}")
     return letters + b"%0*d" % (MAGIC_SIZE - len(letters), version)
 
