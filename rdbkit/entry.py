@@ -278,12 +278,6 @@ class Entry:
         found: tuple[int, ...] = extra.get("meta", ()) if extra else ()
         return found
 
-    @property
-    def names_are_long(self) -> bool:
-        """Whether the file has hash templates with field names that are too long for memory."""
-        spool = self._snapshot.walker.spool
-        return spool is not None and spool.count > 0
-
     def members(self) -> dict[bytes, int]:
         """Return the expiries of the value's members from KeyDB's records, in ms since epoch."""
         extra = self._row[walker.EXTRA]

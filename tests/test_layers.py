@@ -198,9 +198,7 @@ def _judgements(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, "a product is matched"
 
 
-@pytest.mark.parametrize(
-    "module", [name for name in MODULES if not name.startswith("rdbkit.releases")]
-)
+@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("rdbkit.releases")])
 def test_release_knowledge_has_one_home(module: str) -> None:
     """Outside of releases no version is compared and no product; rules of RDB versions are rows of format."""
     assert list(_judgements(TREES[module])) == []

@@ -186,30 +186,6 @@ class ValueWriter:
         self.spool: Spool | None = None
         """The spool of the decoder whose parts are being written; None if there are no LongItems."""
 
-    def parts(
-        self, type_name: str, batches: Iterable[Sequence[Any]], about: Callable[[], Any] | None = None
-    ) -> Expiries | None:
-        """Write a value of any type from its batches of parts; return what `hash` returns.
-
-        `about()` returns what is not in the parts: for a stream, the Stream without entries, called after the last
-        entry; for a module, its name and version, called after the first batch.
-        """
-        source = iter(batches)
-        if type_name == "hash":
-            return self.hash(source)
-        if type_name == "string":
-            self.string(chain.from_iterable(source))
-        elif type_name == "stream" and about is not None:
-            self.stream(source, lambda: stream_rest(about()))
-        elif type_name == "module" and about is not None:
-            first = next(source, ())
-            name, version = about()
-            self.module(name, version, chain(first, chain.from_iterable(source)))
-        else:
-            write: Callable[[Iterable[Any]], None] = getattr(self, type_name)
-            write(source)
-        return None
-
     def string(self, chunks: Iterable[bytes]) -> None:
         """Write a string from its bytes in pieces."""
         self._write('"')

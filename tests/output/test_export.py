@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rdbkit.output import text
 from rdbkit.output.export import export_writer
 
-from .data import DATA
+from .data import DATA, write_parts
 
 ROWS = [
     (0, b"s", "string", None, b"=1+1\n", None),
@@ -36,12 +36,12 @@ def streamed(output_format: str, rows: Any, **options: Any) -> str:
     for db, key, type_name, expires_at, value, expires in rows:
         value_writer = writer.head(db, key, type_name, expires_at)
         if type_name == "string":
-            writer.tail(value_writer.parts("string", [[value[at : at + 1]] for at in range(len(value))]))
+            writer.tail(write_parts(value_writer, "string", [[value[at : at + 1]] for at in range(len(value))]))
         elif type_name == "list":
-            writer.tail(value_writer.parts("list", [[item] for item in value]))
+            writer.tail(write_parts(value_writer, "list", [[item] for item in value]))
         else:
             parts = [(field, item, (expires or {}).get(field)) for field, item in value.items()]
-            writer.tail(value_writer.parts("hash", [[part] for part in parts]))
+            writer.tail(write_parts(value_writer, "hash", [[part] for part in parts]))
     writer.finish()
     return "".join(out)
 

@@ -16,7 +16,7 @@ from rdbkit.rdb.stream_nodes import StreamID
 from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
 from rdbkit.rdb.values import Array
 
-from .data import DATA
+from .data import DATA, write_parts
 
 FORMS = st.sampled_from(text.FORMS)
 SCORE = st.floats(allow_nan=False)
@@ -77,7 +77,7 @@ def parts_of(type_name: str, value: Any) -> list[Any]:
 def written(type_name: str, batches: Any, value: Any, form: str = "escape") -> str:
     out: list[str] = []
     about = (lambda: (value.name, value.version)) if type_name == "module" else (lambda: value)
-    expiries = ValueWriter(out.append, form).parts(type_name, batches, about)
+    expiries = write_parts(ValueWriter(out.append, form), type_name, batches, about)
     if expiries is not None:
         expiries.close()
     return "".join(out)
