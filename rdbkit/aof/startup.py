@@ -147,7 +147,6 @@ class Startup:
         self.last = last
         self.databases = databases
         self.advance = advance
-        self.file_start = file_start
         self.begin = cursor.tell()
         self.commands = 0
         self.annotations = 0
@@ -163,11 +162,6 @@ class Startup:
         self.db = 0
         self._known: dict[bytes, tuple[int, Spec | None]] = {}
         self._modules: set[bytes] = set()
-
-    @property
-    def end(self) -> int:
-        """The current offset."""
-        return self.cursor.tell()
 
     def load(self) -> Iterator[Remark]:
         """Read to the end, or to damage; yield problems of individual commands."""
@@ -274,7 +268,9 @@ class Startup:
         if first and self.target.origin != "given":
             self._assume(first, f"the command {shown(name).upper()} needs")
             return
-        stops = self.rules.subcommands or args[0].lower() not in CONTAINERS
+        # Before 7.0 a subcommand is looked at by the command itself, if the server has that.
+        command = COMMANDS.get(args[0].lower())
+        stops = self.rules.subcommands or command is None or not knows(self.target, command)
         what = f"{self.target} does not start with it" if stops else f"{self.target} logs an error and continues"
         if first:
             known = " and ".join(f"{product}:{'.'.join(map(str, version))}" for product, version in first.items())

@@ -100,3 +100,11 @@ def test_info_and_check_assume_the_same_server(tmp_path: Any, data: bytes, targe
     path.write_bytes(data)
     found = json.loads(run("info", path, "-f", "json").out)
     assert (found["target"], found["target"] in run("check", path).lines[-1]) == (target, True)
+
+
+@pytest.mark.parametrize(("target", "starts"), [("redis:6.2.14", False), ("redis:7.0.15", True)])
+def test_a_command_with_subcommands_that_is_new(build: Any, target: str, starts: bool) -> None:
+    """FUNCTION is no command of 6.2, whatever its subcommand: 6.2.14 does not start with it (recorded)."""
+    found, remarks = startup(build, SET + command(b"FUNCTION", b"FLUSH"), target)
+    assert found.verdict().starts is starts
+    assert [remark.code for remark in remarks] == ([] if starts else ["unknown-command"])

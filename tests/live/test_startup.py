@@ -73,6 +73,7 @@ def _record(rng: random.Random) -> bytes:
             command(b"FLUSHALL"),
             command(b"GET", b"k1"),
             command(b"NOSUCH", b"NOPE"),
+            command(b"FUNCTION", b"FLUSH"),
             command(rng.choice([b"CLIENT", b"CONFIG", b"XGROUP"]), b"NOPE"),
             command(b"HPEXPIREAT", b"h", b"1999999999999", b"FIELDS", b"1", b"f"),
             command(b"HSETEX", b"h", b"FIELDS", b"1", b"f", b"v"),
