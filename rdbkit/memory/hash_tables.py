@@ -22,8 +22,10 @@ from math import ceil, erf, sqrt
 _SMALLEST = 4
 #: Tables up to this size are computed exactly, larger ones with the normal distribution.
 _EXACT = 256
-#: Smaller probabilities are taken as 0.
-_NEVER = 1e-3
+#: With a smaller probability than this, the expected number is the usual one: an average of both would never be seen.
+_RARE = 1e-3
+#: Smaller probabilities are taken as 0, so the number is called exact.
+_NEVER = 1e-6
 
 
 def slots(count: int) -> int:
@@ -67,8 +69,7 @@ class Dict:
     def expand(self, count: int) -> None:
         """Make it large enough for `count` keys, as dictExpand does: not while it moves, not for fewer than it has."""
         size = slots(count)
-        chance = self._chance()
-        self.doubt += chance * (1 - chance) * size**2
+        self.doubt += self._variance(size)
         if self._moves() or self.used > count or size == self.size:
             return
         self.old, self.moved, self.moving = (self.size, 0, self.used) if self.used else (0, 0, 0)
@@ -78,8 +79,12 @@ class Dict:
         return self._chance() > 0.5
 
     def _chance(self) -> float:
-        chance = _still_moving(self.old, self.moving, self.moved) if self.old else 0.0
-        return 0.0 if chance < _NEVER else 1.0 if chance > 1 - _NEVER else chance
+        return _still_moving(self.old, self.moving, self.moved) if self.old else 0.0
+
+    def _variance(self, size: int) -> float:
+        """Return the variance of a number that is `size` only while it moves, or only after that."""
+        chance = self._chance()
+        return chance * (1 - chance) * size**2 if _NEVER < chance < 1 - _NEVER else 0.0
 
     def add(self, count: int) -> None:
         """Add keys one by one."""
@@ -108,7 +113,8 @@ class Dict:
     def slots(self) -> tuple[float, float]:
         """Return expectation and variance of all slots."""
         chance = self._chance()
-        return self.size + chance * self.old, chance * (1 - chance) * self.old**2 + self.doubt
+        usual = round(chance) if chance < _RARE or chance > 1 - _RARE else chance
+        return self.size + usual * self.old, self._variance(self.old) + self.doubt
 
 
 @lru_cache(maxsize=4096)

@@ -198,12 +198,14 @@ def compare(server: Server, path: Path) -> set[str]:
                 assert off % 16 == 0, wrong
                 assert off <= 6 * entry.memory_sd, wrong
     assert len(wrong) <= len(certain) / 20, wrong[:10]
-    mean = sum(zs) / len(zs)
-    assert abs(mean) < 5 / sqrt(len(zs)), "the expectation is off"
-    # Where a table is doubled or not, and one of both rare, the rare one is many deviations off, but there are few.
+    # A table has been doubled or not. If one of both is rare, it is many deviations off when it happens (up to 1000:
+    # less than 1 in 1,000,000 is said never to happen), which says nothing of the average.
     far = [z for z in zs if abs(z) >= 6]
     assert len(far) <= 1 + len(zs) // 100, "the deviation is too small"
-    assert not far or max(map(abs, far)) < 32, "what is said never to happen does"
+    assert not far or max(map(abs, far)) <= 1000, "what is said never to happen does"
+    zs = [z for z in zs if abs(z) < 6]
+    mean = sum(zs) / len(zs)
+    assert abs(mean) < 5 / sqrt(len(zs)), "the expectation is off"
     # A few values are not enough to measure the spread.
     assert len(zs) < 30 or sqrt(sum((z - mean) ** 2 for z in zs) / len(zs)) > 0.3, "the deviation is too large"
     return seen

@@ -310,8 +310,17 @@ EARLY += [(64, 400, 768, 512), (128, 400, 768, 512), (5, 22, 48, 48), (128, 140,
 
 @pytest.mark.parametrize(("compact", "count", "plain", "expiring"), EARLY)
 def test_tables_of_hashes_with_expiries_are_enlarged_early(compact: int, count: int, plain: int, expiring: int) -> None:
-    assert hash_tables.converted(compact, count, presize=True, expand=True) == (plain, 0)
-    assert hash_tables.converted(compact, count, presize=True, expand=True, early=True) == (expiring, 0)
+    for early, slots in ((False, plain), (True, expiring)):
+        found, variance = hash_tables.converted(compact, count, presize=True, expand=True, early=early)
+        assert found == slots
+        # Whether the move has ended is random. What was seen is the usual outcome: of the other, the chance is small.
+        assert variance < 1e-3 * slots**2
+
+
+def test_a_rare_outcome_is_in_the_deviation_but_not_in_the_figure() -> None:
+    # 22 fields, the fifth long: 1 of 32,000 servers has no old table of 16 slots any more. 5 fields: none has.
+    assert hash_tables.converted(4, 22, presize=True, expand=True) == (48, pytest.approx(16**2 / 31692, rel=0.01))
+    assert hash_tables.converted(4, 5, presize=True, expand=True) == (12, 0)
 
 
 @pytest.mark.parametrize("count", [8, 129, 700, 5000])
