@@ -25,6 +25,8 @@ from rdbkit.aof.remark import Remark
 SUFFIX = b".manifest"
 #: A server's name for a file of a set: prefix, number, role.
 MEMBER = re.compile(rb"(?P<prefix>.+)\.(?P<seq>[0-9]+)\.(?:base\.(?:rdb|aof)|incr\.aof)", re.DOTALL)
+#: What is in the name of any file of a set, whatever it was renamed to, or packed with.
+_PART = re.compile(r"\.(?:incr|base)\.(?:aof|rdb)(?:\.|$)")
 #: Temporary files of a server, which are renamed later or remain after a crash.
 TEMPORARY = re.compile(rb"temp-(?:.+\.(?:manifest|incr)|rewriteaof-.*\.aof|[0-9.-]+\.rdb)", re.DOTALL)
 #: Files that rdbkit writes next to a file: results, backups, dropped bytes, and partial files.
@@ -34,6 +36,11 @@ BYPRODUCT = re.compile(
 #: Bytes read to identify a file.
 HEAD = 64
 _ROLES = {"b": "base", "i": "incr", "h": "history"}
+
+
+def is_part(path: str) -> bool:
+    """Return whether a file is one of a set by its name: such files are there from Redis 7.0 on."""
+    return _PART.search(os.path.basename(path)) is not None  # noqa: PTH119  paths stay text here
 
 
 @dataclass(frozen=True, slots=True)

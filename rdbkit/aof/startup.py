@@ -160,6 +160,9 @@ class Startup:
         self.multi: int | None = None
         self._discard: int | None = None
         self.db = 0
+        self.greatest_db = 0
+        self.names: dict[bytes, int] = {}
+        """The commands, by their names in the table, each with the offset of the first."""
         self._known: dict[bytes, tuple[int, Spec | None]] = {}
         self._modules: set[bytes] = set()
 
@@ -182,7 +185,7 @@ class Startup:
                 if not self.rules.annotations:
                     yield from self._annotation(offset)
                 continue
-            role, row = self._known.get(args[0]) or self._learn(args[0])
+            role, row = self._known.get(args[0]) or self._learn(args[0], offset)
             if role:
                 yield from self._special(role, row, offset, args)
             elif row is not None and not arity_fits(row, len(args)):
@@ -190,7 +193,7 @@ class Startup:
             self.commands += 1
             self._valid = end
 
-    def _learn(self, name: bytes) -> tuple[int, Spec | None]:
+    def _learn(self, name: bytes, offset: int) -> tuple[int, Spec | None]:
         lower = name.lower()
         row = COMMANDS.get(lower)
         role = _ROLES.get(lower, _PLAIN)
@@ -202,12 +205,17 @@ class Startup:
             role = _CONTAINER
         if len(self._known) < _CACHED:
             self._known[name] = role, row
+            if role != _CONTAINER:
+                self.names.setdefault(lower, offset)
         return role, row
 
     def _special(self, role: int, row: Spec | None, offset: int, args: list[bytes]) -> Iterator[Remark]:
         """Handle a command that affects loading or needs more checks."""
         if role == _CONTAINER and len(args) > 1:
-            row = COMMANDS.get(args[0].lower() + b"|" + args[1].lower())
+            full = args[0].lower() + b"|" + args[1].lower()
+            row = COMMANDS.get(full)
+            if len(self.names) < _CACHED:
+                self.names.setdefault(full, offset)
             if row is None or not knows(self.target, row):
                 role = _UNKNOWN
         if role == _UNKNOWN:
@@ -260,6 +268,7 @@ class Startup:
             message = f"SELECT {wanted} fails with {limit} databases: the following commands run in database {self.db}"
             yield Remark(severity, "db-out-of-range", message, offset, wanted)
         self.db = wanted
+        self.greatest_db = max(wanted, self.greatest_db)
 
     def _unknown(self, row: Spec | None, offset: int, args: list[bytes]) -> Iterator[Remark]:
         """Handle a command unknown to the target; if the target is only assumed, a newer one wrote the file."""

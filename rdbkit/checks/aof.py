@@ -29,6 +29,7 @@ from rdbkit.aof.reader import TORN_AOF
 from rdbkit.aof.resp import CHECKER, ERROR, Resp
 from rdbkit.aof.startup import Start, Startup, shown
 from rdbkit.checks.findings import Finding, counted
+from rdbkit.checks.needs import Needs
 from rdbkit.errors import RdbkitError
 from rdbkit.releases.target import Target
 from rdbkit.source import Source
@@ -103,6 +104,14 @@ class AofCheck:
         with self.source.reopen(self.startup.begin) as again:
             resp = Resp(Cursor(source=again, base=self.startup.begin), CHECKER)
             return resp.good if resp.scan() == ERROR or resp.multi else None
+
+    def add_needs(self, needs: Needs) -> None:
+        """Add what the commands need of a server."""
+        for name, offset in self.startup.names.items():
+            needs.command(name, offset)
+        if self.startup.annotations:
+            needs.annotation(self.startup.begin)
+        needs.selected = max(needs.selected, self.startup.greatest_db)
 
     # -- findings --------------------------------------------------------------------------------------------------
 

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from typing import Any
 
+from rdbkit.aof.aof_set import is_part
 from rdbkit.aof.reader import has_preamble
 from rdbkit.aof.startup import starts_empty
 from rdbkit.checks.aof import AofCheck
 from rdbkit.checks.findings import Finding, limited
+from rdbkit.checks.needs import Needs
 from rdbkit.checks.rdb import RdbCheck
-from rdbkit.checks.target import refusals
+from rdbkit.checks.target import assumptions, harm, others, refusals
 from rdbkit.errors import RdbkitError
-from rdbkit.rdb.walker import MAX_ITEM, Plan
+from rdbkit.rdb.walker import MAX_ITEM, SHAPE, Plan
 from rdbkit.releases.target import Target
 from rdbkit.snapshot.preamble import open_preamble
 from rdbkit.snapshot.snapshot import Openable, Snapshot
@@ -55,7 +57,7 @@ class FileCheck:
         self.require_checksum = require_checksum
         self.progress = progress
         self.options = {"settings": settings, "verify": verify, **options}
-        self.plan = Plan(retain=True, max_item=max_item)
+        self.plan = Plan(level=SHAPE, retain=True, watches=True, max_item=max_item)
         self.source: Source | None = None
         self.snapshot: Snapshot | None = None
         self.rdb: RdbCheck | None = None
@@ -66,6 +68,8 @@ class FileCheck:
         self.counts: Counter[str] = Counter()
         self.codes: set[str] = set()
         """Codes of its errors."""
+        self.settings_assumed: tuple[str, ...] = ()
+        """Settings that were not given and decide about the file."""
 
     @property
     def name(self) -> str:
@@ -120,10 +124,11 @@ class FileCheck:
                     yield Finding("warning", "empty", "the file is empty: a server starts with it, without keys")
                 return
             if peek and not has_preamble(peek) and self._is_log(source):
-                target = self.options.get("target") or self.assumed or Target.of_aof(manifest=False)
+                target = self.options.get("target") or self.assumed or Target.of_aof(in_parts=is_part(source.name))
                 yield from self._commands(source, Cursor(source=source, base=source.start), target)
             else:
                 yield from self._rdb(source)
+            yield from self._servers(source)
             if source.changed() and self.offset and "being-written" not in self.codes:
                 message = "the file changed while it was read: it is being written, so an incomplete end is expected"
                 yield Finding("warning", "being-written", message)
@@ -148,8 +153,6 @@ class FileCheck:
         self.rdb = RdbCheck(snapshot, settings=settings, require_checksum=strict, progress=self.progress)
         with snapshot:
             yield from self.rdb.findings()
-            if snapshot.target.origin == "given":
-                yield from refusals(snapshot.target, snapshot.magic, snapshot.version, self.rdb.kinds, source.start)
             self.complete = self.rdb.complete
             self.offset = snapshot.cursor.tell()
             if snapshot.commands:
@@ -157,6 +160,21 @@ class FileCheck:
             elif snapshot.is_head and not self.complete:
                 message = "no server starts with a damaged RDB preamble in its AOF, and no tool repairs it"
                 yield Finding("note", "preamble-damaged", message, source.start)
+
+    def _servers(self, source: Source) -> Iterator[Finding]:
+        """Yield what the given target does not load; or, of a valid file, which servers like its own do not."""
+        target = self.target
+        if target is None:
+            return
+        needs = Needs() if self.rdb is None else self.rdb.needs
+        if target.origin == "given":
+            yield from refusals(target, needs, source.start)
+        yield from harm(target, sorted(self.codes))
+        if self.aof is not None:
+            self.aof.add_needs(needs)
+        if target.origin != "given" and self.complete and not self.codes:
+            yield from others(target, needs)
+        self.settings_assumed = tuple(assumptions(target, needs, self.settings, self.codes))
 
     def _commands(self, source: Source, cursor: Cursor, target: Target) -> Iterator[Finding]:
         self.complete = False

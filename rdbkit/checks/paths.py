@@ -19,8 +19,10 @@ from rdbkit.aof.layout import AofFile, AofSet, DataDir, files_at, would_load
 from rdbkit.aof.remark import Remark
 from rdbkit.checks.file import FileCheck
 from rdbkit.checks.findings import Finding, limited
+from rdbkit.checks.target import refusals
 from rdbkit.errors import RdbkitError, Unsupported
 from rdbkit.rdb.walker import MAX_ITEM
+from rdbkit.releases.loading import multi_part_need
 from rdbkit.releases.target import Target
 from rdbkit.snapshot.preamble import target_of
 from rdbkit.snapshot.snapshot import Openable
@@ -32,8 +34,9 @@ _FORMATS = {"rdb": "RDB", "aof": "commands", "empty": "empty", "unknown": "unkno
 class Listing:
     """Findings about a directory or a manifest itself: missing files, and which files a server loads."""
 
-    def __init__(self, found: AofSet | DataDir, path: str) -> None:
+    def __init__(self, found: AofSet | DataDir, path: str, target: Target | None = None) -> None:
         self.found = found
+        self.target = target
         self.name = path
         self.counts: Counter[str] = Counter()
         self.codes: set[str] = set()
@@ -50,6 +53,9 @@ class Listing:
         sets = (found,) if isinstance(found, AofSet) else found.sets
         for one in sets:
             yield from _findings_of(one.warnings, one.manifest_path or one.directory, one.directory)
+            if self.target is not None:
+                where = one.manifest_path or one.directory
+                yield from (replace(f, file=where) for f in refusals(self.target, [multi_part_need()], 0))
         if isinstance(found, DataDir):
             yield from _findings_of(found.warnings, found.path, found.path)
         yield from _loads(found, self.name)
@@ -125,7 +131,7 @@ class Checking:
         if found is None or isinstance(found, AofFile):
             yield FileCheck(self.what, **self.options)
             return
-        yield Listing(found, os.fspath(self.what))  # type: ignore[arg-type]
+        yield Listing(found, os.fspath(self.what), self.given)  # type: ignore[arg-type]
         if isinstance(found, AofSet):
             yield from self._set(found)
             return
@@ -153,6 +159,8 @@ class Checked:
     string or a module value; the elements of a list, set, zset, hash or array, duplicates included; the entries of a
     stream. `export` writes exactly the readable keys, with exactly these elements.
 
+    `assumed` names settings of the server that were not given and decide about a file.
+
     `checksum` is that of the RDB, or of the first of several; "none" if there is no RDB.
     """
 
@@ -166,6 +174,7 @@ class Checked:
     commands: int = 0
     elements: int = 0
     unreadable: int = 0
+    assumed: tuple[str, ...] = ()
 
     @property
     def readable(self) -> int:
@@ -215,4 +224,5 @@ def check(
         sum(part.aof.commands for part in parts if part.aof is not None),
         sum(part.elements for part in parts),
         sum(part.unreadable for part in parts),
+        tuple(dict.fromkeys(setting for part in parts for setting in part.settings_assumed)),
     )

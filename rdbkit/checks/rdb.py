@@ -12,8 +12,8 @@ from typing import Any
 
 from rdbkit.checks.duplicates import KeyNames
 from rdbkit.checks.findings import Finding, counted
+from rdbkit.checks.needs import Needs
 from rdbkit.checks.slots import SlotCheck
-from rdbkit.checks.target import Place
 from rdbkit.entry import Entry
 from rdbkit.errors import LimitExceeded, RdbkitError, Truncated
 from rdbkit.format import spec
@@ -54,8 +54,7 @@ class RdbCheck:
         self.elements = 0
         self.unreadable = 0
         self.complete = False
-        self.kinds: dict[int, Place] = {}
-        """The first place of each type and opcode."""
+        self.needs = Needs()
         self._records = RecordChecks(settings)
         self._modules: set[str] = set()
         self._slots_seen = SlotCheck()
@@ -79,16 +78,16 @@ class RdbCheck:
     # -- the walk --------------------------------------------------------------------------------------------------
 
     def _walk(self, snapshot: Snapshot, names: KeyNames) -> Iterator[Finding]:
+        self.needs.header(snapshot)
         yield from self._pending_records()
         for batch in self._watched(snapshot):
             yield from self._pending_records()
             names.add(batch)
+            self.needs.keys(snapshot, batch)
             if not self._slots_seen.idle:
                 yield from self._slots_seen.feed(batch)
             for row in batch:
                 self.keys += 1
-                if row[walker.TYPE] not in self.kinds:
-                    self.kinds[row[walker.TYPE]] = row[walker.OFFSET], row[walker.DB], row[walker.KEY]
                 due = row[walker.EXPIRES_AT]
                 self.expires += due is not None
                 body = row[walker.BODY]
@@ -164,10 +163,10 @@ class RdbCheck:
     # -- records ---------------------------------------------------------------------------------------------------
 
     def _pending_records(self) -> Iterator[Finding]:
-        for record in self.snapshot.take_records():
+        records = self.snapshot.take_records()
+        self.needs.records(records)
+        for record in records:
             offset, kind, payload = record
-            if kind >= 0:
-                self.kinds.setdefault(kind, (offset, None, None))
             if kind == spec.SLOT_INFO or (kind == spec.AUX and payload[0] == b"slot-info"):
                 self._slots_seen.announce(offset, announced_slot(kind, payload))
             elif kind == walker.LONG_KEY:

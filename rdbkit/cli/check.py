@@ -10,6 +10,7 @@ import click
 from rdbkit.checks.file import FileCheck
 from rdbkit.checks.findings import Finding
 from rdbkit.checks.paths import Checking, Listing
+from rdbkit.checks.target import CODES
 from rdbkit.cli.options import (
     PRODUCTS,
     UNTRUSTED,
@@ -46,7 +47,7 @@ _NOT_READ = "NOT READ"
 #: Codes for a missing or unverified checksum.
 _UNVERIFIED = frozenset(("checksum-disabled", "checksum-absent", "checksum-not-verified"))
 #: Codes for a file that is not damaged, but that the given target does not load.
-_REFUSED = frozenset(("target-version", "target-type", "target-opcode", "unknown-command", "annotation-refused"))
+_REFUSED = frozenset(CODES.values()) | {"unknown-command", "annotation-refused"}
 #: Codes for a file format that is unknown or not supported yet.
 _FOREIGN = frozenset(
     (
@@ -165,6 +166,8 @@ def _check(
                 run.statuses.add(status)
             if isinstance(part, FileCheck):
                 verdict = _verdict(part, whole.bad(part), status == 3)
+                if part.settings_assumed:
+                    verdict += f"; assumed: {'; '.join(part.settings_assumed)}"
                 # The finding on standard output already says why the file was not read.
                 if verdict != _NOT_READ or run.output.name != "standard output":
                     say(f"{path_text(file)}: {verdict}", quiet=reading.quiet)

@@ -20,12 +20,13 @@ from rdbkit.cli.options import (
     reading_options,
     say,
 )
-from rdbkit.conversion.compat import Answer, Need, compat
+from rdbkit.conversion.compat import Answer, compat
 from rdbkit.output.output import Output
 from rdbkit.output.row_formats import row_writer
 from rdbkit.output.rows import Column, OutputRow
 from rdbkit.output.text import path_text, printable
 from rdbkit.output.units import plural
+from rdbkit.releases.loading import Need
 
 _COLUMNS = (
     Column("file", "path"),
@@ -34,6 +35,8 @@ _COLUMNS = (
     Column("loads", "text"),
     Column("blocked_by", "text"),
 )
+#: Kinds of needs whose names do not say what they are.
+_KINDS = ("type", "opcode", "module", "command", "annotation")
 #: Blockers that a cell names, and bytes of a key in one.
 _NAMED, _KEY = 4, 40
 
@@ -124,7 +127,7 @@ def _blocked_by(answer: Answer) -> str:
 
 def _need(need: Need) -> str:
     """Return "type HASH_2: 3 keys, first 'user:1'"."""
-    what = need.name if need.kind in ("version", "setting", "multi-part") else f"{need.kind} {need.name}"
+    what = need.name if need.kind not in _KINDS else f"{need.kind} {need.name}"
     if need.kind == "type":
         what += f": {plural(need.count, 'key')}"
     elif need.kind == "command":

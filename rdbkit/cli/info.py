@@ -11,9 +11,12 @@ from typing import Any
 import click
 
 from rdbkit.analysis.aof import CommandFold, Commands, fold_commands
+from rdbkit.aof.aof_set import is_part
 from rdbkit.aof.layout import AofFile, AofSet, DataDir, files_at
 from rdbkit.aof.reader import has_preamble
 from rdbkit.aof.startup import proven
+from rdbkit.checks.needs import Needs
+from rdbkit.checks.target import blockers
 from rdbkit.cli.info_sheet import sheet
 from rdbkit.cli.options import (
     CommandRun,
@@ -32,6 +35,7 @@ from rdbkit.output.progress import Progress
 from rdbkit.output.text import json_safe, path_text, printable
 from rdbkit.rdb.dump import read_payload
 from rdbkit.rdb.modules import module_name
+from rdbkit.releases.loading import multi_part_need
 from rdbkit.releases.target import Target
 from rdbkit.snapshot.opening import load_dump
 from rdbkit.snapshot.preamble import target_of
@@ -66,7 +70,7 @@ def command(
     """Show what a file is: product, version, producer, databases, functions, checksum; for an AOF its commands.
 
     Keys are counted by skipping over their values. Values and duplicate keys are not checked; use `rdbkit check` for
-    that.
+    that. With --target, also whether that server loads the file, as far as its types and commands decide that.
     """
     with open_output(output, paths) as out:
         run = CommandRun(out, reading.quiet)
@@ -77,11 +81,22 @@ def command(
                 try:
                     _payload(reading, path, facts) if dump_payload else _file(reading, run, path, quick, facts)
                 finally:
-                    facts.pop("fold", None)
+                    _finish(reading, facts)
                     if facts:
                         documents.append(facts)
         _write(out, documents, output_format, len(paths) > 1)
         run.end(complete=True)
+
+
+def _finish(reading: Reading, facts: dict[str, Any]) -> None:
+    """Replace what was collected by the answer for a given target; null where it was not read to its end."""
+    facts.pop("fold", None)
+    needs = facts.pop("needs", None)
+    if reading.target is not None and needs is not None:
+        goal = reading.target.with_settings(reading.settings) if reading.settings else reading.target
+        why = blockers(goal, needs)
+        facts["loads"] = False if why else True if needs.complete else None
+        facts["blockers"] = why
 
 
 def _file(reading: Reading, run: CommandRun, path: str, quick: bool, facts: dict[str, Any]) -> None:
@@ -102,7 +117,8 @@ def _source(
     if not (in_set and not source.peek) and (has_preamble(source.peek) or not log):
         _rdb(reading, run, source, quick, facts, in_set)
         return
-    target = reading.target or Target.of_aof(manifest=in_set)
+    target = reading.target or Target.of_aof(in_parts=in_set or is_part(source.name))
+    facts["needs"] = Needs()
     facts.update(
         file=path_text(source.name),
         kind="aof",
@@ -120,18 +136,24 @@ def _source(
     )
     if not quick:
         _commands(reading, source, Cursor(source=source, base=source.start), facts, target)
+        facts["needs"].complete = True
 
 
 def _rdb(reading: Reading, run: CommandRun, source: Source, quick: bool, facts: dict[str, Any], in_set: bool) -> None:
     snapshot = reading.preamble(source, in_set)
+    needs = facts["needs"] = Needs()
+    needs.header(snapshot)
     with run.watching(source.name, snapshot, heads_only), reading.progress_of(snapshot) as progress:
         try:
-            for _ in snapshot.batches():
+            for batch in snapshot.batches():
                 progress.update(snapshot.cursor.tell())
+                needs.records(snapshot.take_records())
+                needs.keys(None, batch)
                 # The first batch includes the declared counts of the first database.
                 if quick and not snapshot.walker.done:
                     break
         finally:
+            needs.records(snapshot.take_records())
             facts.update(_facts(snapshot, quick))
     follows = snapshot.commands and not snapshot.cursor.at_end()
     if follows or (snapshot.commands and snapshot.aux.get("aof-preamble") == b"1" and not in_set):
@@ -140,6 +162,7 @@ def _rdb(reading: Reading, run: CommandRun, source: Source, quick: bool, facts: 
             _commands(reading, source, snapshot.cursor, facts, snapshot.target)
     elif snapshot.aux.get("aof-base") == b"1" and not in_set:
         reading.say_base(source.name)
+    needs.complete = not quick
 
 
 def _commands(reading: Reading, source: Source, cursor: Cursor, facts: dict[str, Any], target: Target) -> None:
@@ -152,6 +175,10 @@ def _commands(reading: Reading, source: Source, cursor: Cursor, facts: dict[str,
         finally:
             found = fold.result()
             facts["commands"] = {"offset": start, **_sums(found)}
+            for name in found.names:
+                facts["needs"].command(name.encode(), start)
+            if found.annotations:
+                facts["needs"].annotation(start)
             # As `check` assumes it: the commands prove a release.
             proved = proven(target, map(str.encode, found.names), annotations=bool(found.annotations))
             facts.update(target=str(proved), target_origin=proved.origin)
@@ -185,11 +212,11 @@ def _several(
     _remark(found, facts)
     for name, files in (("rdbs", found.rdbs), ("aofs", found.aofs)):
         for file in files:
-            with run.input(file.path), _part(facts[name]) as inner, open_source(file.path) as source:
+            with run.input(file.path), _part(reading, facts[name]) as inner, open_source(file.path) as source:
                 _source(reading, run, source, quick, inner)
     for one in found.sets:
         path = one.manifest_path or one.directory
-        with run.input(path), _part(facts["sets"]) as inner:
+        with run.input(path), _part(reading, facts["sets"]) as inner:
             _set(reading, run, one, path, quick, inner)
 
 
@@ -204,6 +231,8 @@ def _set(reading: Reading, run: CommandRun, found: AofSet, path: str, quick: boo
     facts["appends_to"] = printable(found.append_name)
     _remark(found, facts)
     fold = CommandFold()
+    needs = facts["needs"] = Needs()
+    needs.add(multi_part_need())
     for file, row in zip(found.files, facts["files"]):
         if file.format in ("missing", "special", "empty"):
             continue
@@ -211,6 +240,7 @@ def _set(reading: Reading, run: CommandRun, found: AofSet, path: str, quick: boo
         with run.input(file.path), open_source(file.path) as source:
             _source(reading, run, source, quick, inner, file.role)
         _from_file(facts, row, inner, fold)
+    needs.complete = not quick and found.error is None
     if not quick:
         facts["commands"] = _sums(fold.result())
     if found.error is not None:
@@ -219,6 +249,8 @@ def _set(reading: Reading, run: CommandRun, found: AofSet, path: str, quick: boo
 
 def _from_file(facts: dict[str, Any], row: dict[str, Any], inner: dict[str, Any], fold: CommandFold) -> None:
     """Add the facts about one file of a set: its commands, and for the base file its product and version."""
+    for need in inner.pop("needs", ()):
+        facts["needs"].add(need)
     if "fold" in inner:
         fold.merge(inner.pop("fold"))
         row["commands"] = inner["commands"]["commands"]
@@ -229,13 +261,13 @@ def _from_file(facts: dict[str, Any], row: dict[str, Any], inner: dict[str, Any]
 
 
 @contextmanager
-def _part(documents: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _part(reading: Reading, documents: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Collect the facts about one of several files, also if it is damaged."""
     inner: dict[str, Any] = {}
     try:
         yield inner
     finally:
-        inner.pop("fold", None)
+        _finish(reading, inner)
         if inner:
             documents.append(inner)
 

@@ -34,6 +34,11 @@ def _lines(facts: dict[str, Any]) -> Any:
         yield "producer", facts.get("producer") or ("-" if "aux" in facts else None)
     if "target" in facts:
         yield "target", f"{facts['target']} ({facts['target_origin']})"
+    if facts.get("blockers"):
+        yield "loads", "no"
+        yield from (("  lacks", text) for text in facts["blockers"])
+    elif facts.get("loads"):
+        yield "loads", "yes"
     if "type" in facts:
         elements = "" if facts["elements"] is None else f", {units.plural(facts['elements'], 'element')}"
         yield "value", f"{facts['type']}, {facts['encoding']}{elements}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from rdbkit.errors import Corrupt
@@ -33,6 +34,19 @@ class Module:
 def module_name(number: int) -> tuple[str, int]:
     """Return name and encoding version of a module type id: nine characters of six bits, then ten bits."""
     return "".join(_ALPHABET[number >> shift & 63] for shift in range(58, 9, -6)), number & 1023
+
+
+def vector_set_version(cursor: Cursor) -> int:
+    """Return the version of the nodes of a value of the module "vectorset", from its first part on; 0: it has none.
+
+    Redis 8.0.2 writes a node's level as it is; 8.0.6 puts the version of the node's layout in the bits from 24 on.
+    """
+    parts = (value for batch in read_parts(cursor) for _, value in batch)
+    _dimensions, count, _quantisation, options = [*islice(parts, 4), 0, 0, 0, 0][:4]
+    # A projection matrix and its dimensions; then the element, its attributes, its vector, a count and an id.
+    before = 2 * (options & 1) + 1 + (options >> 1 & 1) + 3
+    node = list(islice(parts, before + 1)) if count else []
+    return node[-1] >> 24 if len(node) > before and isinstance(node[-1], int) else 0
 
 
 def read_parts(cursor: Cursor) -> Iterator[list[Part]]:

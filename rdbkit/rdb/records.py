@@ -22,7 +22,6 @@ CHECKED_RECORDS = frozenset(
     (
         spec.SELECTDB,
         spec.FUNCTION2,
-        spec.FUNCTION_PRE_GA,
         spec.MODULE_AUX,
         spec.SLOT_IMPORT,
         spec.SLOT_INFO,
@@ -66,9 +65,6 @@ class RecordChecks:
         elif kind == spec.FUNCTION2:
             source, size = payload
             yield from function_problems(source, size, self._libraries)
-        elif kind == spec.FUNCTION_PRE_GA:
-            message = "a function as the release candidates of 7.0 wrote it: Redis 7.0 loads it, 7.2 and newer do not"
-            yield "warning", "pre-ga-function", message
         elif kind == spec.MODULE_AUX:
             yield from _module_aux(*payload)
         elif kind == spec.SLOT_IMPORT:

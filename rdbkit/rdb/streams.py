@@ -175,8 +175,9 @@ class StreamReader:
             start = cursor.tell()
             at = pending.find(cursor.take(16))
             if at < 0 or pending.is_owned(at):
-                problem = "that the group does not know" if at < 0 else "that another owns"
-                raise Corrupt(f"a consumer's pending entry {problem}", offset=start, code="bad-stream")
+                problem = "that the group does not know" if at < 0 else "that has an owner already"
+                code = "bad-stream" if at < 0 else "pending-shared"
+                raise Corrupt(f"a consumer's pending entry {problem}", offset=start, code=code)
             pending.give(at, owner)
         return consumer
 

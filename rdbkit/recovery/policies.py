@@ -18,7 +18,10 @@ from dataclasses import dataclass, field
 from rdbkit.aof.reader import skip_preamble
 from rdbkit.aof.resp import END, ERROR, Resp
 from rdbkit.aof.startup import Start, Startup
+from rdbkit.checks.needs import Needs
+from rdbkit.checks.target import blockers
 from rdbkit.errors import Corrupt, RdbkitError, Unsupported
+from rdbkit.rdb.walker import Plan, Walker
 from rdbkit.recovery.account import Doubt
 from rdbkit.recovery.file import DamagedFile
 from rdbkit.recovery.keep_most import KeepMost
@@ -104,6 +107,8 @@ def server(file: DamagedFile, start: int, target: Target, *, last: bool = True) 
 
     Raises Corrupt (code "server-refuses") if it does not start, or if that is not certain.
     """
+    if start and target.origin == "given":
+        _preamble(file, target)
     startup = Startup(file.cursor(start), target, last=last)
     for _ in startup.load():
         pass
@@ -126,6 +131,22 @@ def server(file: DamagedFile, start: int, target: Target, *, last: bool = True) 
     return judged
 
 
+def _preamble(file: DamagedFile, target: Target) -> None:
+    """Raise Corrupt if the target does not load the RDB with which a file begins."""
+    walker = Walker(file.cursor(0), Plan(), verify=False)
+    needs = Needs()
+    needs.version(walker.product, walker.version, 0)
+    while not walker.done:
+        batch = walker.batch()
+        needs.records(walker.records)
+        needs.keys(None, batch)
+        walker.records.clear()
+    lacking = blockers(target, needs)
+    if lacking:
+        message = f"{target} does not load the RDB at its beginning: it lacks {lacking[0]}"
+        raise Corrupt(message, offset=0, code="server-refuses")
+
+
 def _refusal(found: Start, startup: Startup) -> Corrupt:
     offset = startup.resp.start if found.at is None else found.at
     verb = "does not start with this file" if found.certain else "may not start with this file"
@@ -137,7 +158,7 @@ def _refusal(found: Start, startup: Startup) -> Corrupt:
 
 def keep_most(file: DamagedFile, start: int) -> Judged:
     """Drop only what is damaged. Raises Unsupported (code "not-aof") if nothing looks like a command."""
-    target = Target.of_aof(manifest=True)
+    target = Target.of_aof(in_parts=True)
     return loads_as_it_is(file, start, target) or keep_readable(file, start)
 
 

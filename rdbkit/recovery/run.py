@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 
-from rdbkit.aof.aof_set import AofFile, AofSet
+from rdbkit.aof.aof_set import AofFile, AofSet, is_part
 from rdbkit.aof.layout import find, would_load
 from rdbkit.aof.startup import starts_empty
 from rdbkit.errors import Corrupt, RdbkitError, Truncated, Unsupported
@@ -183,7 +183,7 @@ def _refuse(found: Recognised, packing: tuple[str, ...]) -> None:
 
 def _assumed(members: list[AofFile], manifest: bool) -> Target:
     head = target_of_head(members[0].path) if members[0].format == "rdb" else None
-    return head or Target.of_aof(manifest=manifest)
+    return head or Target.of_aof(in_parts=manifest or is_part(members[0].path))
 
 
 class _Advance:

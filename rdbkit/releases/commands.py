@@ -11,6 +11,7 @@ a command earlier than the documentation says, the row has the earlier release.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -233,6 +234,11 @@ def _stored(args: list[bytes]) -> list[bytes]:
 def knows(target: Target, spec: Spec) -> bool:
     """Return whether a release has a command."""
     return within(spec.valkey if target.product == "valkey" else spec.redis, target.version)
+
+
+def ranges(product: str) -> Iterator[str]:
+    """Yield the releases of a product that have a command, for each command."""
+    return (getattr(row, product) for row in COMMANDS.values())
 
 
 def first_releases(spec: Spec) -> dict[str, Version]:

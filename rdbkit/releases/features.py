@@ -8,6 +8,7 @@ Sources: files that 14 servers wrote and rewrote; recorded starts of 18; the BSD
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 
 from rdbkit.releases.table import Version, within
@@ -39,6 +40,11 @@ rewrite-armset             8.8          -
 rewrite-templates          8.10         -
 
 # what a server loads
+new-back-lengths           8.8          9.1    listpack entries of 16383 bytes; the other form crashes, or is refused
+sanitize-dump-payload      6.2          *      a setting: without it, a load does not look into packed values
+checks-packed-values       -            9.1.2  it does, whatever that setting is
+slot-info-opcode           7.4          9.0    opcode 244; Valkey 8 has an AUX field for that
+vector-set-nodes-1         8.0.6        -      8.0.2 does not load what 8.0.6 writes; between, not tried
 vector-sets                8.0          -      values of the module "vectorset", which is built in
 aof-multi-part             7.0          *      a manifest, a base and increments
 loads-pre-ga-functions     7.0-7.0      -      opcode 246, of the release candidates of 7.0
@@ -63,6 +69,11 @@ def _features() -> dict[str, dict[str, str]]:
 def has_feature(name: str, product: str, version: Version) -> bool:
     """Return whether a release has a feature. Raises KeyError for a name that is not in the table."""
     return within(_features()[name][product], version)
+
+
+def ranges(product: str) -> Iterator[str]:
+    """Yield the releases of a product that have a feature, for each feature."""
+    return (row[product] for row in _features().values())
 
 
 def feature_names() -> frozenset[str]:

@@ -40,6 +40,7 @@ class Settings:
     stream_node_max_entries: int = 100
     databases: int = 16
     cluster_enabled: bool = False
+    rdb_version_check: str = "strict"  # Valkey, from 8.1
     maxmemory: int = 0
     maxmemory_policy: str = "noeviction"
 
@@ -145,6 +146,7 @@ _READERS: dict[str, Callable[[str], Value]] = {
     "list-compress-depth": _integer(0),
     "databases": _integer(1),
     "cluster-enabled": _choice({"yes": True, "no": False}),
+    "rdb-version-check": _choice({"strict": "strict", "relaxed": "relaxed"}),
     "maxmemory-policy": _choice({policy: policy for policy in POLICIES}),
 }
 

@@ -11,6 +11,7 @@ Sources: the version fields of files that these servers wrote, and which empty R
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ class Release(NamedTuple):
 
     `patch` is the release that `redis:7.2` means, `writes` the RDB version of its files, `magic` their first bytes. It
     loads RDB versions 1 to `redis` with the magic REDIS, and `valkey` (first, last; None: none) with the magic VALKEY.
+    `relaxed` are these two with `rdb-version-check relaxed`, None where there is no such setting.
     """
 
     line: tuple[int, int]
@@ -30,6 +32,7 @@ class Release(NamedTuple):
     magic: str
     redis: int
     valkey: tuple[int, int] | None = None
+    relaxed: tuple[int, tuple[int, int]] | None = None
 
     @property
     def version(self) -> Version:
@@ -62,9 +65,9 @@ RELEASES: dict[str, tuple[Release, ...]] = {
     "valkey": (
         Release((7, 2), 7, 11, "REDIS", 11),
         Release((8, 0), 1, 11, "REDIS", 11),
-        Release((8, 1), 1, 11, "REDIS", 11, (1, 11)),
-        Release((9, 0), 4, 80, "VALKEY", 11, (80, 80)),
-        Release((9, 1), 2, 80, "VALKEY", 11, (80, 80)),
+        Release((8, 1), 1, 11, "REDIS", 11, (1, 11), (11, (1, 999))),
+        Release((9, 0), 4, 80, "VALKEY", 11, (80, 80), (79, (80, 999))),
+        Release((9, 1), 2, 80, "VALKEY", 11, (80, 80), (79, (80, 999))),
     ),
 }
 
@@ -114,6 +117,14 @@ def _parsed(ranges: str) -> tuple[tuple[Version, tuple[int, int] | None], ...]:
 def within(ranges: str, version: Version) -> bool:
     """Return whether a version is in a range of releases."""
     return any(first <= version and (last is None or version[:2] <= last) for first, last in _parsed(ranges))
+
+
+def boundaries(ranges: str) -> Iterator[Version]:
+    """Yield the releases with which something began, or with which it had ended."""
+    for first, last in _parsed(ranges):
+        yield first
+        if last is not None:
+            yield (last[0], last[1] + 1, 0)
 
 
 def first_of(ranges: str, product: str) -> Version | None:

@@ -127,10 +127,10 @@ class Target:
         return cls.of(family, version, allocator=allocator, now=now, origin=origin)
 
     @classmethod
-    def of_aof(cls, *, manifest: bool, allocator: str = "jemalloc", now: int | None = None) -> Target:
-        """Return the target assumed for an AOF without preamble: the newest for a manifest set, else Redis 6.2."""
-        row = RELEASES["redis"][-1] if manifest else row_of("redis", (6, 2, 0))
-        origin = "assumed for a multi-part AOF" if manifest else "assumed for a single AOF"
+    def of_aof(cls, *, in_parts: bool, allocator: str = "jemalloc", now: int | None = None) -> Target:
+        """Return the target assumed for an AOF without preamble: the newest for a file of a set, else Redis 6.2."""
+        row = RELEASES["redis"][-1] if in_parts else row_of("redis", (6, 2, 0))
+        origin = "assumed for a multi-part AOF" if in_parts else "assumed for a single AOF"
         return cls.of("redis", row.version, allocator=allocator, now=now, origin=origin)
 
     def has(self, feature: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rdbkit.aof.aof_set import AofFile, AofSet
+from rdbkit.aof.aof_set import AofFile, AofSet, is_part
 from rdbkit.aof.layout import Found
 from rdbkit.releases.target import Target
 from rdbkit.snapshot.opening import refuse_others, target_of_head
@@ -20,7 +20,7 @@ def target_of(found: Found, given: Target | None = None, settings: dict[str, str
     head = target_of_head(files[0].path, settings) if files and files[0].format == "rdb" else None
     if head is not None:
         return head
-    target = Target.of_aof(manifest=isinstance(found, AofSet))
+    target = Target.of_aof(in_parts=isinstance(found, AofSet) or any(is_part(file.path) for file in files))
     return target.with_settings(settings) if settings else target
 
 

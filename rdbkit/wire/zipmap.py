@@ -79,7 +79,8 @@ class Reader:
         if length == _LONG:
             length = int.from_bytes(self._take(4), "little")
             if length < _LONG:
-                raise self._corrupt("a zipmap spells a short length in the long form")
+                message = "a zipmap spells a short length in the long form"
+                raise Corrupt(message, offset=self.offset, code="zipmap-overlong")
         return length
 
     def _byte(self) -> int:

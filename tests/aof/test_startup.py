@@ -16,7 +16,7 @@ ARITY = command(b"SET", b"k")
 
 def startup(build: Any, data: bytes, target: str | None = None) -> tuple[Any, list[Any]]:
     targets = build("releases.target").Target
-    goal = targets.of_aof(manifest=False) if target is None else targets.parse(target)
+    goal = targets.of_aof(in_parts=False) if target is None else targets.parse(target)
     found = build("aof.startup").Startup(build("wire.cursor").Cursor(data), goal)
     return found, list(found.load())
 

@@ -180,7 +180,8 @@ def test_check_of_a_valid_log(log: Path) -> None:
     ran = rdbkit("check", log)
     assert (ran.status, ran.out) == (0, "")
     target = "redis:7.0.15 (assumed: timestamp lines need Redis 7.0 or newer)"
-    assert ran.lines == [f"rdbkit: {log}: valid: AOF, for {target}: 6 commands in {len(LOG)} B"]
+    assumed = "assumed: cluster-enabled no (more than database 0)"
+    assert ran.lines == [f"rdbkit: {log}: valid: AOF, for {target}: 6 commands in {len(LOG)} B; {assumed}"]
 
 
 def test_check_of_a_torn_log(tmp_path: Path) -> None:

@@ -82,7 +82,10 @@ def _stored(path: Path, payload: bytes) -> Any:
 def test_check_of_a_valid_file(dump: Path) -> None:
     ran = rdbkit("check", dump)
     assert (ran.status, ran.out) == (0, "")
-    assert ran.err == f"rdbkit: {dump}: valid: Redis 7.2.6, RDB version 11: 154 keys in 91.0 KiB, checksum good\n"
+    assert ran.err == (
+        f"rdbkit: {dump}: valid: Redis 7.2.6, RDB version 11: 154 keys in 91.0 KiB, checksum good; "
+        "assumed: cluster-enabled no (more than database 0)\n"
+    )
     assert rdbkit("check", dump, "-q").err == ""
 
 

@@ -295,7 +295,7 @@ BAD: list[tuple[str, bytes, str, int]] = [
     ("STREAM_LISTPACKS",
      HEAD + b"\x01" + GROUP + b"\x01" + RAW + AT + b"\x01\x02\x01c" + AT + b"\x01" + RAW
      + b"\x01d" + AT + b"\x01" + RAW,
-     "bad-stream", 74),
+     "pending-shared", 74),
     ("STREAM_LISTPACKS_5", HEAD + bytes(5) + b"\x01" + GROUP + b"\x00\x00\x00\x01" + RAW, "bad-stream", 18),
     ("STREAM_LISTPACKS_4", HEAD + bytes(6) + b"\x01\x01\x02\x01p\x00\x01p\x00\x00\x00", "bad-stream", 16),
 ]  # fmt: skip

@@ -142,8 +142,8 @@ def test_of_file_takes_what_a_file_may_hold(product, producer, rdb):
 
 
 def test_of_aof():
-    assert str(Target.of_aof(manifest=False)) == "redis:6.2.16"
-    assert str(Target.of_aof(manifest=True)) == "redis:8.10.2"
+    assert str(Target.of_aof(in_parts=False)) == "redis:6.2.16"
+    assert str(Target.of_aof(in_parts=True)) == "redis:8.10.2"
 
 
 def test_target_is_a_value():
