@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rdbkit.errors import LimitExceeded, Passed, RdbkitError
 from rdbkit.format import spec
-from rdbkit.format.shape import BLOB, COST, DETAIL, ELEMENTS, LENGTH
+from rdbkit.format.shape import BLOB, COST, DETAIL, ELEMENTS, LENGTH, REPLAYED, Replayed
 from rdbkit.rdb import walker
 from rdbkit.rdb.value_checks import errors, level_of, whole_value
 from rdbkit.rdb.values import DECODERS, Decoder, Parts
@@ -83,7 +83,7 @@ class Record:
     idle: int | None
     freq: int | None
     elements: int | None
-    size: int
+    size: int | None
     memory: int | None
     memory_sd: int | None
     value: Any
@@ -150,8 +150,15 @@ class Entry:
 
     @property
     def offset(self) -> int:
-        """Offset at which the entry starts: its first attribute, else its type byte."""
-        return self._row[walker.OFFSET]
+        """Offset at which the entry starts: its first attribute, else its type; after a replay, of its last write."""
+        found = self.replayed
+        return self._row[walker.OFFSET] if found is None else found.offset
+
+    @property
+    def replayed(self) -> Replayed | None:
+        """What a replay knows of the key; None for an entry of an RDB."""
+        extra = self._row[walker.EXTRA]
+        return None if extra is None else extra.get(REPLAYED)
 
     @property
     def db(self) -> int:
@@ -194,8 +201,11 @@ class Entry:
         return self._row[walker.BODY]
 
     @property
-    def size(self) -> int:
-        """Serialized bytes, attributes and key included."""
+    def size(self) -> int | None:
+        """Serialized bytes, attributes and key included; None after a replay."""
+        return None if self.replayed is not None else self._length()
+
+    def _length(self) -> int:
         if self._size < 0:
             self._finish()
         return self._size
@@ -209,6 +219,9 @@ class Entry:
     @property
     def encoding(self) -> str | None:
         """OBJECT ENCODING after the target loaded the file; None if no server of that version has the type."""
+        found = self.replayed
+        if found is not None and found.encoding is not None:
+            return found.encoding
         return self._snapshot.encode(
             self._row[walker.TYPE], self._measured(), len(self.key), self.expires_at is not None
         )
@@ -251,7 +264,7 @@ class Entry:
     @property
     def end(self) -> int | None:
         """Offset at which the entry ends; None while it is not known."""
-        return None if self._size < 0 else self.offset + self._size
+        return None if self._size < 0 else self._row[walker.OFFSET] + self._size
 
     def errors(self) -> list[RdbkitError]:
         """Return the errors of a value that can be decoded but has contents that no valid value has.
@@ -323,7 +336,7 @@ class Entry:
             except RdbkitError as error:
                 error.locate(self.db, self.key)
                 raise
-            self._size = self._snapshot.cursor.tell() - self.offset
+            self._size = self._snapshot.cursor.tell() - self._row[walker.OFFSET]
 
     def parts(self) -> Iterator[Any]:
         """Yield the value one part at a time, in file order, for values that do not fit in memory.
@@ -343,7 +356,7 @@ class Entry:
             return len(body)
         # Passed is raised first, while an open body can still be read in another way.
         self._again()
-        size = self.offset + self.size - self._row[walker.BODY_OFFSET]
+        size = self._row[walker.OFFSET] + self._length() - self._row[walker.BODY_OFFSET]
         for piece in self._again().pieces(size):
             out.write(piece)
         return size
@@ -432,9 +445,9 @@ class Entry:
                 self._shape = snapshot.measure(cursor).shape(self._row[walker.TYPE])
         except RdbkitError as error:
             if here and snapshot.walker.leave_damaged(self._row[walker.TYPE], self._row[walker.BODY_OFFSET], error):
-                self._size = cursor.tell() - self.offset
+                self._size = cursor.tell() - self._row[walker.OFFSET]
             raise
-        self._size = cursor.tell() - self.offset
+        self._size = cursor.tell() - self._row[walker.OFFSET]
         if here:
             snapshot.walker.is_open = False
 

@@ -24,6 +24,7 @@ LAYERS = [
     ["rdbkit.rdb"],
     ["rdbkit.aof"],
     ["rdbkit.entry"],
+    ["rdbkit.keyspace"],
     ["rdbkit.snapshot"],
     ["rdbkit.checks"],
     ["rdbkit.analysis", "rdbkit.recovery", "rdbkit.conversion", "rdbkit.dropin"],

@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
 from rdbkit.format import spec
-from rdbkit.format.shape import BESIDE, ELEMENTS, LENGTH, LOW, TEXT
+from rdbkit.format.shape import BESIDE, ELEMENTS, LENGTH, LOW, REPLAYED, TEXT
 from rdbkit.memory.model import SHARED, Model
 from rdbkit.rdb import walker
 from rdbkit.releases.encodings import Encoding
@@ -45,14 +45,19 @@ def key_rows(snapshot: Snapshot, batch: list[walker.EntryTuple]) -> list[KeyRow]
     out: list[KeyRow] = []
     for entry in batch:
         kind, key, due, shape = entry[3], entry[2], entry[4], entry[9]
+        name, length = _TYPE_NAMES[kind], _size(entry)
         if shape is None:
-            out.append((entry[1], key, _TYPE_NAMES[kind], None, None, None, None, entry[8], due, entry[5], entry[6]))
+            out.append((entry[1], key, name, None, None, None, None, length, due, entry[5], entry[6]))
             continue
         encoding, value, deviation = _figure(model, encode, kind, shape, len(key), due is not None, entry[11])
         elements = shape[_ELEMENTS] if shape[_ELEMENTS] >= 0 else None
-        name = _TYPE_NAMES[kind]
-        out.append((entry[1], key, name, encoding, elements, value, deviation, entry[8], due, entry[5], entry[6]))
+        out.append((entry[1], key, name, encoding, elements, value, deviation, length, due, entry[5], entry[6]))
     return out
+
+
+def _size(entry: walker.EntryTuple) -> int | None:
+    """Return the size in the file; None after a replay."""
+    return None if entry[11] is not None and REPLAYED in entry[11] else entry[8]
 
 
 def _figure(
@@ -73,7 +78,10 @@ def _figure(
             found: tuple[str | None, int | None, int | None] | None = known.get(code)
             if found is not None:
                 return found
-    encoding = encode(kind, shape, size, expires)
+    replayed = extra.get(REPLAYED) if extra is not None else None
+    encoding = None if replayed is None else replayed.encoding
+    if encoding is None:
+        encoding = encode(kind, shape, size, expires)
     figure = (encoding, *model.of(kind, shape, size, expires, encoding, extra))
     if code >= 0:
         if len(model.known) >= _KNOWN:

@@ -179,6 +179,16 @@ class CommandRun:
             line = closing(snapshot)
         if snapshot.problems and line:
             self.fail(f"{path_text(file)}: {line}", 1, cut=False)
+        for number, key, command in snapshot.uncertain[:_NAMED]:
+            text = printable(key[:_KEY_SHOWN])
+            why = f"not known, because of {command.decode('utf-8', 'backslashreplace').upper()}"
+            self.fail(f"{path_text(file)}: db {number} key '{text}': {why}: left out", 5, cut=False)
+        more = len(snapshot.uncertain) - _NAMED
+        if more > 0:
+            self.fail(f"{path_text(file)}: {units.plural(more, 'more key')} not known and left out", 5, cut=False)
+        for number, command in snapshot.doubts:
+            name = command.decode("utf-8", "backslashreplace").upper()
+            self.fail(f"{path_text(file)}: db {number}: {name} without keys may have written others", 5, cut=False)
         for long_key in snapshot.long_keys:
             self.fail(explain(file, long_key), 5, cut=False)
         more = snapshot.unkept["key"] - len(snapshot.long_keys)
@@ -371,10 +381,11 @@ class Reading:
     min_memory: int | None = None
     max_item: int = MAX_ITEM
     on_damage: OnDamage = "skip"
+    appendonly: bool = True
 
     def open(self, file: str, plan: Plan) -> Snapshot:
-        """Open an input with this plan and selection; raises Unsupported for an AOF, which would need replay."""
-        file = self._rdb_in(file)
+        """Open an input with this plan and selection; an AOF is replayed."""
+        self._say_source(file)
         plan = replace(plan, max_item=self.max_item)
         # The reference time for expiries may come from the file itself, so the selection is added after opening.
         snapshot = open_snapshot(
@@ -386,13 +397,15 @@ class Reading:
             plan=plan,
             verify=self.verify,
             on_damage=self.on_damage,
+            appendonly=self.appendonly,
         )
+        self._say_replay(snapshot)
         if snapshot.target.now is None:
             snapshot.target = replace(snapshot.target, now=time_ns() // 1_000_000)
             snapshot.now_origin = "the current time; the file has no timestamp"
         if self.selection:
             snapshot.select(self.selection.applied(plan, snapshot.target.now or 0))
-        if snapshot.aux.get("aof-base") == b"1":
+        if snapshot.aux.get("aof-base") == b"1" and snapshot.kind == "rdb":
             self.say_base(file)
         return snapshot
 
@@ -401,28 +414,39 @@ class Reading:
         what = "base file of a multi-part AOF; data in the other files is not included"
         say(f"{path_text(file)}: {what}", quiet=self.quiet)
 
-    def _rdb_in(self, path: str) -> str:
-        """Return the only RDB in a data directory without AOF; any other path unchanged."""
-        if path == "-" or not os.path.isdir(path):  # noqa: PTH112  paths stay text here
-            return path
-        from rdbkit.aof.layout import AofSet, DataDir, find
+    def _say_source(self, path: str) -> None:
+        """Say which files of a data directory are read."""
+        from rdbkit.aof.layout import DataDir, files_at
+        from rdbkit.snapshot.opening import files_of
 
-        found = find(path, keep_errors=True)
-        if isinstance(found, AofSet):
-            bases = [path_text(file.path) for file in found.files if file.format == "rdb"][:1]
-            instead = f"; its base RDB is {bases[0]}" if bases else ""
-            raise Unsupported(f"a multi-part AOF: its commands would have to be replayed{instead}", code="needs-replay")
-        assert isinstance(found, DataDir)
-        names = ", ".join(path_text(file.path) for file in found.rdbs)
-        if found.sets or found.aofs:
-            instead = f"; to read the RDB only, name {names}" if names else ""
-            raise Unsupported(
-                f"a data directory with an AOF: its commands would have to be replayed{instead}", code="needs-replay"
-            )
-        if len(found.rdbs) > 1:
-            raise Unsupported(f"a data directory with {len(found.rdbs)} RDBs: name one of {names}", code="ambiguous")
-        say(f"{path_text(path)}: reading {names}, the only data file in it", quiet=self.quiet)
-        return found.rdbs[0].path
+        found = files_at(path)
+        if isinstance(found, DataDir):
+            files = files_of(found, appendonly=self.appendonly)
+            names = ", ".join(path_text(file.path) for file in files)
+            setting = "" if len(found.rdbs) + len(found.sets) + len(found.aofs) == 1 else self._setting(found)
+            say(f"{path_text(path)}: reading {names}{setting}", quiet=self.quiet)
+
+    def _setting(self, found: Any) -> str:
+        if not (found.sets or found.aofs):
+            return ""
+        return f", as a server does with appendonly {'yes' if self.appendonly else 'no'} (--source aof|rdb)"
+
+    def _say_replay(self, snapshot: Snapshot) -> None:
+        """Say what a replay assumed."""
+        from rdbkit.snapshot.replayed import ReplayedSnapshot
+
+        if not isinstance(snapshot, ReplayedSnapshot):
+            return
+        found, name = snapshot.replay, path_text(snapshot.name)
+        if found.loader.relative:
+            at = units.time(found.loader.now or 0)
+            times = f"{found.loader.relative:,} relative expiry times counted from {at}"
+            say(f"{name}: {times} ({snapshot.now_origin}; see --now)", quiet=self.quiet)
+        for file, offset, message in found.errors[:_NAMED]:
+            say(f"{path_text(file)}: offset {offset}: {message}: ignored, as servers do", quiet=self.quiet)
+        more = found.failed - min(len(found.errors), _NAMED)
+        if more > 0:
+            say(f"{name}: {units.plural(more, 'more command')} failed and were ignored", quiet=self.quiet)
 
     def preamble(self, source: Source, in_set: bool) -> Snapshot:
         """Return the RDB that a source holds or begins with."""

@@ -26,7 +26,7 @@ from rdbkit.output.output import Output
 from rdbkit.output.text import path_text
 from rdbkit.output.units import size
 from rdbkit.rdb.walker import Plan, Walker
-from rdbkit.snapshot.opening import refuse_others
+from rdbkit.snapshot.preamble import refuse_others
 from rdbkit.source import Source, open_source
 from rdbkit.wire import crc64
 from rdbkit.wire.cursor import WINDOW, Cursor

@@ -88,3 +88,20 @@ class StreamDetail(NamedTuple):
     #: One tree of all groups' pending entries; -1: unknown.
     union: int
     idempotency: Idempotency | None
+
+
+#: The name under which `extra` of an entry has a Replayed.
+REPLAYED: Final = "replayed"
+
+
+class Replayed(NamedTuple):
+    """What a replay knows of a key beside its value.
+
+    `offset` is that of the command that wrote it last; `encoding` is None where the value decides; `slots` is the
+    number of slots of its hash table with its variance, None where a load decides; `room` are unused bytes of a string.
+    """
+
+    offset: int
+    encoding: str | None
+    slots: tuple[float, float] | None = None
+    room: int = 0

@@ -29,7 +29,7 @@ from rdbkit.recovery.truncate_at import Cut, NothingThere, find_cut
 from rdbkit.recovery.verdict import faults_of
 from rdbkit.recovery.write import Job, account_of, refuse_output, replace_all, write_file, write_set
 from rdbkit.releases.target import Target
-from rdbkit.snapshot.opening import target_of_head
+from rdbkit.snapshot.preamble import target_of_head
 from rdbkit.source import Recognised, open_source
 
 _REAL = System()

@@ -17,6 +17,8 @@ _TABLE = """
 # how keys are kept in memory, and what a load converts
 zipmap-converted           2.6          *      a zipmap is read pair by pair
 quicklist                  3.2          *      a list is a quicklist
+binary-scores              4.0          *      a sorted set is written with scores as doubles, before as texts
+hash-2                     -            9.0    a hash with field expiries is written as type 22
 stream-encoding-name       6.0          *      OBJECT ENCODING of a stream is "stream", before "unknown"
 listpack                   7.0          *      hashes, sorted sets and lists use listpacks, before ziplists
 set-listpack               7.2          *      small sets with texts are listpacks

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace as changed
 from functools import partial
+from typing import Any
 
+from rdbkit.aof.aof_set import AofFile, AofSet, is_part
+from rdbkit.aof.layout import DataDir, Found, files_at, would_load
+from rdbkit.aof.reader import has_preamble
 from rdbkit.entry import Record
-from rdbkit.errors import RdbkitError, Unsupported
+from rdbkit.errors import Unsupported
 from rdbkit.format import spec
 from rdbkit.format.shape import ELEMENTS
 from rdbkit.rdb.body import Body
@@ -16,6 +22,7 @@ from rdbkit.rdb.values import Decoder
 from rdbkit.rdb.walker import Plan
 from rdbkit.releases import encodings, limits
 from rdbkit.releases.target import Target
+from rdbkit.snapshot.preamble import refuse_others, target_of_head
 from rdbkit.snapshot.snapshot import DEFAULT_PLAN, OnDamage, Openable, Snapshot
 from rdbkit.source import Source, open_source
 from rdbkit.wire.cursor import Cursor
@@ -32,8 +39,12 @@ def open(  # noqa: A001  rdbkit.open is to be called by that name
     verify: bool = True,
     max_item: int | None = None,
     on_damage: OnDamage = "skip",
+    appendonly: bool = True,
 ) -> Snapshot:
     """Open a snapshot: a path, "-" for standard input, bytes, or a binary file object; packed or not.
+
+    An AOF, the manifest or directory of a set, and a data directory are replayed: see ReplayedSnapshot. Of a data
+    directory the files count that a server loads with `appendonly yes` or `no`.
 
     `target` ("redis:7.2.6") and `settings` (as in redis.conf) determine the server for which encodings are computed;
     default: the one that wrote the file. `plan` determines the selection and depth of reading; `verify=False` ignores
@@ -47,25 +58,83 @@ def open(  # noqa: A001  rdbkit.open is to be called by that name
     """
     if on_damage not in ("skip", "stop"):
         raise ValueError(f'on_damage is "skip" or "stop", not {on_damage!r}')
+    if max_item is not None:
+        plan = changed(plan or DEFAULT_PLAN, max_item=max_item)
+    options: dict[str, Any] = {
+        "target": Target.parse(target) if isinstance(target, str) else target,
+        "settings": settings,
+        "allocator": allocator,
+        "now": now,
+        "plan": plan,
+        "verify": verify,
+        "on_damage": on_damage,
+    }
+    found = files_at(what)
+    if isinstance(found, AofSet | DataDir):
+        files = files_of(found, appendonly=appendonly)
+        if files[0].role == "single" and files[0].format == "rdb":
+            return open(files[0].path, **options)
+        return replayed(files, found, os.fspath(what), **options)  # type: ignore[arg-type]
     source = open_source(what)
     try:
+        if source.recognise().kind == "aof":
+            return replayed((source,), found, source.name, **options)
         refuse_others(source)
-        goal = Target.parse(target) if isinstance(target, str) else target
-        if max_item is not None:
-            plan = changed(plan or DEFAULT_PLAN, max_item=max_item)
-        return Snapshot(
-            source,
-            target=goal,
-            settings=settings,
-            allocator=allocator,
-            now=now,
-            plan=plan,
-            verify=verify,
-            on_damage=on_damage,
-        )
+        snapshot = Snapshot(source, **options)
+        if snapshot.aux.get("aof-preamble") == b"1":
+            again = source.reopen(source.start) if source.rereads else source
+            if again is not source:
+                return replayed((again,), found, source.name, **options)
+        return snapshot
     except BaseException:
         source.close()
         raise
+
+
+def files_of(found: AofSet | DataDir, *, appendonly: bool) -> tuple[AofFile, ...]:
+    """Return the files that a server loads from a set or a data directory.
+
+    Raises Unsupported if there are none, or if that depends on its file name settings, ManifestError.
+    """
+    if isinstance(found, DataDir):
+        appendonly = appendonly and bool(found.sets or found.aofs)
+    files = would_load(found, appendonly=appendonly)
+    if not files:
+        raise Unsupported("a server loads no file from it: it starts empty", code="nothing-found")
+    return files
+
+
+def replayed(
+    files: Sequence[AofFile | Source],
+    found: Found | None,
+    name: str,
+    *,
+    target: Target | None,
+    settings: dict[str, str] | None,
+    allocator: str,
+    now: int | None,
+    **options: Any,
+) -> Snapshot:
+    """Return the state to which files lead."""
+    # Imported here, because most commands are about an RDB.
+    from rdbkit.snapshot.replay import replay
+    from rdbkit.snapshot.replayed import ReplayedSnapshot
+
+    goal = changed(target or _assumed(files[0]), allocator=allocator, now=now)
+    if settings:
+        goal = goal.with_settings(settings)
+    result = replay(files, goal, verify=options.pop("verify"))
+    return ReplayedSnapshot(result, name, allocator=allocator, **options)
+
+
+def _assumed(file: AofFile | Source) -> Target:
+    """Return the target of an AOF by its first file: the server that wrote its RDB, or the one to be assumed."""
+    if isinstance(file, AofFile):
+        head = target_of_head(file.path) if file.format == "rdb" else None
+        return head or Target.of_aof(in_parts=file.role != "single" or is_part(file.path))
+    if has_preamble(file.peek) and file.rereads:
+        return Snapshot(file.reopen(file.start), verify=False).target
+    return Target.of_aof(in_parts=is_part(file.name))
 
 
 def load_dump(payload: bytes, *, target: Target | str | None = None) -> Record:
@@ -98,22 +167,3 @@ def load_dump(payload: bytes, *, target: Target | str | None = None) -> Record:
 
 def _payload_decoder(found: Payload) -> Decoder:
     return Decoder(found.type_id, Cursor(found.body, base=found.offset), {})
-
-
-def refuse_others(source: Source) -> None:
-    """Raise the error that names the format of an input that is not an RDB, instead of calling it damaged."""
-    found = source.recognise()
-    if found.kind in ("aof", "manifest"):
-        what = "an append-only file" if found.kind == "aof" else "the manifest of an append-only file"
-        raise Unsupported(f"{what}, not an RDB: its state needs replay", offset=source.start, code="needs-replay")
-    if found.kind != "rdb":
-        raise found.error()
-
-
-def target_of_head(path: str, settings: dict[str, str] | None = None) -> Target | None:
-    """Return the server that wrote the RDB at the start of a file; None if that cannot be read."""
-    try:
-        with open_source(path) as source:
-            return Snapshot(source, settings=settings, verify=False).target
-    except RdbkitError:
-        return None

@@ -6,10 +6,29 @@ from typing import Any
 
 from rdbkit.aof.aof_set import AofFile, AofSet, is_part
 from rdbkit.aof.layout import Found
+from rdbkit.errors import RdbkitError, Unsupported
 from rdbkit.releases.target import Target
-from rdbkit.snapshot.opening import refuse_others, target_of_head
 from rdbkit.snapshot.snapshot import Snapshot
-from rdbkit.source import Source
+from rdbkit.source import Source, open_source
+
+
+def refuse_others(source: Source) -> None:
+    """Raise the error that names the format of an input that is not an RDB, instead of calling it damaged."""
+    found = source.recognise()
+    if found.kind in ("aof", "manifest"):
+        what = "an append-only file" if found.kind == "aof" else "the manifest of an append-only file"
+        raise Unsupported(f"{what}, not an RDB: its state needs replay", offset=source.start, code="needs-replay")
+    if found.kind != "rdb":
+        raise found.error()
+
+
+def target_of_head(path: str, settings: dict[str, str] | None = None) -> Target | None:
+    """Return the server that wrote the RDB at the start of a file; None if that cannot be read."""
+    try:
+        with open_source(path) as source:
+            return Snapshot(source, settings=settings, verify=False).target
+    except RdbkitError:
+        return None
 
 
 def target_of(found: Found, given: Target | None = None, settings: dict[str, str] | None = None) -> Target:

@@ -135,6 +135,10 @@ class Snapshot:
         self.functions: list[bytes] = []
         self.unkept: Counter[str] = Counter()
         self.long_keys: list[LimitExceeded] = []
+        self.uncertain: list[tuple[int, bytes, bytes]] = []
+        """After a replay: keys whose values are not known, as (database, key, command); they are left out."""
+        self.doubts: list[tuple[int, bytes]] = []
+        """After a replay: databases in which a script may have written any key, with its command."""
         self.databases: dict[int, Database] = {}
         self.modules_aux: list[tuple[int, int]] = []
         self.slot_imports: list[tuple[bytes, list[tuple[int, int]]]] = []

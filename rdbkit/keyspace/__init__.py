@@ -1,0 +1,1 @@
+"""Replay: the state that a stream of commands leads to."""

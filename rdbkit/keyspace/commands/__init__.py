@@ -1,0 +1,21 @@
+"""All commands that change a keyspace: one table from names to short functions of a loader and the command's words.
+
+To add a command, write a function in the module of its group and a row in that module's COMMANDS. A name with a
+subcommand is `name|subcommand`, as in releases.commands. Commands that are known there and not here have no effect on
+a keyspace; tests/keyspace/test_table.py holds the list of those that have one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rdbkit.keyspace.commands import functions, keys, strings
+from rdbkit.keyspace.loader import Loader
+
+Function = Callable[[Loader, list[bytes]], None]
+
+TABLE: dict[bytes, Function] = {
+    **functions.COMMANDS,
+    **keys.COMMANDS,
+    **strings.COMMANDS,
+}

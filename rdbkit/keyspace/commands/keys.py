@@ -1,0 +1,188 @@
+"""Commands of keys of any type, and of databases."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+from rdbkit.errors import RdbkitError
+from rdbkit.format import spec
+from rdbkit.keyspace.arguments import SYNTAX, Words, integer
+from rdbkit.keyspace.decoding import decoded
+from rdbkit.keyspace.loader import CommandError, Database, Loader
+from rdbkit.keyspace.times import absolute, relative
+from rdbkit.keyspace.values import Stored
+from rdbkit.rdb.dump import read_payload
+
+_NO_KEY = "ERR no such key"
+
+
+def select(loader: Loader, args: list[bytes]) -> None:
+    """SELECT db: if the server does not have it, the following commands run in the database before."""
+    loader.select(integer(args[1], "ERR invalid DB index"))
+
+
+def del_(loader: Loader, args: list[bytes]) -> None:
+    """DEL key [key …], UNLINK."""
+    for key in args[1:]:
+        loader.drop(key)
+
+
+def expire(loader: Loader, args: list[bytes]) -> None:
+    """EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT key time [NX | XX | GT | LT]."""
+    name = args[0].lower()
+    number, unit = integer(args[2]), 1 if name[:1] == b"p" else 1000
+    at = absolute(number, unit) if name.endswith(b"at") else relative(loader, number, unit)
+    value = loader.look(args[1])
+    if value is None or not may_expire([word.upper() for word in args[3:]], value.expires_at, at):
+        return
+    value.expires_at, value.offset = at, loader.offset
+
+
+def may_expire(options: list[bytes], known: int | None, at: int) -> bool:
+    """Return whether the options of EXPIRE allow a new expiry; no expiry counts as one that is never reached."""
+    for option in options:
+        if option == b"NX":
+            allowed = known is None
+        elif option == b"XX":
+            allowed = known is not None
+        elif option == b"GT":
+            allowed = known is not None and at > known
+        elif option == b"LT":
+            allowed = known is None or at < known
+        else:
+            raise CommandError(f"ERR Unsupported option {option[:40].decode('utf-8', 'backslashreplace')}")
+        if not allowed:
+            return False
+    return True
+
+
+def persist(loader: Loader, args: list[bytes]) -> None:
+    """PERSIST key."""
+    value = loader.look(args[1])
+    if value is not None and value.expires_at is not None:
+        value.expires_at, value.offset = None, loader.offset
+
+
+def rename(loader: Loader, args: list[bytes]) -> None:
+    """RENAME key newkey, RENAMENX."""
+    _, old, new = args
+    value = loader.db.get(old) if old in loader.db else loader.look(old)
+    if value is None:
+        raise CommandError(_NO_KEY)
+    if old == new or (len(args[0]) == 8 and loader.look(new) is not None):
+        return
+    loader.drop(old)
+    loader.put(new, value, value.expires_at)
+
+
+def move(loader: Loader, args: list[bytes]) -> None:
+    """MOVE key db [REPLACE]."""
+    key, target = args[1], loader.database(integer(args[2]))
+    value = loader.db.get(key)
+    if target is loader.db:
+        raise CommandError("ERR source and destination objects are the same")
+    if value is None or (key in target and len(args) < 4):
+        return
+    loader.drop(key)
+    value.offset = loader.offset
+    target[key] = value
+
+
+def copy(loader: Loader, args: list[bytes]) -> None:
+    """COPY source destination [DB db] [REPLACE]."""
+    target, replaces = loader.db, False
+    words = Words(args, 3)
+    for word in words:
+        if word == b"REPLACE":
+            replaces = True
+        elif word == b"DB":
+            target = loader.database(words.integer())
+        else:
+            raise CommandError(SYNTAX)
+    value = loader.db.get(args[1]) if args[1] in loader.db else loader.look(args[1])
+    if target is loader.db and args[1] == args[2]:
+        raise CommandError("ERR source and destination objects are the same")
+    if value is None or (not replaces and loader.look(args[2], target) is not None):
+        return
+    twin = deepcopy(value)
+    twin.offset = loader.offset
+    target[args[2]] = twin
+
+
+def swapdb(loader: Loader, args: list[bytes]) -> None:
+    """SWAPDB a b."""
+    first, second = (integer(arg, "ERR invalid DB index") for arg in args[1:3])
+    one, other = loader.database(first), loader.database(second)
+    loader.databases[first], loader.databases[second] = other, one
+    loader.select(loader.number)
+
+
+def flushdb(loader: Loader, _args: list[bytes]) -> None:
+    """FLUSHDB [ASYNC | SYNC]."""
+    _flush(loader.db)
+
+
+def flushall(loader: Loader, _args: list[bytes]) -> None:
+    """FLUSHALL [ASYNC | SYNC]."""
+    for db in loader.databases.values():
+        _flush(db)
+
+
+def _flush(db: Database) -> None:
+    db.clear()
+    db.doubt = b""
+    db.certain.clear()
+
+
+def restore(loader: Loader, args: list[bytes]) -> None:
+    """RESTORE key ttl payload [REPLACE] [ABSTTL] [IDLETIME s] [FREQ n], RESTORE-ASKING."""
+    key, ttl = args[1], integer(args[2], "ERR Invalid TTL value, must be >= 0")
+    is_absolute = replaces = False
+    idle = freq = None
+    words = Words(args, 4)
+    for word in words:
+        if word == b"REPLACE":
+            replaces = True
+        elif word == b"ABSTTL":
+            is_absolute = True
+        elif word == b"IDLETIME":
+            idle = words.integer()
+        elif word == b"FREQ":
+            freq = words.integer()
+        else:
+            raise CommandError(SYNTAX)
+    if not replaces and loader.look(key) is not None:
+        raise CommandError("BUSYKEY Target key name already exists.")
+    try:
+        payload = read_payload(args[3])
+    except RdbkitError as error:
+        raise CommandError(f"ERR Bad data format: {error.message}") from None
+    expires_at = None if not ttl else absolute(ttl, 1) if is_absolute else relative(loader, ttl, 1)
+    stored = Stored(payload.type_id, payload.body)
+    stored.idle, stored.freq = idle, freq
+    if spec.BY_ID[payload.type_id].type == "module":
+        loader.put(key, stored, expires_at)
+        return
+    stored.expires_at = expires_at
+    loader.put(key, decoded(stored, loader.target, {}, len(key)), expires_at)
+
+
+COMMANDS = {
+    b"select": select,
+    b"del": del_,
+    b"unlink": del_,
+    b"expire": expire,
+    b"pexpire": expire,
+    b"expireat": expire,
+    b"pexpireat": expire,
+    b"persist": persist,
+    b"rename": rename,
+    b"renamenx": rename,
+    b"move": move,
+    b"copy": copy,
+    b"swapdb": swapdb,
+    b"flushdb": flushdb,
+    b"flushall": flushall,
+    b"restore": restore,
+    b"restore-asking": restore,
+}

@@ -1,0 +1,146 @@
+"""A keyspace as the bytes of an RDB, and what these do not say of its keys: so that it is read as any RDB is.
+
+    Loader ─► records in the RDB format ─► Walker ─► entries
+          └─► Known: for each key its encoding after the replay, and the offset of its last write
+
+The RDB is one of the target's. A value that no command has touched is copied as it was in the file.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import Any
+
+from rdbkit.format import spec
+from rdbkit.format.shape import Replayed
+from rdbkit.keyspace.loader import Loader
+from rdbkit.keyspace.values import Hash, List, Module, Set, Stored, String, Uncertain, Value, ZSet
+from rdbkit.rdb.encoders import Options
+from rdbkit.rdb.writer import ENCODERS, Writer
+from rdbkit.releases.target import Target
+
+#: Type id, value as its encoder takes it, and encoding of a live value; None: the encoding that a load gives it.
+Plan = tuple[int, Any, str | None]
+_OPTIONS = Options(compress=False)
+_ONE_NODE = Options(compress=False, node_bytes=1 << 30)
+
+
+class Known:
+    """What a replay knows of each key beside its value, by the offset of its entry in the RDB; 17 bytes for a key."""
+
+    def __init__(self) -> None:
+        self._starts = array("Q")
+        self._offsets = array("Q")
+        self._encodings = bytearray()
+        self._names: list[str | None] = [None]
+        self._details: dict[int, tuple[tuple[float, float] | None, int]] = {}
+
+    def add(self, start: int, found: Replayed) -> None:
+        """Add a key; starts ascend."""
+        if found.encoding not in self._names:
+            self._names.append(found.encoding)
+        if found.slots is not None or found.room:
+            self._details[len(self._starts)] = found.slots, found.room
+        self._starts.append(start)
+        self._offsets.append(found.offset)
+        self._encodings.append(self._names.index(found.encoding))
+
+    def at(self, start: int) -> Replayed:
+        """Return what is known of the key whose entry starts there."""
+        at = bisect_left(self._starts, start)
+        return Replayed(self._offsets[at], self._names[self._encodings[at]], *self._details.get(at, (None, 0)))
+
+
+def write(loader: Loader, put: Callable[[bytes], object]) -> Known:
+    """Write all keys but uncertain ones as an RDB; return what is known of each beside that.
+
+    The databases are emptied on the way, so that no key is held twice.
+    """
+    target, known = loader.target, Known()
+    out = Writer(put, target.rdb_version, target.product, checksum=False)
+    out.magic()
+    for code in loader.functions.values():
+        out.function(code)
+    for template, fields in loader.templates.items():
+        out.hash_template(template, fields)
+    for number in sorted(loader.databases):
+        db = loader.databases[number]
+        if db:
+            out.select_db(number)
+        for key in list(db):
+            value = db.pop(key)
+            if value.__class__ is not Uncertain:
+                start = out.tell()
+                known.add(start, _entry(out, target, key, value))
+    out.end()
+    out.flush()
+    return known
+
+
+def _entry(out: Writer, target: Target, key: bytes, value: Value) -> Replayed:
+    if value.expires_at is not None:
+        out.expire_ms(value.expires_at)
+    if isinstance(value, Stored):
+        if value.idle is not None:
+            out.idle(value.idle)
+        if value.freq is not None:
+            out.freq(value.freq)
+        out.entry(value.kind, key, value.body)
+        return Replayed(value.offset, None)
+    kind, plain, encoding = PLANS[value.__class__](target, value)
+    options = _ONE_NODE if encoding == "listpack" and value.type == "list" else _OPTIONS
+    out.entry(kind, key, plain if isinstance(value, Module) else ENCODERS[kind](plain, options))
+    return Replayed(value.offset, encoding, None, value.room if isinstance(value, String) else 0)
+
+
+def _string(_target: Target, value: Value) -> Plan:
+    assert isinstance(value, String)
+    return spec.STRING, bytes(value.data), "raw" if value.is_raw else None
+
+
+def _list(target: Target, value: Value) -> Plan:
+    assert isinstance(value, List)
+    packed = spec.LIST_QUICKLIST_2 if target.has("listpack") else spec.LIST_QUICKLIST
+    kind = packed if target.has("quicklist") else spec.LIST
+    return kind, value.items, value.encoding
+
+
+def _set(target: Target, value: Value) -> Plan:
+    assert isinstance(value, Set)
+    kinds = {"intset": spec.SET_INTSET, "listpack": spec.SET_LISTPACK}
+    return kinds.get(value.encoding, spec.SET), list(value.members), value.encoding
+
+
+def _zset(target: Target, value: Value) -> Plan:
+    assert isinstance(value, ZSet)
+    kinds = {"ziplist": spec.ZSET_ZIPLIST, "listpack": spec.ZSET_LISTPACK}
+    plain = spec.ZSET_2 if target.has("binary-scores") else spec.ZSET
+    return kinds.get(value.encoding, plain), [(member, score) for score, member in value.order()], value.encoding
+
+
+def _hash(target: Target, value: Value) -> Plan:
+    assert isinstance(value, Hash)
+    fields = [(name, text, value.due.get(name)) for name, text in value.fields.items()]
+    kinds = {"ziplist": spec.HASH_ZIPLIST, "listpack": spec.HASH_LISTPACK, "listpackex": spec.HASH_LISTPACK_EX}
+    kind = kinds.get(value.encoding, spec.HASH)
+    if value.due and kind != spec.HASH_LISTPACK_EX:
+        kind = spec.HASH_2 if target.has("hash-2") else spec.HASH_METADATA
+    return kind, fields, value.encoding
+
+
+def _module(_target: Target, value: Value) -> Plan:
+    assert isinstance(value, Module)
+    return value.kind, value.body, None
+
+
+#: By class of value. commands/ of further types add to it.
+PLANS: dict[type[Value], Callable[[Target, Value], Plan]] = {
+    String: _string,
+    List: _list,
+    Set: _set,
+    ZSet: _zset,
+    Hash: _hash,
+    Module: _module,
+}

@@ -1,0 +1,134 @@
+"""A server that loads commands: its keyspace, the current database, its release, and its clock.
+
+The functions of commands/ get it as first argument. They look values up with `find` and `need`, which decode a stored
+value when it is first used, and end with `wrote`, which removes a value that became empty. An error of a command is a
+CommandError: the server logs it and goes on.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from rdbkit.keyspace.decoding import decoded
+from rdbkit.keyspace.values import Stored, Uncertain, Value
+from rdbkit.releases.target import Target
+
+V = TypeVar("V", bound=Value)
+
+
+class CommandError(Exception):
+    """An error that a command replies with: it has no effect, and loading goes on."""
+
+
+class UnknownValueError(Exception):
+    """A command depends on a key whose value is not known; `command` is the one that may have written it."""
+
+    def __init__(self, command: bytes) -> None:
+        super().__init__(command)
+        self.command = command
+
+
+WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
+
+
+class Database(dict[bytes, Value]):
+    """The keys of one database. `doubt`: the command that may have written any key, b"": none.
+
+    `certain` has the keys that are known not to be there since then.
+    """
+
+    __slots__ = ("certain", "doubt")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.doubt = b""
+        self.certain: set[bytes] = set()
+
+
+class Loader:
+    """The state of a load. `offset` is that of the current command, `now` the clock in ms, None if it is not known."""
+
+    def __init__(self, target: Target, now: int | None) -> None:
+        self.target = target
+        self.settings = target.settings
+        self.now = now
+        self.offset = 0
+        self.databases: dict[int, Database] = {}
+        self.functions: dict[bytes, bytes] = {}
+        """The source of each function library, by its name."""
+        self.templates: dict[int, tuple[bytes, ...]] = {}
+        self.scripts: dict[bytes, bytes] = {}
+        self.relative = 0
+        """How many times to live counted from the load."""
+        self.number = 0
+        self.db = self.database(0)
+
+    def database(self, number: int) -> Database:
+        """Return a database, which is made if need be. Raises CommandError for one that the server does not have."""
+        found = self.databases.get(number)
+        if found is None:
+            if not 0 <= number < self.settings.databases:
+                raise CommandError("ERR DB index is out of range")
+            found = self.databases[number] = Database()
+        return found
+
+    def select(self, number: int) -> None:
+        """Make a database the current one."""
+        self.db = self.database(number)
+        self.number = number
+
+    # -- keys ------------------------------------------------------------------------------------------------------
+
+    def look(self, key: bytes, db: Database | None = None) -> Value | None:
+        """Return the value of a key, of any type, or None. Raises UnknownValueError."""
+        db = self.db if db is None else db
+        value = db.get(key)
+        if value is None and db.doubt and key not in db.certain:
+            raise UnknownValueError(db.doubt)
+        if value.__class__ is Uncertain:
+            raise UnknownValueError(value.command)
+        return value
+
+    def find(self, key: bytes, kind: type[V]) -> V | None:
+        """Return the value of a key, which must be of this type, or None. Raises CommandError, UnknownValueError."""
+        value = self.db.get(key)
+        if value.__class__ is kind:
+            return value
+        value = self.look(key)
+        if value is None:
+            return None
+        if value.__class__ is Stored:
+            value = self.db[key] = decoded(value, self.target, self.templates, len(key))
+        if value.__class__ is not kind:
+            raise CommandError(WRONG_TYPE)
+        return value
+
+    def need(self, key: bytes, kind: type[V]) -> V:
+        """Return the value of a key, which is made if need be; end with `wrote`."""
+        value = self.find(key, kind)
+        if value is None:
+            value = self.db[key] = kind()
+        return value
+
+    def wrote(self, key: bytes, value: Value) -> None:
+        """Note that a command has changed a value that is in the database; remove it if it is empty."""
+        if len(value) or value.type == "stream":
+            value.offset = self.offset
+        else:
+            self.drop(key)
+
+    def put(self, key: bytes, value: Value, expires_at: int | None = None) -> None:
+        """Make a value the one of a key, whatever was there, with this expiry; an empty one only removes the key."""
+        if not len(value) and value.type != "stream":
+            self.drop(key)
+            return
+        value.expires_at = expires_at
+        value.offset = self.offset
+        self.db[key] = value
+
+    def drop(self, key: bytes) -> bool:
+        """Remove a key; return whether it was there."""
+        found = self.db.pop(key, None) is not None
+        if self.db.doubt:
+            self.db.certain.add(key)
+        return found

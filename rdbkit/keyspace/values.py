@@ -1,0 +1,183 @@
+"""The values of a keyspace, one class for each type, as commands change them.
+
+Each has `expires_at` (ms since epoch, None: no expiry) and `offset` (of the command that wrote it last). `encoding` is
+what OBJECT ENCODING would answer; it depends on the history: most encodings only grow. Values that came with an RDB and
+that no command has touched are kept as they are in the file (`Stored`), and decoded when a command needs them.
+
+Source: the encodings of the keys after real servers had loaded AOFs.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from typing import Any, ClassVar
+
+Pair = tuple[float, bytes]
+
+
+class Value:
+    """Base class: what all values have."""
+
+    __slots__ = ("expires_at", "offset")
+    type: ClassVar[str] = ""
+
+    def __init__(self) -> None:
+        self.expires_at: int | None = None
+        self.offset = 0
+
+    def __len__(self) -> int:
+        """Return the number of elements; a value that has none is removed, unless it is a stream."""
+        raise NotImplementedError
+
+
+class Relative(int):
+    """A time to live in ms, counted from the load of the file: it becomes an expiry when that time is known."""
+
+
+class Stored(Value):
+    """A value as it is in the RDB at the beginning of the AOF, or in a payload: type id and body of the RDB format.
+
+    `row` is the walker's tuple of an entry of the RDB, None for a payload; `encoding` is the one after a RESTORE.
+    """
+
+    __slots__ = ("body", "extra", "freq", "idle", "kind")
+
+    def __init__(self, kind: int, body: bytes, extra: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.kind = kind
+        self.body = body
+        self.extra = extra
+        self.idle: int | None = None
+        self.freq: int | None = None
+
+    def __len__(self) -> int:
+        return 1
+
+
+class Uncertain(Value):
+    """A value that is not known, because `command`, which is not replayed, may have written it."""
+
+    __slots__ = ("command",)
+
+    def __init__(self, command: bytes) -> None:
+        super().__init__()
+        self.command = command
+
+    def __len__(self) -> int:
+        return 1
+
+
+class String(Value):
+    """A string. `is_raw`: it was changed in place, so its encoding is raw whatever it is now; `room`: unused bytes."""
+
+    __slots__ = ("data", "is_raw", "room")
+    type = "string"
+
+    def __init__(self, data: bytes | bytearray = b"") -> None:
+        super().__init__()
+        self.data = data
+        self.is_raw = False
+        self.room = 0
+
+    def __len__(self) -> int:
+        return 1
+
+
+class List(Value):
+    """A list."""
+
+    __slots__ = ("encoding", "items")
+    type = "list"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.items: deque[bytes] = deque()
+        self.encoding = ""
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class Set(Value):
+    """A set; the keys of `members` are the members, in the order in which they came."""
+
+    __slots__ = ("encoding", "members")
+    type = "set"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.members: dict[bytes, None] = {}
+        self.encoding = ""
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+
+class ZSet(Value):
+    """A sorted set: the score of each member, and, from the first question on, the order of the members."""
+
+    __slots__ = ("_order", "encoding", "scores")
+    type = "zset"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scores: dict[bytes, float] = {}
+        self.encoding = ""
+        self._order: list[Pair] | None = None
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def order(self) -> list[Pair]:
+        """Return the pairs of score and member in their order; it stays valid until the next change."""
+        if self._order is None:
+            self._order = sorted((score, member) for member, score in self.scores.items())
+        return self._order
+
+    def set(self, member: bytes, score: float) -> None:
+        """Add a member, or change its score."""
+        known = self.scores.get(member)
+        self.scores[member] = score
+        if self._order is not None and known != score:
+            if known is not None:
+                del self._order[bisect_left(self._order, (known, member))]
+            insort(self._order, (score, member))
+
+    def remove(self, member: bytes) -> bool:
+        """Remove a member; return whether it was there."""
+        score = self.scores.pop(member, None)
+        if score is not None and self._order is not None:
+            del self._order[bisect_left(self._order, (score, member))]
+        return score is not None
+
+
+class Hash(Value):
+    """A hash; `due` has the expiries of fields in ms, for those that have one."""
+
+    __slots__ = ("due", "encoding", "fields")
+    type = "hash"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fields: dict[bytes, bytes] = {}
+        self.due: dict[bytes, int] = {}
+        self.encoding = ""
+
+    def __len__(self) -> int:
+        return len(self.fields)
+
+
+class Module(Value):
+    """A value of a module, which is kept as it is: only its key can be changed."""
+
+    __slots__ = ("body", "kind")
+    type = "module"
+
+    def __init__(self, kind: int, body: bytes) -> None:
+        super().__init__()
+        self.kind = kind
+        self.body = body
+
+    def __len__(self) -> int:
+        return 1

@@ -1,0 +1,105 @@
+"""The state after a replay as a snapshot: its keys are read as those of any RDB, from a temporary one."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from rdbkit.aof.aof_set import AofFile
+from rdbkit.format.shape import REPLAYED
+from rdbkit.keyspace import entries
+from rdbkit.keyspace.values import Uncertain
+from rdbkit.rdb import walker
+from rdbkit.snapshot.replay import Replayed as Replay
+from rdbkit.snapshot.snapshot import Snapshot
+from rdbkit.source import open_source
+
+#: Bytes of a state that are held in memory; of a larger one, they are in a temporary file.
+_HELD = 1 << 24
+
+
+class ReplayedSnapshot(Snapshot):
+    """The state to which the commands of an AOF lead. Entries have no `size`; `offset` is that of the last write.
+
+    `uncertain` are the keys that are left out, as (database, key, command that is not replayed), `doubts` the databases
+    in which a script may have written any key; `replay` is what was met on the way. Iteration raises at the end what
+    ended the reading of the commands.
+    """
+
+    def __init__(self, found: Replay, name: str, files: tuple[AofFile, ...] = (), **options: Any) -> None:
+        loader = found.loader
+        self.replay = found
+        self.files = files
+        uncertain = [
+            (number, key, value.command)
+            for number, db in sorted(loader.databases.items())
+            for key, value in db.items()
+            if isinstance(value, Uncertain)
+        ]
+        doubts = [(number, db.doubt) for number, db in sorted(loader.databases.items()) if db.doubt]
+        spool = _Spool()
+        self._known = entries.write(loader, spool.write)
+        source = open_source(spool.content())
+        source.name = name
+        options["target"] = loader.target
+        options["now"] = loader.now
+        options["verify"] = False
+        super().__init__(source, **options)
+        self.kind = "aof"
+        self.uncertain, self.doubts = uncertain, doubts
+        about = found.preamble
+        self.version = about.get("version", self.version)
+        self.aux = dict(about.get("aux", {}))
+
+    @property
+    def checksum(self) -> str:
+        """That of the RDB at the beginning of the AOF; "none" if there is none."""
+        return str(self.replay.preamble.get("checksum", "none"))
+
+    @property
+    def product(self) -> str:
+        """The product of that RDB, else the target's."""
+        return str(self.replay.preamble.get("product", self.target.product))
+
+    @property
+    def producer(self) -> str | None:
+        """Text of the version of the server that wrote that RDB."""
+        found: str | None = self.replay.preamble.get("producer")
+        return found
+
+    def batches(self) -> Iterator[list[walker.EntryTuple]]:
+        """Yield entries as the walker's tuples; what the replay knows of them is in `extra`."""
+        for batch in super().batches():
+            yield [self._with(row) for row in batch]
+        if self.replay.error is not None:
+            self._failure = self.replay.error
+            raise self.replay.error
+
+    def _with(self, row: walker.EntryTuple) -> walker.EntryTuple:
+        extra = row[walker.EXTRA] or {}
+        return (*row[: walker.EXTRA], {**extra, REPLAYED: self._known.at(row[walker.OFFSET])})
+
+
+class _Spool:
+    """Bytes that are held in memory, or, if there are many, in a temporary file."""
+
+    def __init__(self) -> None:
+        self._file: Any = io.BytesIO()
+        self._on_disk = False
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+        if not self._on_disk and self._file.tell() > _HELD:
+            held, self._file = self._file, tempfile.TemporaryFile()  # noqa: SIM115  the source closes it
+            self._file.write(held.getbuffer())
+            self._on_disk = True
+
+    def content(self) -> Any:
+        """Return the bytes, or the file at its beginning."""
+        if not self._on_disk:
+            return self._file.getvalue()
+        self._file.flush()
+        self._file.seek(0)
+        return self._file
