@@ -18,7 +18,7 @@ from rdbkit.aof.reader import TORN_AOF, has_preamble
 from rdbkit.aof.resp import ERROR, LOADER, RECORD, Resp
 from rdbkit.aof.startup import shown
 from rdbkit.errors import Corrupt, RdbkitError, Truncated
-from rdbkit.keyspace.commands import TABLE
+from rdbkit.keyspace.commands import TABLE, Function
 from rdbkit.keyspace.decoding import made
 from rdbkit.keyspace.loader import CommandError, Loader, UnknownValueError
 from rdbkit.keyspace.values import Relative, Stored, Uncertain
@@ -34,7 +34,9 @@ from rdbkit.wire.cursor import Cursor
 _BATCH = 512
 #: Arguments are kept whole: they are part of the state, or of what it is computed from.
 _WHOLE = 1 << 62
-_MULTI, _EXEC, _SELECT = b"multi", b"exec", b"select"
+_MULTI, _EXEC = b"multi", b"exec"
+#: The most spellings of commands that are kept.
+_READY = 1024
 _SCRIPTS = (b"eval", b"evalsha", b"fcall")
 #: The most errors of commands of which the text is kept.
 _ERRORS = 20
@@ -108,6 +110,8 @@ class _Replay:
         self._progress = progress or (lambda _: nullcontext())
         self._queue: list[tuple[int, list[bytes]]] | None = None
         self._time: int | None = None
+        self._ready: dict[bytes, tuple[Function, int, int]] = {}
+        """Commands that the target knows, by their names as they are in the file, with the numbers of their words."""
 
     def run(self, files: Iterable[AofFile | Source]) -> Replayed:
         for file in files:
@@ -190,22 +194,16 @@ class _Replay:
     def _commands(self, source: Source, cursor: Cursor, advance: Callable[[int], object]) -> None:
         resp = Resp(cursor, LOADER)
         status = RECORD
-        while status == RECORD:
-            items: list[Any] = []
-            status = resp.batch(_BATCH, _WHOLE, items)
-            for offset, _, args, _ in items:
-                if args.__class__ is bytes:
-                    if self._is_over(args):
-                        return
-                    continue
-                if self._until.offset is not None and offset >= self._until.offset:
+        try:
+            while status == RECORD:
+                items: list[Any] = []
+                status = resp.batch(_BATCH, _WHOLE, items)
+                if not self._apply(items):
                     return
-                try:
-                    self._command(offset, args)
-                except RdbkitError as error:
-                    self.found.error = error
-                    return
-            advance(cursor.tell())
+                advance(cursor.tell())
+        except RdbkitError as error:
+            self.found.error = error
+            return
         if status == ERROR:
             self.found.error = _problem(resp)
         elif self._queue is not None:
@@ -213,6 +211,31 @@ class _Replay:
             message = "the file ends inside a transaction, which has no effect"
             self.found.error = Truncated(message, offset=at, code="open-transaction")
             self._queue = None
+
+    def _apply(self, items: list[Any]) -> bool:
+        """Run the commands of a batch; return whether the replay goes on."""
+        loader, ready = self.loader, self._ready
+        last = _WHOLE if self._until.offset is None else self._until.offset
+        for offset, _, args, _ in items:
+            if args.__class__ is bytes:
+                if self._is_over(args):
+                    return False
+                continue
+            if offset >= last:
+                return False
+            found = ready.get(args[0])
+            if found is None or self._queue is not None or not found[1] <= len(args) <= found[2]:
+                self._command(offset, args)
+                continue
+            loader.offset = offset
+            self.found.commands += 1
+            try:
+                found[0](loader, args)
+            except CommandError as error:
+                self._failed(offset, str(error))
+            except UnknownValueError as error:
+                self._uncertain(args, error.command)
+        return True
 
     def _is_over(self, line: bytes) -> bool:
         """Take a line that begins with #; return whether the replay ends there."""
@@ -228,21 +251,19 @@ class _Replay:
 
     def _command(self, offset: int, args: list[bytes]) -> None:
         name = args[0].lower()
-        name = self._renamed.get(name, name)
+        if name in self._renamed:
+            name = self._renamed[name]
+            args = [name, *args[1:]]
         if name == _MULTI and self._queue is None and self.loader.target.has("aof-runs-at-exec"):
             self._queue = []
         elif name == _EXEC and self._queue is not None:
             queue, self._queue = self._queue, None
             for at, words in queue:
-                self._run(at, self._name(words), words)
+                self._run(at, words[0].lower(), words)
         elif self._queue is not None:
             self._queue.append((offset, args))
         else:
             self._run(offset, name, args)
-
-    def _name(self, args: list[bytes]) -> bytes:
-        name = args[0].lower()
-        return self._renamed.get(name, name)
 
     def _run(self, offset: int, name: bytes, args: list[bytes]) -> None:
         loader = self.loader
@@ -255,6 +276,8 @@ class _Replay:
                 return
             row = COMMANDS[full]
         function = TABLE.get(full)
+        if function is not None and name not in CONTAINERS and len(self._ready) < _READY:
+            self._ready[args[0]] = function, abs(row.arity), row.arity if row.arity > 0 else _WHOLE
         try:
             if not arity_fits(row, len(args)):
                 raise CommandError(f"ERR wrong number of arguments for {shown(name)}")
@@ -297,6 +320,7 @@ class _Replay:
         origin = f"assumed: the command {what} needs {product.capitalize()} {line} or newer"
         goal = Target.of(product, first[product], allocator=target.allocator, now=target.now, origin=origin)
         self.loader.target = replace(goal, settings=target.settings)
+        self._ready.clear()
 
     def _script(self, name: bytes, args: list[bytes]) -> None:
         """Make the keys of a script uncertain; without keys it may have written any."""
