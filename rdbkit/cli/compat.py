@@ -20,13 +20,14 @@ from rdbkit.cli.options import (
     reading_options,
     say,
 )
-from rdbkit.conversion.compat import Answer, compat
+from rdbkit.conversion.compat import Answer, Compat, compat
 from rdbkit.output.output import Output
 from rdbkit.output.row_formats import row_writer
 from rdbkit.output.rows import Column, OutputRow
 from rdbkit.output.text import path_text, printable
 from rdbkit.output.units import plural
-from rdbkit.releases.loading import Need
+from rdbkit.releases.loading import Need, loaders, unmet
+from rdbkit.releases.target import Target
 
 _COLUMNS = (
     Column("file", "path"),
@@ -104,8 +105,19 @@ def command(
                     run.statuses.add(1)
                     why = _blocked_by(found.asked)
                     say(f"{path_text(path)}: {found.asked.target} does not load it: {why}", quiet=reading.quiet)
+                elif found.asked is None:
+                    say(f"{path_text(path)}: loaded by {_loaders(found, reading.settings)}", quiet=reading.quiet)
         _write(out, rows, documents, output_format, several=len(paths) > 1)
         run.end(complete=True)
+
+
+def _loaders(found: Compat, settings: dict[str, str]) -> str:
+    """Return the releases that load a file: "redis 7.4 and newer"."""
+
+    def loads(target: Target) -> bool:
+        return not unmet(found.needs, target.with_settings(settings) if settings else target)
+
+    return loaders(loads) or "no release"
 
 
 def _rows(path: str, answers: tuple[Answer, ...]) -> Iterator[OutputRow]:
@@ -128,6 +140,7 @@ def _blocked_by(answer: Answer) -> str:
 def _need(need: Need) -> str:
     """Return "type HASH_2: 3 keys, first 'user:1'"."""
     what = need.name if need.kind not in _KINDS else f"{need.kind} {need.name}"
+    what += f" ({need.about})" if need.about else ""
     if need.kind == "type":
         what += f": {plural(need.count, 'key')}"
     elif need.kind == "command":
@@ -145,6 +158,7 @@ def _document(path: str, answer: Answer) -> dict[str, Any]:
             {
                 "kind": need.kind,
                 "name": need.name,
+                "about": need.about or None,
                 "count": need.count,
                 "offset": need.offset,
                 "db": need.db,
