@@ -31,8 +31,10 @@ class Big(NamedTuple):
     size: int
 
 
-def _rank(big: Big) -> tuple[int, int, bytes, str]:
-    return -big.weight, big.db, big.key, big.file
+def _rank(big: Big) -> tuple[Any, ...]:
+    """Order all that differ: a damaged file may have a key twice, and partial results may be merged in any order."""
+    rest = [(item is None, item or 0) for item in (big.elements, big.memory, big.memory_sd)]
+    return -big.weight, big.db, big.key, big.file, big.encoding or "", big.size, *rest
 
 
 class Biggest:
