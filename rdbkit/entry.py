@@ -212,7 +212,7 @@ class Entry:
 
     @property
     def elements(self) -> int | None:
-        """Elements as LLEN, SCARD, ZCARD, HLEN, XLEN, ARCOUNT count them; 1 for a string, None for a module."""
+        """Elements as LLEN, SCARD, ZCARD, HLEN, XLEN, ARCOUNT, PHCARD count them; 1 for a string, None for a module."""
         count: int = self._measured()[ELEMENTS]
         return None if count < 0 else count
 
@@ -342,7 +342,9 @@ class Entry:
         """Yield the value one part at a time, in file order, for values that do not fit in memory.
 
         The parts by type: chunks of bytes (string), elements (list), members (set), (member, score) (zset),
-        (field, value, expires_at | None) (hash), (id, fields) (stream), (index, value) (array), (kind, value) (module).
+        (field, value, expires_at | None) (hash), (id, fields) (stream), (index, value) (array), (kind, value) (module),
+        (path, [(field, value), …]) (path hash; a path with many fields has several parts, of which only the first has
+        the path, and the others None).
         """
         with self.located():
             for batch in self.decoder().parts():

@@ -69,6 +69,10 @@ arrays = st.dictionaries(
     max_size=_SMALL,
 ).map(lambda elements: sorted(elements.items()))
 
+path_hashes = st.dictionaries(
+    strings, st.dictionaries(strings, strings, min_size=1, max_size=3), min_size=1, max_size=_SMALL
+).map(lambda paths: [(path, list(fields.items())) for path, fields in sorted(paths.items())])
+
 _module_parts = st.lists(
     st.one_of(
         st.tuples(st.just("sint"), _INTEGERS),
@@ -153,6 +157,7 @@ _BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "zset": zsets,
     "hash": hashes,
     "array": arrays,
+    "path-hash": path_hashes,
     "module": modules,
 }
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from checks.test_rdb import WRONG, key, lp
+from checks.test_rdb import WRONG, key, lp, product_of
 from rdb.files import STREAM, Trickle, entry, made
 
 from rdbkit.format import spec
@@ -70,7 +70,7 @@ def size_of(row: Any) -> int:
 
 @pytest.mark.parametrize(("code", "calls", "version"), [(c, k, v) for c, _, k, v in ERRORS])
 def test_what_check_calls_an_error_export_names(build, code, calls, version):
-    data = made(entry(0, b"before"), *calls, entry(0, b"behind"), version=version)
+    data = made(entry(0, b"before"), *calls, entry(0, b"behind"), version=version, product=product_of(version))
     checked = build.rdbkit.check(data)
     for form in ("jsonl", "csv", "json"):
         text, snapshot, ended = exported(build, data, form)

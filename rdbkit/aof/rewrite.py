@@ -1,16 +1,17 @@
 """Write an entry as a server's AOF rewrite does: the shortest list of commands that recreates it.
 
-    SELECT db    { SET | RPUSH | SADD | ZADD | HMSET | XADD … | ARMSET ARSEEK | RESTORE }    PEXPIREAT
+    SELECT db    { SET | RPUSH | SADD | ZADD | HMSET | XADD … | ARMSET ARSEEK | PHSET | RESTORE }    PEXPIREAT
 
 Collections are written in commands of 64 items, as servers do, and long strings in pieces after their length, so memory
 does not depend on the number of items or on the length of a string.
 
 The commands depend on the target. Data without a command is skipped and counted in `Rewriter.lost`, by reason:
-"module", "stream", "array" (keys), "function", "field expiry", "member expiry", "consumer", "idempotency" (streams),
-"pending entry", "key metadata", "not rereadable on a pipe" (keys), "key of an invalid database", "member without a
-score". Data that server rewrites never keep is not counted: idle times, frequencies, when a consumer was seen.
+"module", "stream", "array", "path-hash" (keys), "function", "field expiry", "member expiry", "consumer", "idempotency"
+(streams), "pending entry", "key metadata", "not rereadable on a pipe" (keys), "key of an invalid database", "member
+without a score". Data that server rewrites never keep is not counted: idle times, frequencies, when a consumer was
+seen.
 
-Source: files that eleven servers rewrote.
+Source: files that eleven servers rewrote; for path hashes the BSD-licensed Valkey 9.2.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ class Rewriter:
         """Return whether the target supports values of this type."""
         if entry.type == "module":
             return self._modules and payload.loads(self._target, entry.type_id)
-        needed = {"stream": "rewrite-xadd", "array": "rewrite-armset"}.get(entry.type)
+        needed = _NEEDED.get(entry.type)
         return needed is None or self._target.has(needed)
 
     def _value(self, entry: RewriteEntry) -> None:
@@ -209,6 +210,13 @@ class Rewriter:
     def _stream(self, entry: RewriteEntry) -> None:
         self._streams.entry(entry, self._spool)
 
+    def _path_hash(self, entry: RewriteEntry) -> None:
+        path: Any = b""
+        for found, pairs in chain.from_iterable(entry.decoder(self._spool).parts()):
+            path = path if found is None else found
+            for field, value in pairs:
+                self._put(b"PHSET", entry.key, path, b"FIELDS", b"1", field, value)
+
     # -- hashes ----------------------------------------------------------------------------------------------------
 
     def _hash(self, entry: RewriteEntry) -> None:
@@ -267,7 +275,10 @@ _FORMS: dict[str, Callable[[Rewriter, RewriteEntry], None]] = {
     "hash": Rewriter._hash,
     "stream": Rewriter._stream,
     "array": Rewriter._array,
+    "path-hash": Rewriter._path_hash,
 }
+#: The feature that a target must have for keys of a type.
+_NEEDED = {"stream": "rewrite-xadd", "array": "rewrite-armset", "path-hash": "rewrite-phset"}
 
 
 def _element(value: Any) -> Any:

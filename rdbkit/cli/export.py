@@ -35,6 +35,7 @@ _LOST = {
     "module": ("module key", "module keys"),
     "stream": ("stream", "streams"),
     "array": ("array", "arrays"),
+    "path-hash": ("path hash", "path hashes"),
     "function": ("function library", "function libraries"),
     "field expiry": ("field expiry", "field expiries"),
     "member expiry": ("member expiry", "member expiries"),

@@ -175,5 +175,5 @@ class _Value(ValueReader):
     def value(self, one: Examined) -> None:
         """Write the value of a key."""
         writer = ValueWriter(self._write, self._form)
-        write_value(writer, one.entry.decoder(Spool()), twice="duplicate-field" in one.wrong)
+        write_value(writer, one.entry.decoder(Spool()), twice=one.twice)
         self._write("\n")

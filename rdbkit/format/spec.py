@@ -48,7 +48,7 @@ PLAIN, PACKED = 1, 2
 ARRAY_STRING, ARRAY_INT, ARRAY_FLOAT, ARRAY_SMALL_STRING = range(4)
 
 #: The possible values of an entry's type.
-TYPES = ("string", "list", "set", "zset", "hash", "stream", "array", "module")
+TYPES = ("string", "list", "set", "zset", "hash", "stream", "array", "path-hash", "module")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,9 @@ ROWS = (
     ),
     RecordType(ROR_BITMAP, "ROR_BITMAP", "module", 9, "ctrip Redis-On-Rocks", "not established", "refused"),
     RecordType(HASH_2, "HASH_2", "hash", 80, "Valkey 9.0", "len n, (str field, str value, ms or -1)*n"),
-    RecordType(PATH_HASH, "PATH_HASH", "hash", 81, "Valkey 9.2 (development)", "len n, (str path, hash)*n", "refused"),
+    RecordType(
+        PATH_HASH, "PATH_HASH", "path-hash", 81, "Valkey 9.2", "len n, (str path, len m, (str, str)*m)*n", "source"
+    ),
     RecordType(DRAGONFLY_OWN + 30, "DF_JSON", "module", 9, "Dragonfly", "str JSON text", "refused"),
     RecordType(
         DRAGONFLY_OWN + 31, "DF_HASH_WITH_EXPIRY", "hash", 9, "Dragonfly", "len n, (str, str, str s)*n", "refused"
@@ -141,9 +143,7 @@ ROWS = (
     RecordType(223, "OP_SHARD_DOC_INDEX", "", 9, "Dragonfly", "shard id, index, keys", "refused"),
     RecordType(224, "OP_TAGGED_CHUNK", "", 9, "Dragonfly", "u32 stream id, u32 size", "refused"),
     RecordType(HASH_TEMPLATE, "OP_HASH_TEMPLATE", "", 15, "Redis 8.10", "len id, len fields, str*fields"),
-    RecordType(
-        UPDATE, "OP_UPDATE", "", 81, "Valkey 9.2 (development)", "one RESP command, replication only", "refused"
-    ),
+    RecordType(UPDATE, "OP_UPDATE", "", 81, "Valkey 9.2", "one RESP command, replication only", "refused"),
     RecordType(KEY_META, "OP_KEY_META", "", 13, "Redis 8.6", "len classes, (u32 class, module sub-opcodes, len 0)*"),
     RecordType(SLOT_IMPORT, "OP_SLOT_IMPORT", "", 80, "Valkey 9.0", "str job, len n, (len first, len last)*n"),
     RecordType(SLOT_INFO, "OP_SLOT_INFO", "", 12, "Redis 7.4", "len slot, len keys, len expires"),

@@ -309,6 +309,9 @@ class _Values:
 
     def _compact(self, kind: int, shape: Any) -> ValueCost:
         """One blob: as it was in the file, converted by the load, or made of items that were written one by one."""
+        if kind == spec.HASH_2:
+            # Valkey 9.2 keeps expiries in the listpack; how long its entries are is not known.
+            return None
         blob = self.prices.blob
         if kind in _LOOSE:
             size = shape[PACKED] + (11 if not self.target.has("listpack") else 7)
@@ -349,6 +352,9 @@ class _Values:
         is_set = kind in _SETS
         count = shape[ELEMENTS]
         if not self.dict:
+            if kind == spec.HASH_2 and count <= count_limit(self.target, kind):
+                # Converted from a listpack when the first long item was met: its table is not known.
+                return None
             part = self._buckets(kind, shape, self.gen.dict + (0 if is_set else self.gen.expiring_set))
             return self._volatile(part, shape[DETAIL] or 0) if kind == spec.HASH_2 else part
         size, variance = self._set_slots(kind, shape) if is_set else self._hash_slots(kind, shape)

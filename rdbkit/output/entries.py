@@ -54,6 +54,11 @@ class Examined(NamedTuple):
     found: tuple[Any, Any] | None
     wrong: set[str]
 
+    @property
+    def twice(self) -> bool:
+        """Whether a name is there twice, so that a JSON object cannot hold the value."""
+        return not self.wrong.isdisjoint(("duplicate-field", "duplicate-path"))
+
 
 class ValueReader:
     """Iterates over the keys of snapshots and passes readable values to `string` and `value` of a subclass.
@@ -222,17 +227,17 @@ class Exporter(ValueReader):
     def value(self, one: Examined) -> None:
         """Write any other key."""
         entry, decoder, parts, found, wrong = one
-        twice = "duplicate-field" in wrong
         if found is None or parts is None:
             self.flush()
             cell = self.writer.head(entry.db, entry.key, entry.type, entry.expires_at)
-            expiries = write_value(cell, decoder, twice=twice)
+            expiries = write_value(cell, decoder, twice=one.twice)
             self.writer.tail(expiries)
             return
         text, due = found
         members = entry.members()
-        if twice:
-            text, due = Pairs(parts), Pairs((name, at) for name, _, at in parts if at is not None)
+        if one.twice:
+            text = Pairs(parts)
+            due = Pairs((name, at) for name, _, at in parts if at is not None) if decoder.type == "hash" else {}
         elif "duplicate-member" in wrong and decoder.type == "set":
             text = parts
         if members:
@@ -279,7 +284,7 @@ def write_value(
 ) -> Expiries | None:
     """Write the value that a decoder reads; return the expiries of a hash's fields, None if there are none.
 
-    `twice`: the hash has a duplicate field.
+    `twice`: the hash has a duplicate field, or the path hash a duplicate.
     """
     cell.spool = decoder.spool
     batches = decoder.parts() if parts is None else parts
@@ -293,6 +298,8 @@ def write_value(
         cell.stream(batches, lambda: stream_rest(decoder.tail or Stream()))
     elif decoder.type == "hash":
         return cell.hash(batches, twice)
+    elif decoder.type == "path-hash":
+        cell.path_hash(batches, twice)
     else:
         getattr(cell, decoder.type)(batches)
     return None

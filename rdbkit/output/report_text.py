@@ -30,6 +30,7 @@ _TYPES = {
     "hash": ("hash", "hashes"),
     "stream": ("stream", "streams"),
     "array": ("array", "arrays"),
+    "path-hash": ("path hash", "path hashes"),
     "module": ("module value", "module values"),
 }
 _PRODUCTS = {"redis": "Redis", "valkey": "Valkey", "keydb": "KeyDB", "dragonfly": "Dragonfly"}

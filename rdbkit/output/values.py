@@ -6,12 +6,14 @@
     zset    [["member",1.5], …] ascending by score, then member bytes
     hash    {"field":"value"}, with a separate {"field":ms} if fields expire
     array   [[index, "text" or number], …]
+    path hash  {"path":{"field":"value"}}
     stream  {"entries":[{"id":"1-1","fields":[["f","v"]]}], "last_id":…, "entries_added":…, "max_deleted_id":…,
              "groups":[…]}
     module  {"module":"name","version":n,"parts":[["uint",7],["string","…"], …]}
 
 A hash with a duplicate field does not fit a JSON object and is a list of all pairs in file order:
-[["field","value"], …], with a separate [["field",ms], …] (Pairs).
+[["field","value"], …], with a separate [["field",ms], …] (Pairs). So is a path hash with a duplicate path or field:
+[["path",[["field","value"], …]], …].
 
 `json_value` and related functions take a decoded value and return text. `ValueWriter` takes iterators of batches of
 parts, in file order, and writes them as they arrive; what it must hold back (the order of a zset, the expiry of a
@@ -42,6 +44,7 @@ Write = Callable[[str], object]
 Member = tuple[Any, float]
 Field = tuple[Any, Any, int | None]
 Element = tuple[int, Any]
+PathPart = tuple[Any, Sequence[tuple[Any, Any]]]
 TextPart = tuple[str, Any]
 
 _SPOOL = 1 << 20
@@ -50,7 +53,7 @@ _BATCH = 512
 
 
 class Pairs(list[Any]):
-    """The parts of a hash with a duplicate field, or the (field, ms) of those that expire."""
+    """The parts of a hash or path hash with a duplicate, or the (field, ms) of fields that expire."""
 
 
 def _zset(members: Sequence[Member], form: str) -> str:
@@ -83,6 +86,42 @@ def _json_hash(value: Any, form: str) -> str:
     )
 
 
+def _json_paths(value: Any, form: str) -> str:
+    if isinstance(value, Pairs):
+        return "".join(_path_pieces(value, form, pairs=True))
+    return "".join(_path_pieces([(path, list(fields.items())) for path, fields in value.items()], form))
+
+
+def _path_pieces(parts: Iterable[PathPart], form: str, pairs: bool = False) -> Iterator[str]:
+    """Yield a path hash, with `pairs` as a list of pairs; a part without a path has more fields of the path before."""
+    start, before, after, close, end = ("[", "[", ",[", "]]", "]") if pairs else ("{", "", ":{", "}", "}")
+    opened = False
+    yield start
+    for path, fields in parts:
+        if path is None:
+            yield ","
+        else:
+            yield f"{close},{before}" if opened else before
+            yield from quoted(path, form)
+            yield after
+            opened = True
+        if any(isinstance(item, LongItem) for pair in fields for item in pair):
+            yield from _long_fields(fields, form, pairs)
+        else:
+            yield _pairs(fields, form) if pairs else json_pairs(fields, form)
+    yield close + end if opened else end
+
+
+def _long_fields(fields: Sequence[tuple[Any, Any]], form: str, pairs: bool) -> Iterator[str]:
+    before, between, after = ("[", ",", "]") if pairs else ("", ":", "")
+    for number, (field, value) in enumerate(fields):
+        yield f",{before}" if number else before
+        yield from quoted(field, form)
+        yield between
+        yield from quoted(value, form)
+        yield after
+
+
 def _json_set(value: Iterable[bytes], form: str) -> str:
     # The order of a Python set differs between processes; a list is in file order.
     return f"[{json_joined(sorted(value) if isinstance(value, set | frozenset) else list(value), form)}]"
@@ -104,6 +143,7 @@ _VALUES: dict[str, Callable[[Any, str], str]] = {
     "zset": lambda value, form: f"[{_zset(value, form)}]",
     "hash": _json_hash,
     "array": lambda value, form: f"[{_array(value.elements, form)}]",
+    "path-hash": _json_paths,
     "stream": _json_stream,
     "module": _json_module,
 }
@@ -235,6 +275,11 @@ class ValueWriter:
     def array(self, batches: Iterable[Sequence[Element]]) -> None:
         """Write an array."""
         self._batches("[", batches, _array, _item_pieces, "]")
+
+    def path_hash(self, batches: Iterable[Sequence[PathPart]], pairs: bool = False) -> None:
+        """Write a path hash, with `pairs` as a list of pairs."""
+        for piece in _path_pieces(chain.from_iterable(batches), self._form, pairs):
+            self._write(piece)
 
     def stream(
         self, batches: Iterable[Sequence[EntryPair]], rest: Mapping[str, Any] | Callable[[], Mapping[str, Any]]

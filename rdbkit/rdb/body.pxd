@@ -2,8 +2,8 @@ cimport cython
 from rdbkit.wire.cursor cimport Cursor, digits
 from rdbkit.wire cimport lzf
 
-cdef int _STRING, _LIST, _SET, _ZSET, _HASH, _ZSET_2, _MODULE_2, _HASH_ZIPMAP, _SET_INTSET, _LIST_QUICKLIST, _LIST_QUICKLIST_2, _HASH_2, _HASH_METADATA, _HASH_METADATA_PRE_GA, _HASH_LISTPACK_EX, _ARRAY, _HASH_TMPL_ARRAY_REF, _HASH_TMPL_ARRAY, _HASH_TMPL_LP, _HASH_TMPL_LP_REF, _CRON, _STREAM_LISTPACKS, _STREAM_LISTPACKS_3, _STREAM_LISTPACKS_4, _STREAM_LISTPACKS_5, _MODULE_EOF, _MODULE_SINT, _MODULE_UINT, _MODULE_FLOAT, _MODULE_DOUBLE, _MODULE_STRING, _PLAIN, _PACKED, _ARRAY_STRING, _ARRAY_INT, _ARRAY_FLOAT, _ARRAY_SMALL_STRING
-cdef long long _UNKNOWN, _HEAD, _BATCH, _TELLING, _DIGITS
+cdef int _STRING, _LIST, _SET, _ZSET, _HASH, _ZSET_2, _MODULE_2, _HASH_ZIPMAP, _SET_INTSET, _LIST_QUICKLIST, _LIST_QUICKLIST_2, _HASH_2, _HASH_METADATA, _HASH_METADATA_PRE_GA, _HASH_LISTPACK_EX, _ARRAY, _HASH_TMPL_ARRAY_REF, _HASH_TMPL_ARRAY, _HASH_TMPL_LP, _HASH_TMPL_LP_REF, _CRON, _PATH_HASH, _STREAM_LISTPACKS, _STREAM_LISTPACKS_3, _STREAM_LISTPACKS_4, _STREAM_LISTPACKS_5, _MODULE_EOF, _MODULE_SINT, _MODULE_UINT, _MODULE_FLOAT, _MODULE_DOUBLE, _MODULE_STRING, _PLAIN, _PACKED, _ARRAY_STRING, _ARRAY_INT, _ARRAY_FLOAT, _ARRAY_SMALL_STRING
+cdef long long _UNKNOWN, _HEAD, _BATCH, _TELLING, _DIGITS, _NO_LIMIT
 cdef set _ONE_STRING, _STREAMS
 cdef dict _ZIPLISTS, _LISTPACKS
 
@@ -91,6 +91,8 @@ cdef class Body:
     @cython.locals(cursor=Cursor, start="long long", form="unsigned long long", count="long long")
     cpdef _template(self, int kind)
     cpdef tuple fields_of(self, object template, object offset)
+    @cython.locals(cursor=Cursor, paths="long long", left="long long")
+    cpdef _path_hash(self)
 
 @cython.locals(number="long long")
 cdef long long _word(bytes data, Py_ssize_t at) noexcept

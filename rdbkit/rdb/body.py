@@ -42,6 +42,7 @@ _HASH_TMPL_ARRAY = spec.HASH_TMPL_ARRAY
 _HASH_TMPL_LP = spec.HASH_TMPL_LP
 _HASH_TMPL_LP_REF = spec.HASH_TMPL_LP_REF
 _CRON = spec.CRON
+_PATH_HASH = spec.PATH_HASH
 _STREAM_LISTPACKS = spec.STREAM_LISTPACKS
 _STREAM_LISTPACKS_3 = spec.STREAM_LISTPACKS_3
 _STREAM_LISTPACKS_4 = spec.STREAM_LISTPACKS_4
@@ -100,6 +101,8 @@ _BATCH = 1024
 _TELLING = 1 << 14
 #: Longer texts are not integers.
 _DIGITS = 20
+#: For items of which a target limits no length.
+_NO_LIMIT = 1 << 62
 #: For items that are too long for memory: only their lengths matter here.
 _MEASURE = Spool(MEASURED)
 
@@ -290,6 +293,8 @@ class Body:
             self._array()
         elif kind in (_HASH_TMPL_ARRAY_REF, _HASH_TMPL_ARRAY, _HASH_TMPL_LP):
             self._template(kind)
+        elif kind == _PATH_HASH:
+            self._path_hash()
         elif kind == _CRON:
             self._cron()
         else:
@@ -792,6 +797,16 @@ class Body:
         if fields is None:
             raise Corrupt(f"no hash template {template} in this file", offset=offset, code="bad-template")
         return fields
+
+    def _path_hash(self) -> None:
+        cursor = self.cursor
+        paths = cursor.claim()
+        left = paths
+        while left > 0:
+            self.length += cursor.skip_string()
+            self._items(cursor.claim(), 2, 0, _NO_LIMIT)
+            left -= 1
+        self.elements = paths
 
     def _cron(self) -> None:
         cursor = self.cursor

@@ -9,9 +9,10 @@ Values have these shapes, in the order of the file:
     set     any iterable of bytes               module (name, version, [(kind, value)])
     zset    [(member, score)]                   stream: see stream_encoder
     CRON    (script, start, interval, [key], [argument])
+    PATH_HASH  [(path, [(field, value)])]
 
 The order of the value is kept if any order is valid; if the format prescribes one (scores in a packed zset, expiries in
-LISTPACK_EX, integers in an intset, template fields) the value is sorted. Data that a type cannot hold raises
+LISTPACK_EX, integers in an intset, template fields, paths) the value is sorted. Data that a type cannot hold raises
 ValueError: only the caller may decide to leave something out.
 """
 
@@ -38,6 +39,7 @@ from rdbkit.wire import intset, listpack, ziplist, zipmap
 Field = tuple[bytes, bytes, int | None]
 Scored = tuple[bytes, float]
 Cron = tuple[bytes, int, int, Sequence[bytes], Sequence[bytes]]
+Paths = Sequence[tuple[bytes, Sequence[tuple[bytes, bytes]]]]
 
 #: The most bytes in a node by default: the servers' list-max-listpack-size -2.
 LIST_NODE_BYTES = 8192
@@ -379,6 +381,17 @@ def _array_element(element: bytes | int | float, o: Options) -> bytes:
     return encode_length(spec.ARRAY_FLOAT) + encode_f64(element)
 
 
+def encode_path_hash(value: Paths, o: Options = PLAINLY) -> bytes:
+    """PATH_HASH (Valkey); paths ascend bytewise. Raises ValueError if there is no path, or a path without fields."""
+    if not value or not all(pairs for _, pairs in value):
+        raise ValueError("a path hash has at least one path, and each path at least one field")
+    out = [encode_length(len(value))]
+    for path, pairs in sorted(value, key=lambda item: item[0]):
+        out += [encode_string(path, o.compress), encode_length(len(pairs))]
+        out += [_strings(pair, o) for pair in pairs]
+    return b"".join(out)
+
+
 def encode_module_2(value: tuple[str, int, Iterable[ModulePart]], o: Options = PLAINLY) -> bytes:
     """MODULE_2."""
     name, version, parts = value
@@ -424,4 +437,5 @@ ENCODERS: dict[int, Encoder] = {
     spec.HASH_TMPL_ARRAY_REF: encode_hash_tmpl_array_ref,
     spec.CRON: encode_cron,
     spec.HASH_2: encode_hash_2,
+    spec.PATH_HASH: encode_path_hash,
 }

@@ -65,6 +65,10 @@ def doubtful(decoder: Decoder, parts: list[Any], found: Any = None) -> bool:
         return len(found or set(parts)) < len(parts)
     if kind == "stream":
         return decoder.tail is not None and any(_unowned(decoder, group) for group in decoder.tail.groups)
+    if kind == "path-hash":
+        paths = _Paths()
+        paths.add(parts)
+        return paths.twice
     return kind == "array" and any(index >= _LAST_INDEX for index, _ in parts)
 
 
@@ -77,6 +81,7 @@ class Watch:
         self._count = 0
         self._sum = 0.0
         self._index = -1
+        self._paths = _Paths()
 
     def parts(self) -> Iterator[list[Any]]:
         """Yield the decoder's parts."""
@@ -89,6 +94,8 @@ class Watch:
             self._count += len(batch)
             if kind == "zset":
                 self._sum += sum(map(_SECOND, batch))
+            elif kind == "path-hash":
+                self._paths.add(batch)
             elif kind == "array":
                 self._index = max(self._index, *[index for index, _ in batch])
             yield batch
@@ -102,7 +109,27 @@ class Watch:
         if kind == "stream":
             tail = self._decoder.tail
             return tail is not None and any(_unowned(self._decoder, group) for group in tail.groups)
-        return self._index >= _LAST_INDEX
+        return self._paths.twice or self._index >= _LAST_INDEX
+
+
+class _Paths:
+    """Finds whether a path is there twice, or a field at one path (`twice`); holds the names of one value."""
+
+    def __init__(self) -> None:
+        self.twice = False
+        self._paths: set[Any] = set()
+        self._fields: set[Any] = set()
+
+    def add(self, parts: list[Any]) -> None:
+        """Add parts, in their order."""
+        for path, pairs in parts:
+            if path is not None:
+                self.twice = self.twice or path in self._paths
+                self._paths.add(path)
+                self._fields = set()
+            fields = set(map(_FIRST, pairs))
+            self.twice = self.twice or len(fields) < len(pairs) or not self._fields.isdisjoint(fields)
+            self._fields |= fields
 
 
 def left_over(decoder: Decoder, end: int | None) -> bool:
@@ -165,8 +192,8 @@ class UniqueNames:
         except OSError as error:
             self.failure = error
 
-    def verdict(self, what: str, again: Again) -> Iterator[Problem]:
-        """Yield the finding, if there is one; equal fingerprints are confirmed by reading again."""
+    def verdict(self, what: str, again: Callable[[], Iterator[Any]]) -> Iterator[Problem]:
+        """Yield the finding, if there is one; equal fingerprints are confirmed in the names that `again` returns."""
         names = self.first or []
         if self.more is None:
             if len(set(names)) < len(names):
@@ -185,11 +212,20 @@ class UniqueNames:
             yield from _confirmed(what, suspects, again)
 
 
-def _confirmed(what: str, suspects: set[int], again: Again) -> Iterator[Problem]:
+def _names(again: Again) -> Callable[[], Iterator[Any]]:
+    """Return what reads the names of a value once more: members, or fields."""
+
+    def read() -> Iterator[Any]:
+        for part in chain.from_iterable(again().parts()):
+            yield part if isinstance(part, bytes | LongItem) else part[0]
+
+    return read
+
+
+def _confirmed(what: str, suspects: set[int], again: Callable[[], Iterator[Any]]) -> Iterator[Problem]:
     seen: set[Any] = set()
     try:
-        for part in chain.from_iterable(again().parts()):
-            name = part if isinstance(part, bytes | LongItem) else part[0]
+        for name in again():
             if name in seen:
                 yield "error", f"duplicate-{what}", f"{what} {name[:40]!r} twice"
                 return
@@ -222,7 +258,7 @@ def _check_set(decoder: Decoder, again: Again) -> Iterator[Problem]:
         names.add(batch)
     decoder.count = count
     yield from _empty(count)
-    yield from names.verdict("member", again)
+    yield from names.verdict("member", _names(again))
 
 
 def _check_zset(decoder: Decoder, again: Again) -> Iterator[Problem]:
@@ -244,7 +280,7 @@ def _check_zset(decoder: Decoder, again: Again) -> Iterator[Problem]:
             last = pairs[-1]
     decoder.count = count
     yield from _empty(count)
-    yield from names.verdict("member", again)
+    yield from names.verdict("member", _names(again))
     if not sorted_so_far:
         yield "warning", "unsorted", "members are not in the order of their scores: range commands will err"
 
@@ -267,7 +303,7 @@ def _check_hash(decoder: Decoder, again: Again) -> Iterator[Problem]:
             last = times[-1]  # type: ignore[assignment]
     decoder.count = count
     yield from _empty(count)
-    yield from names.verdict("field", again)
+    yield from names.verdict("field", _names(again))
     if not ordered:
         yield "warning", "unsorted", "fields are not in the order of their expiries: some will expire late"
     if decoder.min_expiry is not None and dues and decoder.min_expiry != dues[0]:
@@ -325,10 +361,51 @@ def _check_array(decoder: Decoder, again: Again) -> Iterator[Problem]:
         last = indexes[-1]
 
 
+def _check_path_hash(decoder: Decoder, again: Again) -> Iterator[Problem]:
+    """Paths may be in any order, and may be empty; of the fields of one path none may be there twice."""
+    paths = UniqueNames()
+    fields: UniqueNames | None = None
+    for batch in decoder.parts():
+        paths.add([path for path, _ in batch if path is not None])
+        for path, pairs in batch:
+            if path is not None:
+                if fields is not None:
+                    yield from fields.verdict("field", _fields_at(again, decoder.count))
+                fields = UniqueNames()
+                decoder.count += 1
+            assert fields is not None
+            fields.add(list(map(_FIRST, pairs)))
+    if fields is None:
+        yield "warning", "empty-key", "an empty value: development versions of Valkey 9.2 kept the key"
+        return
+    yield from fields.verdict("field", _fields_at(again, decoder.count))
+    yield from paths.verdict("path", _paths(again))
+
+
+def _paths(again: Again) -> Callable[[], Iterator[Any]]:
+    return lambda: (path for path, _ in chain.from_iterable(again().parts()) if path is not None)
+
+
+def _fields_at(again: Again, number: int) -> Callable[[], Iterator[Any]]:
+    """Return what reads the fields at one path once more; the first path has the number 1."""
+
+    def read() -> Iterator[Any]:
+        at = 0
+        for path, pairs in chain.from_iterable(again().parts()):
+            at += path is not None
+            if at == number:
+                yield from map(_FIRST, pairs)
+            elif at > number:
+                return
+
+    return read
+
+
 _CHECKS: dict[str, Callable[[Decoder, Again], Iterator[Problem]]] = {
     "set": _check_set,
     "zset": _check_zset,
     "hash": _check_hash,
     "stream": _check_stream,
     "array": _check_array,
+    "path-hash": _check_path_hash,
 }

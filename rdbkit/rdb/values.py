@@ -478,6 +478,30 @@ def _element(decoder: Decoder) -> Any:
     raise decoder.bad(f"array element tag {tag}", start, "bad-array")
 
 
+def decode_path_hash(decoder: Decoder) -> Parts:
+    """(path, [(field, value), …]); of the parts of a path with many fields, those after the first have None instead."""
+    cursor = decoder.cursor
+    batch: list[Any] = []
+    held = 0
+    for _ in range(cursor.claim()):
+        start = cursor.tell()
+        path = cursor.item()
+        left = cursor.claim()
+        if not left:
+            raise decoder.bad(f"no fields at the path {path[:40]!r}", start, "bad-path-hash")
+        while left > 0:
+            items = cursor.strings(2 * min(left, BATCH), 2)
+            left -= len(items) // 2
+            batch.append((path, list(zip(items[::2], items[1::2]))))
+            path = None
+            held += len(items) // 2 + cursor.tell() - start
+            start = cursor.tell()
+            if held >= _PACE or len(batch) >= BATCH:
+                yield batch
+                batch, held = [], 0
+    yield batch
+
+
 def decode_module(decoder: Decoder) -> Parts:
     """(kind, value); name and version are in `module` at once."""
     decoder.module = module_name(decoder.cursor.length())
@@ -528,6 +552,7 @@ DECODERS: dict[int, Callable[[Decoder], Parts]] = {
     spec.HASH_TMPL_ARRAY_REF: decode_hash_tmpl_array_ref,
     spec.HASH_2: decode_hash_2,
     spec.CRON: decode_cron,
+    spec.PATH_HASH: decode_path_hash,
 }
 
 
@@ -558,6 +583,18 @@ def _whole(decoder: Decoder, parts: list[Any]) -> Any:
         return decoder.tail
     elif decoder.type == "array":
         return Array(parts, decoder.insert_index)
+    elif decoder.type == "path-hash":
+        return _by_path(parts)
     elif decoder.type == "module":
         return Module(*decoder.module, parts)
     return parts
+
+
+def _by_path(parts: list[Any]) -> dict[bytes, dict[bytes, bytes]]:
+    found: dict[bytes, dict[bytes, bytes]] = {}
+    at: dict[bytes, bytes] = {}
+    for path, pairs in parts:
+        if path is not None:
+            at = found.setdefault(path, {})
+        at.update(pairs)
+    return found

@@ -6,7 +6,8 @@ is an argument (COUNTED). Rows follow a line "@ REDIS VALKEY", the releases that
 command differs between releases, the row has the smallest.
 
 Source: COMMAND and COMMAND DOCS of Redis 8.10.2 and Valkey 9.1.2, and COMMAND of 16 older servers: if one of these has
-a command earlier than the documentation says, the row has the earlier release.
+a command earlier than the documentation says, the row has the earlier release. Valkey 9.2: its command definitions; of
+subcommands of ACL and CONFIG that are new there only the names are known, so they have the smallest arity, -2.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ _TABLE = """
 @ * *
 append:3:1:1:1 auth:-2 bgrewriteaof:1 bgsave:-1 blpop:-3:1:-2:1 brpop:-3:1:-2:1 brpoplpush:4:1:2:1 client:-2
 client|kill:-3 client|list:-2 config:-2 config|get:-3 config|resetstat:2 config|set:-4 dbsize:1 debug:-2 decr:2:1:1:1
-decrby:3:1:1:1 del:-2:1:-1:1 discard:1 echo:2 exec:1 exists:-2:1:-1:1 expire:-3:1:1:1 expireat:-3:1:1:1 flushall:-1
+decrby:3:1:1:1 del:-2:1:-1:1 discard:1 echo:2 exec:-1 exists:-2:1:-1:1 expire:-3:1:1:1 expireat:-3:1:1:1 flushall:-1
 flushdb:-1 get:2:1:1:1 getbit:3:1:1:1 getrange:4:1:1:1 getset:3:1:1:1 hdel:-3:1:1:1 hexists:3:1:1:1 hget:3:1:1:1
 hgetall:2:1:1:1 hincrby:4:1:1:1 hkeys:2:1:1:1 hlen:2:1:1:1 hmget:-3:1:1:1 hmset:-4:1:1:1 hset:-4:1:1:1 hsetnx:4:1:1:1
 hvals:2:1:1:1 incr:2:1:1:1 incrby:3:1:1:1 info:-1 keys:2 lastsave:1 lindex:3:1:1:1 linsert:5:1:1:1 llen:2:1:1:1
 lpop:-2:1:1:1 lpush:-3:1:1:1 lpushx:-3:1:1:1 lrange:4:1:1:1 lrem:4:1:1:1 lset:4:1:1:1 ltrim:4:1:1:1 mget:-2:1:-1:1
-monitor:1 move:3:1:1:1 mset:-3:1:-1:2 msetnx:-3:1:-1:2 multi:1 object:-2 object|encoding:3:2:2:1
+monitor:1 move:-3:1:1:1 mset:-3:1:-1:2 msetnx:-3:1:-1:2 multi:1 object:-2 object|encoding:3:2:2:1
 object|idletime:3:2:2:1 object|refcount:3:2:2:1 persist:2:1:1:1 ping:-1 psubscribe:-2 publish:3 punsubscribe:-1
 randomkey:1 rename:3:1:2:1 renamenx:3:1:2:1 rpop:-2:1:1:1 rpoplpush:3:1:2:1 rpush:-3:1:1:1 rpushx:-3:1:1:1
 sadd:-3:1:1:1 save:1 scard:2:1:1:1 sdiff:-2:1:-1:1 sdiffstore:-3:1:-1:1 select:2 set:-3:1:1:1 setbit:4:1:1:1
@@ -117,24 +118,30 @@ sflush:-3 vadd:-5:1:1:1 vcard:2:1:1:1 vdim:2:1:1:1 vemb:-3:1:1:1 vgetattr:3:1:1:
 vlinks:-3:1:1:1 vrandmember:-2:1:1:1 vrem:3:1:1:1 vsetattr:4:1:1:1 vsim:-4:1:1:1
 @ 8.2 8.0
 cluster|slot-stats:-4
-@ 8.2 -
+@ 8.2 9.2
 xackdel:-6:1:1:1 xdelex:-5:1:1:1
 @ 8.4 9.0
 cluster|syncslots:-3
 @ 8.4 9.1
 msetex:-4
+@ 8.4 9.2
+delex:-2:1:1:1
 @ 8.4 -
-cluster|migration:-4 delex:-2:1:1:1 digest:2:1:1:1 trimslots:-5 vrange:-4:1:1:1
+cluster|migration:-4 digest:2:1:1:1 trimslots:-5 vrange:-4:1:1:1
+@ 8.6 9.2
+hotkeys:-2 hotkeys|get:2 hotkeys|reset:2
 @ 8.6 -
-hotkeys:-2 hotkeys|get:2 hotkeys|reset:2 hotkeys|start:-2 hotkeys|stop:2 xcfgset:-2:1:1:1
-@ 8.6.1 -
+hotkeys|start:-2 hotkeys|stop:2 xcfgset:-2:1:1:1
+@ 8.6.1 9.2
 hotkeys|help:2
 @ 8.6.2 -
 xidmprecord:5:1:1:1
+@ 8.8 9.2
+increx:-2:1:1:1
 @ 8.8 -
 arcount:2:1:1:1 ardel:-3:1:1:1 ardelrange:-4:1:1:1 arget:3:1:1:1 argetrange:4:1:1:1 argrep:-6:1:1:1 arinfo:-2:1:1:1
 arinsert:-3:1:1:1 arlastitems:-3:1:1:1 arlen:2:1:1:1 armget:-3:1:1:1 armset:-4:1:1:1 arnext:2:1:1:1 arop:-5:1:1:1
-arring:-4:1:1:1 arscan:-4:1:1:1 arseek:3:1:1:1 arset:-4:1:1:1 increx:-2:1:1:1 xnack:-7:1:1:1
+arring:-4:1:1:1 arscan:-4:1:1:1 arseek:3:1:1:1 arset:-4:1:1:1 xnack:-7:1:1:1
 @ 8.10 -
 backup:2 backup|abort:2 backup|cleanup:2 backup|help:2 backup|list:2 backup|seal:2 backup|start:2 backup|status:2
 blmovem:-6:1:2:1 himport:-2 himport|discard:3 himport|discardall:2 himport|prepare:-4 himport|set:-5:2:2:1
@@ -148,6 +155,10 @@ cluster|cancelslotmigrations:2 cluster|flushslot:-3 cluster|getslotmigrations:2 
 delifeq:3:1:1:1
 @ - 9.1
 clusterscan:-2:1:1:1
+@ - 9.2
+acl|delrole:-2 acl|digest:-2 acl|getrole:-2 acl|roles:-2 acl|setrole:-2 config|info:-2 phcard:2:1:1:1 phdel:-3:1:1:1
+phdelprefix:3:1:1:1 phexists:3:1:1:1 phget:-4:1:1:1 phgetall:3:1:1:1 phlongest:-3:1:1:1 phmget:-6:1:1:1
+phmset:-7:1:1:1 phprefixes:-3:1:1:1 phscan:-3:1:1:1 phset:-7:1:1:1
 """
 
 #: Commands whose keys follow a count: the position of the count, and whether a destination key comes before it.

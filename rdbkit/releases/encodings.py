@@ -10,6 +10,7 @@ so the key's length, and the eight bytes of an expiry, matter too; for Valkey al
 Source: measured on 26 servers, 2.4 to 8.10 and Valkey 7.2 to 9.1, with default limits; with other limits, the loaders
 of the BSD-licensed versions (`rdbLoadObject`, `listTypeTryConversion`, `quicklistNodeLimit`). Strings of Valkey
 from 8.1 on: its `shouldEmbedStringObject` and `objectSetExpire`, and every length near the limits on 9.0.0 to 9.1.2.
+Valkey 9.2 was not measured: its `btree`, `path-hash` and small hashes with field expiries are read in its source.
 """
 
 from __future__ import annotations
@@ -144,8 +145,9 @@ def _compact(target: Target) -> str:
 
 def _zsets(target: Target) -> dict[int, EncodingRule]:
     count = count_limit(target, spec.ZSET)
-    loose = _by_both(count, item_limit(target, spec.ZSET), _compact(target), "skiplist")
-    packed = _by_count(count, _compact(target), "skiplist")
+    large = "btree" if target.has("zset-btree") else "skiplist"
+    loose = _by_both(count, item_limit(target, spec.ZSET), _compact(target), large)
+    packed = _by_count(count, _compact(target), large)
     return {spec.ZSET: loose, spec.ZSET_2: loose, spec.ZSET_ZIPLIST: packed, spec.ZSET_LISTPACK: packed}
 
 
@@ -174,7 +176,7 @@ def _hashes(target: Target) -> dict[int, EncodingRule]:
         spec.HASH_TMPL_LP_REF: packed_template,
         spec.HASH_TMPL_ARRAY: loose_template,
         spec.HASH_TMPL_ARRAY_REF: loose_template,
-        spec.HASH_2: _always("hashtable"),
+        spec.HASH_2: loose if target.has("hash-2-listpack") else _always("hashtable"),
     }
 
 
@@ -185,6 +187,7 @@ def _others(target: Target) -> dict[int, EncodingRule]:
     return {
         **dict.fromkeys(_STREAMS, stream),
         spec.ARRAY: _always("sliced-array"),
+        spec.PATH_HASH: _always("path-hash"),
         spec.MODULE_2: raw,
         spec.CRON: raw,
     }

@@ -24,6 +24,8 @@ listpack                   7.0          *      hashes, sorted sets and lists use
 set-listpack               7.2          *      small sets with texts are listpacks
 list-listpack              7.2          *      a short list is a listpack without a quicklist
 plain-nodes-by-size        7.4          8.0    an element over list-max-listpack-size has a node; before, over 1 GiB
+zset-btree                 -            9.2    a big sorted set is a "btree", before a "skiplist"
+hash-2-listpack            -            9.2    a small hash with field expiries is a listpack
 short-scores               7.2          *      scores as text have as few digits as are needed; before, 17
 
 # what a server's AOF rewrite emits
@@ -36,6 +38,7 @@ rewrite-function           7.0          *
 rewrite-entriesadded       7.0          *
 rewrite-hpexpireat         7.4          -
 rewrite-hsetex             -            9.0
+rewrite-phset              -            9.2    path hashes, field by field
 rewrite-xidmprecord        8.6          -
 rewrite-xnack              8.8          -
 rewrite-armset             8.8          -

@@ -74,7 +74,9 @@ def count_limit(target: Target, type_id: int) -> int:
         return settings.zset_max_listpack_entries
     if type_id in _LOOSE_HASHES or type_id in _PACKED_HASHES or type_id == spec.HASH_ZIPMAP:
         return settings.hash_max_listpack_entries
-    return 0 if type_id == spec.HASH_2 else NO_LIMIT
+    if type_id == spec.HASH_2:
+        return settings.hash_max_listpack_entries if target.has("hash-2-listpack") else 0
+    return NO_LIMIT
 
 
 class ListLimits(NamedTuple):

@@ -41,6 +41,7 @@ _ABOUT = {
         (spec.HASH_TMPL_LP, spec.HASH_TMPL_LP_REF, spec.HASH_TMPL_ARRAY, spec.HASH_TMPL_ARRAY_REF),
         "hash with a template",
     ),
+    spec.PATH_HASH: "hash of hashes by path",
     spec.FUNCTION2: "function library",
     spec.FUNCTION_PRE_GA: "function of a release candidate of 7.0",
     spec.SLOT_IMPORT: "slot import under way",

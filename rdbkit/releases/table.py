@@ -40,7 +40,8 @@ class Release(NamedTuple):
         return (*self.line, self.patch)
 
 
-#: Ascending. The patch is a release whose behaviour was measured, or else the line's last.
+#: Ascending. The patch is a release whose behaviour was measured, or else the line's last. Not measured, but read in
+#: sources: Valkey 9.2.
 RELEASES: dict[str, tuple[Release, ...]] = {
     "redis": (
         Release((2, 4), 18, 2, "REDIS", 2),
@@ -68,6 +69,7 @@ RELEASES: dict[str, tuple[Release, ...]] = {
         Release((8, 1), 1, 11, "REDIS", 11, (1, 11), (11, (1, 999))),
         Release((9, 0), 4, 80, "VALKEY", 11, (80, 80), (79, (80, 999))),
         Release((9, 1), 2, 80, "VALKEY", 11, (80, 80), (79, (80, 999))),
+        Release((9, 2), 1, 81, "VALKEY", 11, (80, 81), (79, (80, 999))),
     ),
 }
 

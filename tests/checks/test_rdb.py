@@ -35,6 +35,17 @@ def zl(*items: bytes) -> bytes:
     return body(spec.LIST_ZIPLIST, list(items))
 
 
+def product_of(version: int) -> str:
+    return "redis" if version < 80 else "valkey"
+
+
+PATH = b"\x01p\x01\x01f\x01v"
+
+
+def paths(data: bytes) -> Any:
+    return "entry", spec.PATH_HASH, b"k", data
+
+
 def stream(type_id: int = spec.STREAM_LISTPACKS_3, **changes: Any) -> Any:
     return entry(type_id, b"k", replace(STREAM, **changes))
 
@@ -68,6 +79,11 @@ WRONG: list[tuple[str, str, list[Any], int]] = [
     ("duplicate-field", "error", [key(spec.HASH_LISTPACK, lp(b"a", b"x", b"a", b"y"))], 11),
     ("duplicate-field", "error", [key(spec.HASH_ZIPLIST, zl(b"a", b"x", b"a", b"y"))], 9),
     ("duplicate-field", "error", [key(spec.HASH_LISTPACK_EX_PRE_GA, lp(b"a", b"x", b"5", b"a", b"y", b"6"))], 12),
+    ("duplicate-field", "error", [paths(b"\x01\x01p" + TWICE)], 81),
+    ("duplicate-path", "error", [paths(b"\x02" + PATH + PATH)], 81),
+    ("duplicate-path", "error", [paths(b"\x03" + PATH + b"\x00\x01\x00\x00" + PATH)], 81),
+    ("bad-path-hash", "error", [paths(b"\x01\x01p\x00")], 81),
+    ("empty-key", "warning", [paths(b"\x00")], 81),
     ("empty-key", "warning", [key(spec.SET, b"\x00")], 11),
     ("empty-key", "warning", [key(spec.LIST, b"\x00")], 11),
     ("empty-key", "warning", [key(spec.ZSET_2, b"\x00")], 11),
@@ -95,6 +111,8 @@ WRONG: list[tuple[str, str, list[Any], int]] = [
     ("odd-expiry", "warning", [("expire_ms", -2), entry(0, b"k")], 11),
     ("newer-type", "warning", [("put", b"\x14\x01k" + lp(b"a"))], 9),
     ("unverified-type", "note", [entry(spec.CRON, b"k")], 9),
+    ("unverified-type", "note", [paths(b"\x01" + PATH)], 81),
+    ("newer-type", "warning", [("put", b"\x17\x01k\x01" + PATH)], 80),
     ("module-needed", "note", [entry(spec.MODULE_2, b"k")], 11),
     # Damage inside of a value whose end is known.
     ("bad-lzf", "error", [key(spec.STRING, b"\xc3\x02\x14\x00\x61")], 11),
@@ -166,7 +184,8 @@ def test_every_code_has_its_test():
         for name in ("rdb/value_checks.py", "rdb/records.py", "checks/rdb.py", "checks/duplicates.py")
     )
     literal = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', text)) | {"unsorted", "resizedb", "stopped"}
-    made_up = {"duplicate-member", "duplicate-field"}
+    literal -= set(spec.TYPES)
+    made_up = {"duplicate-member", "duplicate-field", "duplicate-path"}
     assert literal | made_up <= {code for code, *_ in WRONG} | set(ELSEWHERE)
     assert set(ELSEWHERE.values()) <= set(globals())
 
@@ -176,10 +195,17 @@ def test_every_code_has_its_test():
 )
 def test_wrong(build, code, severity, calls, version):
     """Just that is found, and everything after it is read."""
-    data = made(*calls, *([entry(0, b"behind")] if code != "stray-attribute" else []), version=version)
+    data = made(
+        *calls,
+        *([entry(0, b"behind")] if code != "stray-attribute" else []),
+        version=version,
+        product=product_of(version),
+    )
     result = build.rdbkit.check(data)
-    # What these bytes do to a server is one more finding: tests/checks/test_target.py.
-    reported = [one for one in result.findings if not one.code.startswith("checksum") and one.code != "harms-server"]
+    # What these bytes do to a server is one more finding: tests/checks/test_target.py. Path hashes are read as
+    # documented, and with each comes a note that says so.
+    others = {"harms-server"} | ({"unverified-type"} - {code} if version >= 80 else set())
+    reported = [one for one in result.findings if not one.code.startswith("checksum") and one.code not in others]
     [finding] = [finding for finding in reported if severity == "note" or finding.severity != "note"]
     assert (finding.code, finding.severity) == (code, severity), finding
     assert result.sound == (severity != "error")

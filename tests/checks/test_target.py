@@ -124,6 +124,18 @@ def test_relaxed_versions(build: Any) -> None:
     assert "relaxed" not in codes(build, plain, "redis:7.2.6")[0][1]
 
 
+def test_rdb_81(build: Any) -> None:
+    """What Valkey 9.2 writes loads nowhere else, unless with relaxed checks where no path hash is in it."""
+    paths = made(entry(spec.PATH_HASH, b"p"), version=81, product="valkey")
+    assert codes(build, paths, "valkey:9.2") == []
+    assert [code for code, _ in codes(build, paths, "valkey:9.1")] == ["target-version", "target-type"]
+    assert "loaded by valkey 9.2 and newer" in codes(build, paths, "valkey:9.1")[1][1]
+    assert [code for code, _ in codes(build, paths, "redis:8.10")] == ["target-version", "target-type"]
+    for version, product in ((11, "redis"), (80, "valkey")):
+        assert codes(build, made(entry(0, b"k"), version=version, product=product), "valkey:9.2") == []
+    assert [code for code, _ in codes(build, made(entry(0, b"k"), version=12), "valkey:9.2")] == ["target-version"]
+
+
 def notes(build: Any, data: bytes, code: str = "refused-elsewhere") -> list[str]:
     return [one.message for one in build.rdbkit.check(data).findings if one.code == code]
 

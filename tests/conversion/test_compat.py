@@ -32,13 +32,13 @@ def loads(found: Compat) -> dict[str, list[str]]:
 @pytest.mark.parametrize(
     ("server", "redis", "valkey"),
     [
-        ("redis-2.8.24", ("2.6", "8.10"), ("7.2", "9.1")),
-        ("redis-6.2.16", ("5.0", "8.10"), ("7.2", "9.1")),
-        ("redis-7.0.15", ("7.0", "8.10"), ("7.2", "9.1")),
+        ("redis-2.8.24", ("2.6", "8.10"), ("7.2", "9.2")),
+        ("redis-6.2.16", ("5.0", "8.10"), ("7.2", "9.2")),
+        ("redis-7.0.15", ("7.0", "8.10"), ("7.2", "9.2")),
         ("redis-7.4.1", ("7.4", "8.10"), None),
         ("redis-8.10.2", ("8.10", "8.10"), None),
-        ("valkey-8.1.1", ("7.2", "8.10"), ("7.2", "9.1")),
-        ("valkey-9.1.2", None, ("9.0", "9.1")),
+        ("valkey-8.1.1", ("7.2", "8.10"), ("7.2", "9.2")),
+        ("valkey-9.1.2", None, ("9.0", "9.2")),
     ],
 )
 def test_files_of_servers(server: str, redis: tuple[str, str] | None, valkey: tuple[str, str] | None) -> None:

@@ -213,6 +213,21 @@ def test_modules_are_unknown() -> None:
     assert model.of(7, (-1, 0, 0, -1, -1, 0, 0, 0, 0, 0, 0, 0, None, 0, 0, 0), 3, False, "raw") == (None, None)
 
 
+def test_what_is_new_in_valkey_9_2_is_unknown(build: Build) -> None:
+    """Its sets, lists, plain hashes and strings are those of 9.1."""
+    never = b"\xff" * 8
+    many = b"\x41\x00" + b"".join(string(b"%d" % n) + bytes(8) for n in range(256))
+    expiring = b"\x01" + string(b"f") + string(b"v") + never
+    long = b"\x01" + string(b"f") + string(b"v" * 65) + never
+    most = b"\x42\x01" + b"".join(string(b"%d" % n) + string(b"v") + never for n in range(513))
+    paths = b"\x01" + string(b"p") + b"\x01" + string(b"f") + string(b"v")
+    for kind, body in ((5, many), (278, expiring), (278, long), (279, paths)):
+        assert row(build, "valkey:9.2.1", kind, body) == (None, None)
+    same = [(0, string(b"x" * 39)), (2, b"\x01" + string(b"a" * 65)), (4, paths[3:]), (5, b"\x01\x01m" + bytes(8))]
+    for kind, body in (*same, (278, most)):
+        assert row(build, "valkey:9.2.1", kind, body) == row(build, "valkey:9.1.2", kind, body) != (None, None)
+
+
 LENGTHS = [0, 1, 5, 20, 31, 32, 63, 64, 300]
 
 

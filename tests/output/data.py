@@ -65,5 +65,5 @@ def write_parts(writer: Any, type_name: str, batches: Any, about: Any = None) ->
         name, version = about()
         writer.module(name, version, chain(first, chain.from_iterable(source)))
     else:
-        getattr(writer, type_name)(source)
+        getattr(writer, type_name.replace("-", "_"))(source)
     return None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdbkit.output import sort, text, values
-from rdbkit.output.values import ValueWriter, json_expiries, json_value
+from rdbkit.output.values import Pairs, ValueWriter, json_expiries, json_value
 from rdbkit.rdb.modules import Module
 from rdbkit.rdb.pending_entries import Pending
 from rdbkit.rdb.stream_nodes import StreamID
@@ -40,6 +40,7 @@ STREAM = (
     '"consumers":[{"name":"c","seen_at":1000,"active_at":null}]}]}'
 )
 ARRAY = Array([(0, b"text"), (7, -3), (9, 1.5), (10, float("inf"))])
+PATHS = '{"":{"f":"v","g":"\\\\xff"},"/a":{"f":"w"}}'
 MODULE = Module("kit-typeA", 1, [("uint", 7), ("sint", -1), ("float", 1.5), ("double", 2.0), ("string", b"s\xfe")])
 
 SHAPES = [
@@ -53,6 +54,8 @@ SHAPES = [
     ("hash", [(b"f", b"v", None), (b"g", b"w", 5)], '{"f":"v","g":"w"}'),
     ("hash", {}, "{}"),
     ("array", ARRAY, '[[0,"text"],[7,-3],[9,1.5],[10,"inf"]]'),
+    ("path-hash", {b"": {b"f": b"v", b"g": b"\xff"}, b"/a": {b"f": b"w"}}, PATHS),
+    ("path-hash", {}, "{}"),
     (
         "module",
         MODULE,
@@ -70,8 +73,20 @@ def parts_of(type_name: str, value: Any) -> list[Any]:
         return [(*item, None)[:3] for item in (value.items() if isinstance(value, dict) else value)]
     if type_name == "set":
         return sorted(value) if isinstance(value, set) else value
+    if type_name == "path-hash":
+        # Each field in a part of its own.
+        return [(path if n == 0 else None, [pair]) for path in value for n, pair in enumerate(value[path].items())]
     attribute = {"stream": "entries", "array": "elements", "module": "parts"}.get(type_name)
     return getattr(value, attribute) if attribute else value
+
+
+def test_a_path_hash_with_a_duplicate_is_a_list_of_pairs() -> None:
+    parts = [(b"p", [(b"f", b"v"), (b"f", b"w")]), (None, [(b"g", b"x")]), (b"p", [(b"f", b"y")])]
+    shown = '[["p",[["f","v"],["f","w"],["g","x"]]],["p",[["f","y"]]]]'
+    assert json_value("path-hash", Pairs(parts)) == shown
+    out: list[str] = []
+    ValueWriter(out.append).path_hash([parts[:2], parts[2:]], pairs=True)
+    assert "".join(out) == shown
 
 
 def written(type_name: str, batches: Any, value: Any, form: str = "escape") -> str:

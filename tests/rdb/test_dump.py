@@ -106,7 +106,7 @@ def test_the_encoding_is_the_target_s(build):
     (signed(b"\xfe\x00"), ("Corrupt", "unknown-type", 0)),
     (signed(b"\x18\x01v", 80), ("Corrupt", "unknown-type", 0)),
     (signed(b"\x21\x05", 15), ("Unsupported", "unsupported-type", 1)),
-    (signed(b"\x17\x01", 81), ("Unsupported", "unsupported-type", 1)),
+    (signed(b"\x17\x01", 81), ("Truncated", "truncated", 2)),
     (signed(b"\x06\x01v"), ("Unsupported", "unsupported-type", 1)),
     (signed(b"\xf5\x01v\x00"), ("Corrupt", "bad-payload", 3)),
     (signed(b"\xf5\x05v"), ("Truncated", "truncated", 3)),

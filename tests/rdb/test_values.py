@@ -101,6 +101,23 @@ def test_shapes_of_our_own(build):
     assert stream.idmp.producers == [(b"p", [(b"i", (MS, 0))])]
 
 
+def test_paths(build):
+    """In any order; the empty path is a path; a path of many fields comes in parts, of which the first names it."""
+    values = build("rdb.values")
+    pairs = [(b"f%d" % number, b"v") for number in range(4000)]
+    data = body_of(spec.PATH_HASH, [(b"b", [(b"f", b"v")]), (b"", pairs)])
+    found, due = values.value(decoder(build, spec.PATH_HASH, data))
+    assert (found, due) == ({b"": dict(pairs), b"b": {b"f": b"v"}}, {})
+    parts = [part for batch in decoder(build, spec.PATH_HASH, data).parts() for part in batch]
+    assert [path for path, _ in parts] == [b"", None, None, b"b"]
+    assert [pair for _, some in parts[:3] for pair in some] == pairs
+    assert values.value(decoder(build, spec.PATH_HASH, unhex("02 0162 01 0166 0176 0161 01 0166 0177")))[0] == {
+        b"b": {b"f": b"v"},
+        b"a": {b"f": b"w"},
+    }
+    assert values.value(decoder(build, spec.PATH_HASH, b"\0"))[0] == {}
+
+
 def test_zsets_come_in_the_order_of_zrange(build):
     scored = [(b"b", 1.0), (b"a", 1.0), (b"z", -math.inf), (b"m", 0.0)]
     for type_id in (spec.ZSET, spec.ZSET_2):
@@ -192,6 +209,7 @@ def many(type_id: int) -> Any:
         "zset": lambda: [(name, float(number)) for number, name in enumerate(names)],
         "hash": lambda: [(name, b"v", None) for name in names],
         "array": lambda: list(enumerate(names)),
+        "path-hash": lambda: [(name, [(b"f", b"v")]) for name in names],
         "module": lambda: ("kit-typeA", 3, [("string", name) for name in names]),
     }
     return by_kind[kind]()
@@ -272,6 +290,8 @@ BAD: list[tuple[str, bytes, str, int]] = [
     ("ARRAY", b"\x01\x02", "bad-array", 0),
     ("ARRAY", b"\x01\x00\x00\x04", "bad-array", 3),
     ("ARRAY", b"\x01\x00\x00\x03\x0812345678", "bad-array", 3),
+    ("PATH_HASH", b"\x01\x01p\x00", "bad-path-hash", 1),
+    ("PATH_HASH", b"\x02\x01p\x01\x01f\x01v\x01q\x00", "bad-path-hash", 8),
     ("MODULE_2", b"\x00\x06", "bad-module", 1),
     ("STREAM_LISTPACKS", b"\x01\x0f" + RAW[:15] + ONE, "bad-stream", 1),
     ("STREAM_LISTPACKS", b"\x02" + (ID + ONE) * 2, "bad-stream", 1 + len(ID + ONE)),
@@ -391,7 +411,7 @@ def test_numbers_of_any_length(build):
 
 def test_refused_types_have_no_decoder(build):
     walker = build("rdb.body").Body
-    for type_id in (spec.MODULE_PRE_GA, spec.GCRA, spec.PATH_HASH):
+    for type_id in (spec.MODULE_PRE_GA, spec.GCRA, spec.ROR_BITMAP):
         with pytest.raises(build.errors.Unsupported) as caught:
             walker(build("wire.cursor").Cursor(b"\x01" * 40, base=START)).shape(type_id)
         assert error_of(caught.value)[:3] == ("Unsupported", "unsupported-type", START)

@@ -282,6 +282,8 @@ def giant_value(type_id: int) -> Any:
         return type(base)(**{name: changes.get(name, getattr(base, name)) for name in base.__dataclass_fields__})
     if kind == "array":
         return list(enumerate(TEXTS))
+    if kind == "path-hash":
+        return [(b"p%02d" % number, [(b"f", text)]) for number, text in enumerate(TEXTS)]
     if kind == "module":
         return "kit-typeA", 3, [("string", text) for text in TEXTS]
     return TEXTS
@@ -291,13 +293,13 @@ def giant_value(type_id: int) -> Any:
 def giant_file(type_id: int) -> bytes:
     """Return a file of a small key, a giant, and a small key."""
     value = giant_value(type_id)
-    product = "valkey" if type_id == spec.HASH_2 else "redis"
+    product = "valkey" if type_id >= spec.VALKEY_OWN else "redis"
     calls = []
     if spec.BY_ID[type_id].type == "hash" and product == "redis":
         calls.append(("hash_template", 5, fields_of(value)))
     giant = entry(type_id, b"giant", value, compress=False, template=5, node_bytes=1 << 15)
     calls += [entry(0, b"before"), ("expire_ms", MS), giant, entry(0, b"after")]
-    return made(*calls, version=15 if product == "redis" else 80, product=product)
+    return made(*calls, version=15 if product == "redis" else 81, product=product)
 
 
 def comes_back(type_id: int, value: Any, due: dict[bytes, int]) -> bool:
@@ -591,9 +593,10 @@ def test_product_decides_what_a_byte_means(build):
     reading = read(build, valkey)
     assert [row[3] for row in reading.rows] == [spec.HASH_2]
     assert reading.rows[0][8] == [(b"a", MS), (b"n", MS + 5)]
-    for number, name in ((23, "PATH_HASH"), (242, "OP_UPDATE")):
-        *_, message = read(build, made(version=81, product="valkey", end=False) + bytes((number,)) + b"\x01k").end
-        assert name in message
+    valkey = made(entry(spec.HASH_2, b"22"), entry(spec.PATH_HASH, b"23"), version=81, product="valkey")
+    assert [row[3] for row in read(build, valkey).rows] == [spec.HASH_2, spec.PATH_HASH]
+    *_, message = read(build, made(version=81, product="valkey", end=False) + b"\xf2\x01k").end
+    assert "OP_UPDATE" in message
     # Valkey does not know Redis' later types, and Dragonfly's mark changes what 30 means.
     assert read(build, b"VALKEY080\x18\x01k").end[:2] == ("Corrupt", "unknown-type")
     dragonfly = made(("aux", b"df-ver", b"1.2"), entry(0), version=9, end=False) + b"\x1e\x01k\x02{}"

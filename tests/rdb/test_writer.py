@@ -79,6 +79,8 @@ BODIES: list[tuple[str, Any, dict[str, Any], str]] = [
      f"{SINCE_7_2} 4064 4064 01 0170 01 0169 81000001d1a94a1fff 00 01 00"),
     ("STREAM_LISTPACKS_5", STREAM, {},
      f"{SINCE_7_2} 00 4064 4064 00 00 00"),
+    ("PATH_HASH", [(b"", [(b"f", b"v"), (b"g", b"1")]), (b"/b", [(b"f", b"v")])], {},
+     "02 00 02 0166 0176 0167 c001 022f62 01 0166 0176"),
     ("CRON", (b"s", 1, 2, [b"k"], []), {}, "0173 0100000000000000 0200000000000000 01 016b 00"),
 ]  # fmt: skip
 
@@ -246,7 +248,7 @@ def test_every_type_has_an_encoder_and_an_example(w):
     assert set(w.ENCODERS) == expected == reported
 
 
-@pytest.mark.parametrize("type_id", [spec.MODULE_PRE_GA, spec.PATH_HASH, spec.GCRA, 8, 150])
+@pytest.mark.parametrize("type_id", [spec.MODULE_PRE_GA, spec.ROR_BITMAP, spec.GCRA, 8, 150])
 def test_types_that_cannot_be_written(w, type_id):
     with pytest.raises(ValueError, match="cannot be written"):
         w.encode(type_id, b"")
@@ -265,6 +267,9 @@ def test_what_a_type_cannot_hold(w):
             w.encode(spec.SET_INTSET, {member})
     with pytest.raises(ValueError, match="at least one"):
         w.encode(spec.SET_INTSET, [])
+    for paths in ([], [(b"p", [])]):
+        with pytest.raises(ValueError, match="at least one"):
+            w.encode(spec.PATH_HASH, paths)
     group = Group(b"g", (1, 1), 1, [Pending((1, 1), b"stranger", MS, 1)], [])
     stream = Stream([], (1, 1), (0, 0), (0, 0), 0, [group], None)
     with pytest.raises(ValueError, match="not a consumer"):
@@ -279,6 +284,7 @@ def test_prescribed_orders(build, w):
     assert w.encode(spec.ZSET_2, scored)[1:3] == b"\x01c"
     body = w.encode(spec.SET_INTSET, [b"9", b"-9223372036854775808", b"10"])
     assert list(intset.members(cursor(body).string(), 0)) == [-(1 << 63), 9, 10]
+    assert w.encode(spec.PATH_HASH, [(b"b", [(b"f", b"")]), (b"", [(b"f", b"")])])[1:2] == b"\x00"
     body = w.encode(spec.HASH_LISTPACK_EX, [(b"n", b"", None), (b"l", b"", 20), (b"s", b"", 10)])
     assert listpack.items(cursor(body[8:]).string())[::3] == [b"s", b"l", b"n"]
     assert body[:8] == w.encode_ms(10)
@@ -328,9 +334,9 @@ def test_wide_ziplists_avoid_the_newer_integers(w):
 def test_options_reach_what_is_inside(w):
     text = b"z" * 100
     for type_id in w.ENCODERS:
-        value: Any = {"string": text, "list": [text], "set": [text], "zset": [(text, 1.0)], "array": [(0, text)]}.get(
-            spec.BY_ID[type_id].type, [(b"f", text, None)]
-        )
+        by_type: Any = {"string": text, "list": [text], "set": [text], "zset": [(text, 1.0)], "array": [(0, text)]}
+        by_type["path-hash"] = [(text, [(b"f", b"v")])]
+        value = by_type.get(spec.BY_ID[type_id].type, [(b"f", text, None)])
         if spec.BY_ID[type_id].type in ("module", "stream") or type_id == spec.SET_INTSET:
             continue
         assert text in w.encode(type_id, value, compress=False)
@@ -576,6 +582,8 @@ def shaped(type_id: int, found: Any, due: dict[bytes, int]) -> Any:
         return [(field, data, due.get(field)) for field, data in found.items()]
     if kind == "array":
         return found.elements
+    if kind == "path-hash":
+        return [(path, list(fields.items())) for path, fields in found.items()]
     return (found.name, found.version, found.parts) if kind == "module" else found
 
 

@@ -15,9 +15,10 @@ QUICKLIST = ("3.2.13", "4.0.14", "5.0.14", "6.0.20", "6.2.16", "7.0.15")
 TO_6_2 = (*OLD, *QUICKLIST[:-1])
 REDIS_8 = ("8.0.6", "8.2.3", "8.4.0", "8.6.3", "8.8.0", "8.10.2")
 VALKEY = ("valkey:7.2.7", "valkey:8.0.1", "valkey:8.1.1", "valkey:9.0.4", "valkey:9.1.2")
+VALKEY_9_2 = ("valkey:9.2.1",)
 FROM_7_2 = ("7.2.6", "7.4.1", *REDIS_8, *VALKEY)
 FROM_7_4 = ("7.4.1", *REDIS_8)
-ALL = (*TO_6_2, "7.0.15", *FROM_7_2)
+ALL = (*TO_6_2, "7.0.15", *FROM_7_2, *VALKEY_9_2)
 
 
 def shape(elements: int = 1, longest: int = 1, **positions: int) -> Shape:
@@ -213,6 +214,13 @@ def test_packed_zsets():
         check(("7.0.15", *FROM_7_2), type_id, [(shape(128, 0), "listpack"), (shape(129, 0), "skiplist")])
 
 
+def test_big_zsets_of_valkey_9_2():
+    for type_id in (spec.ZSET, spec.ZSET_2):
+        check(VALKEY_9_2, type_id, [(shape(128, 64), "listpack"), (shape(129, 1), "btree"), (shape(1, 65), "btree")])
+    for type_id in (spec.ZSET_ZIPLIST, spec.ZSET_LISTPACK):
+        check(VALKEY_9_2, type_id, [(shape(128, 0), "listpack"), (shape(129, 0), "btree")])
+
+
 # -- hashes ---------------------------------------------------------------------------------------------------------
 
 
@@ -248,6 +256,7 @@ def test_hashes_with_expiring_fields():
     for type_id in (spec.HASH_LISTPACK_EX, spec.HASH_LISTPACK_EX_PRE_GA):
         check(FROM_7_4, type_id, packed_hash("listpackex"))
     check(VALKEY[3:], spec.HASH_2, [(shape(1, 1), "hashtable"), (shape(600, 1), "hashtable")])
+    check(VALKEY_9_2, spec.HASH_2, loose_hash("listpack"))
 
 
 def test_template_hashes():
@@ -273,6 +282,7 @@ def test_arrays_and_modules():
     check(("8.8.0", "8.10.2"), spec.ARRAY, [(shape(1), "sliced-array")])
     check((*QUICKLIST[1:], *FROM_7_2), spec.MODULE_2, [(shape(-1), "raw")])
     check(("6.2.16", "5.0.14"), spec.CRON, [(shape(-1), "raw")])
+    check(VALKEY_9_2, spec.PATH_HASH, [(shape(1), "path-hash")])
 
 
 CANNOT = [

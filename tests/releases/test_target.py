@@ -46,7 +46,7 @@ REFUSED = [
     ("redis:2.2.15", "no redis release 2.2"),
     ("redis:6.4", "no redis release 6.4"),
     ("redis:6.4.1", "8.10 and newer"),
-    ("valkey:7.0", "7.2, 8.0, 8.1, 9.0, 9.1 and newer"),
+    ("valkey:7.0", "7.2, 8.0, 8.1, 9.0, 9.1, 9.2 and newer"),
 ]
 
 
@@ -92,7 +92,7 @@ FILES = [
     ("redis", None, 16, "redis:8.10.2", ASSUMED.format(16)),
     ("valkey", None, 11, "valkey:7.2.7", ASSUMED.format(11)),
     ("valkey", None, 80, "valkey:9.0.4", ASSUMED.format(80)),
-    ("valkey", None, 81, "valkey:9.1.2", ASSUMED.format(81)),
+    ("valkey", None, 81, "valkey:9.2.1", ASSUMED.format(81)),
     # development builds
     ("redis", "255.255.255", 12, "redis:8.0.6", ASSUMED.format(12)),
     ("valkey", "255.255.255", 11, "valkey:8.0.1", ASSUMED.format(11)),
@@ -191,6 +191,7 @@ RDB_VERSIONS = [
     ("valkey:8.1", 11),
     ("valkey:9.0", 80),
     ("valkey:9.1", 80),
+    ("valkey:9.2", 81),
 ]
 
 
