@@ -21,9 +21,13 @@ MARK = b"0123456789abcdef0123456789abcdef01234567"
 RDB = b"REDIS0011\xfa\x09redis-ver\x057.2.6\xff" + bytes(range(1, 9))
 
 
-def vcs(data, version=1, codec=1, reserved=0, kind=1):
-    # As the server writes it: blocks of 64 KiB, independent, each with a checksum.
-    frame = lz4_frame.compress(data, block_size=4, block_linked=False, block_checksum=True, store_size=False)
+def vcs(data, version=1, codec=1, reserved=0, kind=1, linked=True, checksum=True):
+    # As the server writes it: blocks of 64 KiB, each with a checksum; a zstd frame without its size.
+    if codec == 2:
+        engine = zstandard.ZstdCompressor(write_content_size=False, write_checksum=checksum).compressobj()
+        frame = engine.compress(data) + engine.flush()
+    else:
+        frame = lz4_frame.compress(data, block_size=4, block_linked=linked, block_checksum=checksum, store_size=False)
     return b"VCS" + bytes((version, codec, reserved, kind)) + frame
 
 
@@ -34,8 +38,9 @@ PACK = {
     "zstd": zstandard.ZstdCompressor(write_checksum=True).compress,
     "lz4": lambda data: lz4_frame.compress(data, content_checksum=True),
     "vcs-lz4": vcs,
+    "vcs-zstd": lambda data: vcs(data, codec=2),
 }
-MEMBERS = [name for name in PACK if name != "vcs-lz4"]
+MEMBERS = [name for name in PACK if not name.startswith("vcs-")]
 packings = pytest.mark.parametrize("name", PACK)
 
 
@@ -138,7 +143,7 @@ def test_bytes(source, kind):
         assert (opened.packing, opened.seekable, opened.mark, opened.framed_length) == ((), True, None, None)
         assert opened.peek == RDB[:64]
         assert not opened.changed()
-        assert opened.trailing is None
+        assert opened.envelope is None
         assert drain(opened, 5) == RDB
 
 
@@ -455,6 +460,7 @@ def test_zstd_dictionary(source, errors):
         ("zstd", "zstandard", r"pip install 'rdbkit\[zstd\]'"),
         ("lz4", "lz4.frame", r"pip install 'rdbkit\[lz4\]'"),
         ("vcs-lz4", "lz4.frame", r"pip install 'rdbkit\[lz4\]'"),
+        ("vcs-zstd", "zstandard", r"pip install 'rdbkit\[zstd\]'"),
         ("bz2", "bz2", "built without bz2"),
         ("xz", "lzma", "built without lzma"),
     ],
@@ -488,13 +494,41 @@ def test_unknown_envelope(source, errors, field, word):
     assert (caught.value.code, caught.value.offset) == ("unsupported-envelope", 0)
 
 
-def test_what_follows_an_envelope(source):
-    for tail in (b"", b"junk", bytes(200_000)):
-        opened = source.open_source(vcs(BIG) + tail)
-        assert opened.trailing is None
-        assert drain(opened) == BIG
-        assert opened.trailing == (tail[:64], len(tail))
-        assert opened.trailing == (tail[:64], len(tail))
+@pytest.mark.parametrize("codec", [1, 2])
+@pytest.mark.parametrize("kind", [1, 2])
+def test_what_follows_an_envelope(source, codec, kind):
+    """It is not packed, even if it looks like a packing."""
+    packed = vcs(BIG, codec=codec, kind=kind)
+    for tail in (b"", b"junk", gzip.compress(b"x"), vcs(RDB), bytes(200_000)):
+        for what in (packed + tail, Trickle(packed + tail), gzip.compress(packed + tail)):
+            opened = source.open_source(what)
+            assert (opened.packing[-1], opened.size) == ("vcs-lz4" if codec == 1 else "vcs-zstd", -1)
+            assert (opened.envelope.end, opened.envelope.checked) == (None, True)
+            assert opened.stored(5) == 5
+            assert drain(opened) == BIG + tail
+            assert (opened.envelope.end, opened.envelope.stored) == (len(BIG), len(packed))
+            assert opened.stored(len(BIG) + 3) == len(packed) + 3
+            assert opened.stored(len(BIG) - 1) == len(BIG) - 1
+    with source.open_source(packed + b"commands") as opened:
+        assert drain(opened.reopen(len(BIG) + 3)) == b"mands"
+
+
+def test_envelopes_of_either_form(source):
+    for linked in (False, True):
+        for codec in (1, 2):
+            opened = source.open_source(vcs(BIG, linked=linked, checksum=False, codec=codec))
+            assert (drain(opened), opened.envelope.checked) == (BIG, False)
+    assert source.open_source(RDB).envelope is None
+    assert source.open_source(gzip.compress(RDB)).envelope is None
+
+
+def test_an_envelope_around_something_else(source, errors):
+    for head, frame in ((b"VCS\1\1\0\1", PACK["zstd"](RDB)), (b"VCS\1\2\0\1", PACK["lz4"](RDB)), (b"VCS\1\1\0\1", RDB)):
+        got, failure = outcome(source, errors, head + frame)
+        assert (got, failure[:3]) == (b"", ("Corrupt", "bad-compression", 0))
+    for cut in range(7):
+        got, failure = outcome(source, errors, b"VCS\1\1\0\1"[:3] + b"\1\2\0\1"[: max(0, cut - 3)])
+        assert failure[:2] == ("Truncated", "truncated")
 
 
 # -- framing -----------------------------------------------------------------------------------------------------------
@@ -534,9 +568,9 @@ def test_framed_and_packed(source, head, packing):
             opened.reopen(1)
     with source.open_source(head + vcs(RDB) + MARK) as opened:
         assert (opened.packing, opened.start, opened.size) == ((packing, "vcs-lz4"), 0, -1)
-        assert drain(opened) == RDB
-        assert source.classify_tail(*opened.trailing, opened.mark) == "replication mark"
-        assert drain(opened.reopen(5)) == RDB[5:]
+        assert drain(opened) == RDB + MARK
+        assert drain(opened.reopen(5)) == (RDB + MARK)[5:]
+        assert opened.stored(len(RDB)) == len(head + vcs(RDB))
 
 
 def test_framed_and_reopened(source, tmp_path):

@@ -109,7 +109,8 @@ def head_of(path: str, size: int = HEAD) -> bytes:
 
 def format_of(head: bytes) -> str:
     """Return the format of a file, as a server determines it."""
-    if head.startswith((b"REDIS", b"VALKEY")):
+    # VCS is the envelope in which Valkey 9.2 can write an RDB.
+    if head.startswith((b"REDIS", b"VALKEY", b"VCS\x01")):
         return "rdb"
     if head.startswith((b"*", b"#")):
         return "aof"

@@ -46,7 +46,7 @@ __all__ = ["AofFile", "AofSet", "DataDir", "Remark", "find", "would_load"]
 
 #: Maximum bytes of comments read at the start of a manifest.
 _COMMENTS = 1 << 16
-_RDB = re.compile(rb"(?:REDIS[0-9]{4}|VALKEY[0-9]{3})")
+_RDB = re.compile(rb"(?:REDIS[0-9]{4}|VALKEY[0-9]{3}|VCS\x01)")
 # Stricter than a server, because a redis.conf also begins with "#".
 _AOF = re.compile(rb"\*[0-9]+\r?\n|#TS:[0-9]")
 # Servers mark an AOF preamble with an AUX field; a file with `aof-preamble` 0 is a plain RDB.

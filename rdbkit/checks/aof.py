@@ -213,7 +213,7 @@ class AofCheck:
         return Finding("note", "server-cut", f"{self.target} {self._cut_to(cut)} and {then}, {self._lost(cut)}", cut)
 
     def _cut_to(self, cut: int) -> str:
-        return f"cuts the file to {cut} bytes"
+        return f"cuts the file to {self.source.stored(cut)} bytes"
 
     def _fix_cut(self) -> Finding:
         if self.fixed is None:
@@ -222,7 +222,7 @@ class AofCheck:
         lost = self._lost(self.fixed)
         if not self.startup.last:
             message = "redis-check-aof --fix refuses, because the file is not the last of its set; it would cut to"
-            return Finding("note", "fix-cut", f"{message} {self.fixed} bytes, {lost}", self.fixed)
+            return Finding("note", "fix-cut", f"{message} {self.source.stored(self.fixed)} bytes, {lost}", self.fixed)
         return Finding("note", "fix-cut", f"redis-check-aof --fix {self._cut_to(self.fixed)}, {lost}", self.fixed)
 
     def _losses(self) -> Iterator[Finding]:

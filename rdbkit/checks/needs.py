@@ -66,7 +66,9 @@ class Needs:
     # -- RDB -------------------------------------------------------------------------------------------------------
 
     def header(self, snapshot: Snapshot) -> None:
-        """Add the RDB version of a snapshot."""
+        """Add the RDB version of a snapshot, and its envelope."""
+        if snapshot.source.envelope is not None:
+            self.add(loading.envelope_need(snapshot.source.packing[-1]).at(snapshot.source.start))
         self.version(snapshot.magic, snapshot.version, snapshot.source.start)
 
     def version(self, magic: str, number: int, offset: int) -> None:

@@ -20,6 +20,7 @@ from rdbkit.releases.vulnerabilities import VULNERABILITIES
 #: By kind of need: the code of the finding for a target that does not meet it. Others have findings of their own.
 CODES = {
     "version": "target-version",
+    "envelope": "target-envelope",
     "type": "target-type",
     "opcode": "target-opcode",
     "back-length": "target-back-length",

@@ -56,7 +56,8 @@ class DamagedFile:
         if not stat.S_ISREG(self.seen.st_mode):
             raise Unsupported("not a regular file: only regular files can be repaired", code="not-a-file")
         packing = packing_of(os.pread(self.fd, 64, 0))
-        if packing:
+        # What follows a VCS envelope is not compressed: the commands of an AOF that begins with an RDB in one.
+        if packing and not packing.startswith("vcs-"):
             raise Unsupported(f"compressed with {packing}: decompress it first", offset=0, code="packed")
 
     def close(self) -> None:

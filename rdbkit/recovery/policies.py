@@ -13,6 +13,8 @@ Sources: recorded starts of servers (where one cuts, by version) and runs of the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rdbkit.aof.reader import skip_preamble
@@ -26,10 +28,15 @@ from rdbkit.recovery.account import Doubt
 from rdbkit.recovery.file import DamagedFile
 from rdbkit.recovery.keep_most import KeepMost
 from rdbkit.recovery.ranges import Lost, Ranges
+from rdbkit.releases.loading import envelope_need
 from rdbkit.releases.target import Target
+from rdbkit.source import Source, open_source
 from rdbkit.wire import crc64
+from rdbkit.wire.cursor import Cursor
 
 POLICIES = ("keep-most", "fix", "server")
+#: With what a VCS envelope begins.
+_ENVELOPE = b"VCS\x01"
 _HALVES = ("nested-multi", "exec-without-multi")
 
 
@@ -51,7 +58,7 @@ def start_of(file: DamagedFile, *, as_tool: bool = False, increment: bool = Fals
     "damaged-preamble"), and Unsupported for a newer RDB format.
     """
     head = file.at(0, 8)
-    if not head.startswith((b"REDIS", b"VALKEY")) or (as_tool and len(head) < 8):
+    if not head.startswith((b"REDIS", b"VALKEY", _ENVELOPE)) or (as_tool and len(head) < 8):
         return 0
     if as_tool and increment:
         raise Unsupported(
@@ -59,10 +66,11 @@ def start_of(file: DamagedFile, *, as_tool: bool = False, increment: bool = Fals
             offset=0,
             code="increment-is-rdb",
         )
-    cursor = file.cursor(0)
-    cursor.update = crc64.update()
     try:
-        skip_preamble(cursor)
+        with _head(file) as (cursor, source):
+            cursor.update = crc64.update()
+            skip_preamble(cursor)
+            return cursor.tell() if source is None else _after_envelope(cursor, source)
     except Unsupported:
         raise
     except RdbkitError as error:
@@ -71,7 +79,29 @@ def start_of(file: DamagedFile, *, as_tool: bool = False, increment: bool = Fals
             offset=error.offset,
             code="damaged-preamble",
         ) from None
-    return cursor.tell()
+
+
+def has_envelope(file: DamagedFile) -> bool:
+    """Return whether a file begins with an RDB in a VCS envelope."""
+    return file.at(0, len(_ENVELOPE)) == _ENVELOPE
+
+
+@contextmanager
+def _head(file: DamagedFile) -> Iterator[tuple[Cursor, Source | None]]:
+    """Return a cursor over the RDB with which a file begins, and, if it is in an envelope, what unpacks it."""
+    if not has_envelope(file):
+        yield file.cursor(0), None
+        return
+    with open_source(file.path) as source:
+        yield Cursor(source=source), source
+
+
+def _after_envelope(cursor: Cursor, source: Source) -> int:
+    """Return where in the file the byte is that follows the RDB at which the cursor ended."""
+    end = cursor.tell()
+    if not cursor.at_end() and source.envelope is not None and source.envelope.spans(end):
+        raise Corrupt("bytes follow its end in the compressed data", offset=end, code="trailing-bytes")
+    return source.stored(end)
 
 
 # -- fix ---------------------------------------------------------------------------------------------------------------
@@ -133,14 +163,17 @@ def server(file: DamagedFile, start: int, target: Target, *, last: bool = True) 
 
 def _preamble(file: DamagedFile, target: Target) -> None:
     """Raise Corrupt if the target does not load the RDB with which a file begins."""
-    walker = Walker(file.cursor(0), Plan(), verify=False)
     needs = Needs()
-    needs.version(walker.product, walker.version, 0)
-    while not walker.done:
-        batch = walker.batch()
-        needs.records(walker.records)
-        needs.keys(None, batch)
-        walker.records.clear()
+    with _head(file) as (cursor, source):
+        walker = Walker(cursor, Plan(), verify=False)
+        if source is not None:
+            needs.add(envelope_need(source.packing[-1]))
+        needs.version(walker.product, walker.version, 0)
+        while not walker.done:
+            batch = walker.batch()
+            needs.records(walker.records)
+            needs.keys(None, batch)
+            walker.records.clear()
     lacking = blockers(target, needs)
     if lacking:
         message = f"{target} does not load the RDB at its beginning: it lacks {lacking[0]}"

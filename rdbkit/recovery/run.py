@@ -87,6 +87,8 @@ def repair(
         )
     with ExitStack() as stack:
         jobs = [Job(stack.enter_context(_opened(member, policy, in_place)), member) for member in members]
+        if until_offset is not None and policies.has_envelope(jobs[0].file):
+            raise ValueError("offsets after a VCS envelope are those of the unpacked data: cut by time or by a command")
         goal = target or _assumed(members, found is not None)
         alone = jobs[0] if policy == "keep-most" and found is None else None
         if alone is not None:
@@ -174,7 +176,7 @@ def _opened(member: AofFile, policy: str, in_place: bool) -> DamagedFile:
 
 
 def _refuse(found: Recognised, packing: tuple[str, ...]) -> None:
-    if packing:
+    if packing and not packing[0].startswith("vcs-"):
         message = "a captured replication transfer, not an AOF: `rdbkit split` extracts its two parts"
         raise Unsupported(message, offset=0, code="framed")
     if found.kind in ("foreign", "damaged"):

@@ -52,6 +52,7 @@ slot-info-opcode           7.4          9.0    opcode 244; Valkey 8 has an AUX f
 vector-set-nodes-1         8.0.6        -      8.0.2 does not load what 8.0.6 writes; between, not tried
 vector-sets                8.0          -      values of the module "vectorset", which is built in
 aof-multi-part             7.0          *      a manifest, a base and increments
+vcs-envelope               -            9.2    an RDB compressed as a whole, also as the base of an AOF
 loads-pre-ga-functions     7.0-7.0      -      opcode 246, of the release candidates of 7.0
 
 # what a server does with an AOF at start

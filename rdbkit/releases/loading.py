@@ -52,9 +52,9 @@ _ABOUT = {
 class Need:
     """Something in a file that a server must have.
 
-    `kind` is "version", "type", "opcode", "module", "setting", "back-length", "multi-part", "annotation" or "command";
-    `name` says which; `count` how often; `about` explains the name. `offset`, `db` and `key` are those of the first,
-    None where that has no answer.
+    `kind` is "version", "envelope", "type", "opcode", "module", "vector-set", "setting", "back-length", "multi-part",
+    "annotation" or "command"; `name` says which; `count` how often; `about` explains the name. `offset`, `db` and `key`
+    are those of the first, None where that has no answer.
     """
 
     kind: str
@@ -82,6 +82,12 @@ def version_need(magic: str, version: int) -> Need:
     """Return the need to read an RDB version; `magic` is "redis" or "valkey" (format.versions)."""
     letters = HEADERS[magic].magic.decode()
     return Need("version", f"{letters} RDB version {version}", lambda target: reads(target, magic, version))
+
+
+def envelope_need(packing: str) -> Need:
+    """Return the need to read an RDB that is compressed as a whole; `packing` as in Source.packing."""
+    name = f"VCS envelope ({packing.removeprefix('vcs-')})"
+    return Need("envelope", name, lambda target: target.has("vcs-envelope"))
 
 
 @cache

@@ -516,6 +516,10 @@ class Snapshot:
             return
         cursor = self.cursor
         self.end = cursor.tell()
+        envelope = self.source.envelope
+        if envelope is not None and not cursor.at_end() and envelope.spans(self.end):
+            message = "bytes follow the end of the RDB in its compressed data: a server refuses it"
+            raise Corrupt(message, offset=self.end, code="trailing-bytes")
         if self.in_aof is not None and self._commands_follow():
             # They are read from the cursor, and the checksum is not theirs.
             self.commands = True
@@ -532,10 +536,6 @@ class Snapshot:
         cut = size >= _TAIL_READ and not cursor.at_end()
         if cut and cursor.size >= 0:
             size, cut = cursor.size - self.end, False
-        if not size and self.source.trailing:
-            first, size = self.source.trailing
-            cut = size >= _TAIL_READ
-            zeros = not first.strip(b"\0")
         if size:
             kind = classify_tail(first, size, self.source.mark)
             if kind == "zeros" and not zeros:
@@ -560,8 +560,9 @@ class Snapshot:
                 offset=tail.offset,
                 code="needs-replay",
             )
-        # Without a valid checksum this may be a wrong end mark in the middle of a file.
-        if self.checksum != "good" and tail.kind not in ("replication mark", "nothing"):
+        # Without a valid checksum this may be a wrong end mark in the middle of a file. An envelope has its own end.
+        certain = self.checksum == "good" or self.source.envelope is not None
+        if not certain and tail.kind not in ("replication mark", "nothing"):
             raise Corrupt(
                 f"{tail.count} ({tail.kind}) follow the end of an RDB whose checksum is {self.checksum}: "
                 "keys may be hidden in them",

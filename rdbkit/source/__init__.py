@@ -1,12 +1,13 @@
 """From a path, standard input, a file object or bytes to a stream of RDB or AOF bytes with absolute offsets.
 
     raw bytes ─► [ framing ] ─► [ unpacking ] ─► [ unpacking ] ─► read()
-                 replication    gzip bz2 xz zstd lz4 vcs-lz4
+                 replication    gzip bz2 xz zstd lz4 vcs-lz4 vcs-zstd
 
 A packing or framing is recognised by its first bytes, never by a name, and removed layer by layer: at most two
 packings, and once the framing of a replication transfer, which may also be inside a packing. Offsets, including those
 of errors, refer to the unpacked data of the innermost packing. A framing that is not followed by a packing is included
-in them: `start` is its length.
+in them: `start` is its length. After a VCS envelope (Valkey 9.2) the uncompressed rest of the file follows, such as the
+commands of an AOF; offsets continue there.
 
 Memory holds only the first bytes that were examined and, per packing, the amounts given in packing.py. Everything
 before a cut or damage is returned first; then the error is raised, and again on each further read.
@@ -22,7 +23,7 @@ import sys
 from typing import BinaryIO, Self
 
 from rdbkit.errors import LimitExceeded, Passed, Unsupported
-from rdbkit.source.layers import READ, Ahead, Unpacked
+from rdbkit.source.layers import READ, Ahead, Envelope, Unpacked
 from rdbkit.source.packing import PACKINGS, packing_of
 from rdbkit.source.raw import Memory, Raw, identity, name_of, open_path, use_object
 from rdbkit.source.recognise import LOOK, Recognised, recognise
@@ -165,12 +166,16 @@ class Source:
         return self._ahead.read(n)
 
     @property
-    def trailing(self) -> tuple[bytes, int] | None:
-        """The bytes after a VCS envelope, which servers ignore: the first of them (at most 64), and their number.
+    def envelope(self) -> Envelope | None:
+        """The VCS envelope, as far as it was read; None if there is none. Its codec is in `packing`."""
+        return self._layers[-1].envelope if self._layers else None
 
-        None if there is no envelope, and before read() has returned b"".
-        """
-        return self._layers[-1].drained if self._layers else None
+    def stored(self, offset: int) -> int:
+        """Return where a byte after an envelope is in the file itself; without one the same offset."""
+        found = self.envelope
+        if found is None or found.end is None or found.stored is None or offset < found.end:
+            return offset
+        return offset - found.end + found.stored
 
     @property
     def rereads(self) -> bool:

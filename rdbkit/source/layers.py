@@ -9,14 +9,13 @@ in the topmost layer. The result does not depend on the sizes in which the lowes
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from rdbkit.errors import RdbkitError, Truncated
 
 #: Bytes that a layer requests from the one below.
 READ = 1 << 16
-#: The most bytes that `drain` reads.
-DRAINED = 1 << 26
 #: Bytes that an unpacker makes of them before it pauses.
 CHUNK = 1 << 18
 
@@ -28,15 +27,36 @@ class ByteStream(Protocol):
         """Return up to n bytes, b"" only at the end."""
 
 
+@dataclass(slots=True)
+class Envelope:
+    """Valkey's envelope around an RDB, while it is read.
+
+    `checked`: its compressed data has checksums. `end`: the offset in the unpacked data at which the compressed data
+    ends, `stored`: the same in the data below; None until it is reached. What follows is not compressed.
+    """
+
+    checked: bool = False
+    end: int | None = None
+    stored: int | None = None
+
+    def spans(self, offset: int) -> bool:
+        """Return whether compressed data is left after an offset that was reached, and of which more was asked for."""
+        return self.end is None or offset < self.end
+
+
 class Ahead:
-    """A reader that can look ahead. An error during that is kept until the bytes before it are read."""
+    """A reader that can look ahead. An error during that is kept until the bytes before it are read.
+
+    `passed` is the number of bytes that were read, `envelope` that of the layer above, if it is one.
+    """
 
     def __init__(self, below: ByteStream) -> None:
         self.below = below
         self.head = b""
         self.at = 0
         self.failure: RdbkitError | None = None
-        self.drained: tuple[bytes, int] | None = None
+        self.passed = 0
+        self.envelope: Envelope | None = None
 
     def peek(self, n: int) -> bytes:
         """Return the next n bytes, fewer before the end or an error, and leave them to be read."""
@@ -67,11 +87,14 @@ class Ahead:
             return piece
         if self.failure is not None:
             raise self.failure
-        return self.below.read(n)
+        piece = self.below.read(n)
+        self.passed += len(piece)
+        return piece
 
     def skip(self, n: int) -> None:
         """Skip n bytes that peek() has returned."""
         self.at += n
+        self.passed += n
         if self.at >= len(self.head):
             self.head = b""
             self.at = 0
@@ -80,6 +103,7 @@ class Ahead:
         """Return bytes to the reader, to be read again."""
         self.head = piece + self.head[self.at :]
         self.at = 0
+        self.passed -= len(piece)
 
     def gather(self, n: int) -> bytes:
         """Return exactly n bytes, fewer only before the end or an error."""
@@ -88,14 +112,6 @@ class Ahead:
             raise self.failure
         self.skip(len(piece))
         return piece
-
-    def drain(self) -> None:
-        """Read on, to the end or DRAINED bytes; keep the first of them, at most 64, and their number, in `drained`."""
-        first = self.peek(64)
-        total = 0
-        while total < DRAINED and (piece := self.read(READ)):
-            total += len(piece)
-        self.drained = first, total
 
     def exactly(self, n: int, name: str) -> bytes:
         """Return n bytes, or raise."""

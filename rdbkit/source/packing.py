@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from rdbkit.errors import Corrupt, LimitExceeded, RdbkitError, Unsupported
-from rdbkit.source.layers import CHUNK, READ, Ahead, cut
+from rdbkit.source.layers import CHUNK, READ, Ahead, Envelope, cut
 
 #: The most memory for a library's window, in bytes: `xz -9` needs 65 MiB, `zstd --ultra` 128 MiB, special options more.
 MEMORY = 1 << 28
@@ -166,19 +166,23 @@ def _zstd_parts(below: Ahead) -> Iterator[bytes]:
         yield below.exactly(4, "zstd")
 
 
-def _zstd(below: Ahead) -> Iterator[bytes]:
+def _zstd_frame(below: Ahead) -> Iterator[bytes]:
     zstandard = _module("zstandard", "zstd", "zstd")
+    engine = zstandard.ZstdDecompressor(max_window_size=MEMORY).decompressobj()
+    for part in _zstd_parts(below):
+        try:
+            yield engine.decompress(part)
+        except (zstandard.ZstdError, MemoryError) as error:
+            raise _damage("zstd", error) from error
+
+
+def _zstd(below: Ahead) -> Iterator[bytes]:
     more = True
     while more:
         if _is_skippable(below.peek(4)):
             _skip_frame(below, "zstd")
         else:
-            engine = zstandard.ZstdDecompressor(max_window_size=MEMORY).decompressobj()
-            for part in _zstd_parts(below):
-                try:
-                    yield engine.decompress(part)
-                except (zstandard.ZstdError, MemoryError) as error:
-                    raise _damage("zstd", error) from error
+            yield from _zstd_frame(below)
         more = _another(below, "zstd")
 
 
@@ -217,19 +221,34 @@ def _lz4(below: Ahead) -> Iterator[bytes]:
         more = _another(below, "lz4")
 
 
-_VCS_FIELDS = ((3, "version", 1), (4, "codec", 1), (5, "reserved byte", 0), (6, "stream kind", 1))
+#: Offset, name and known values of the fields of an envelope. Codecs are LZ4 and zstd; stream kinds an RDB in a file,
+#: and one in a replication stream.
+_VCS_FIELDS = ((3, "version", (1,)), (4, "codec", (1, 2)), (5, "reserved byte", (0,)), (6, "stream kind", (1, 2)))
+_ZSTD_CODEC = 2
+#: The frame of each codec, its magic, and the bits in the byte after that which say that it has checksums.
+_VCS_CODECS = {1: (_lz4_frame, b"\x04\x22\x4d\x18", 0x14), _ZSTD_CODEC: (_zstd_frame, b"\x28\xb5\x2f\xfd", 0x04)}
 
 
 def _vcs(below: Ahead) -> Iterator[bytes]:
-    """Unpack Valkey's envelope: seven bytes and one LZ4 frame; servers ignore what follows it."""
-    head = below.exactly(7, "vcs-lz4")
+    """Unpack Valkey's envelope: seven bytes and one frame. What follows is as in a plain file, and not compressed."""
+    head = below.exactly(7, "VCS envelope")
     for at, field, known in _VCS_FIELDS:
-        if head[at] != known:
-            raise Unsupported(
-                f"VCS envelope with {field} {head[at]} (only {known} is known)", offset=0, code="unsupported-envelope"
-            )
-    yield from _lz4_frame(below)
-    below.drain()  # so that damage to a packing around this one is reported
+        if head[at] not in known:
+            values = " and ".join(map(str, known)) + (" are known" if len(known) > 1 else " is known")
+            message = f"VCS envelope with {field} {head[at]} (only {values})"
+            raise Unsupported(message, offset=0, code="unsupported-envelope")
+    unpack, magic, checksums = _VCS_CODECS[head[4]]
+    frame = below.peek(5)
+    if not frame.startswith(magic[: len(frame)]):
+        raise Corrupt("a VCS envelope without a frame of its codec", code="bad-compression")
+    envelope = below.envelope = Envelope(checked=bool(frame[4:] and frame[4] & checksums))
+    size = 0
+    for piece in unpack(below):
+        size += len(piece)
+        yield piece
+    envelope.end, envelope.stored = size, below.passed
+    while piece := below.read(READ):
+        yield piece
 
 
 class Packing(NamedTuple):
@@ -246,6 +265,7 @@ PACKINGS = {
     "zstd": Packing(b"\x28\xb5\x2f\xfd", _zstd),
     "lz4": Packing(b"\x04\x22\x4d\x18", _lz4),
     "vcs-lz4": Packing(b"VCS", _vcs),
+    "vcs-zstd": Packing(b"VCS\x01\x02", _vcs),
 }
 
 
@@ -253,4 +273,6 @@ def packing_of(head: bytes) -> str:
     """Return the name of the packing that begins with these bytes; "" if there is none."""
     if _is_skippable(head[:4]):
         return "zstd"  # pzstd begins with one; no lz4 tool does
+    if head.startswith(PACKINGS["vcs-zstd"].magic):
+        return "vcs-zstd"
     return next((name for name, packing in PACKINGS.items() if head.startswith(packing.magic)), "")
