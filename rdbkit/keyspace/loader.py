@@ -94,13 +94,18 @@ class Loader:
         value = self.db.get(key)
         if value.__class__ is kind:
             return value
-        value = self.look(key)
+        value = self.open(key)
         if value is None:
             return None
-        if value.__class__ is Stored:
-            value = self.db[key] = decoded(value, self.target, self.templates, len(key))
         if value.__class__ is not kind:
             raise CommandError(WRONG_TYPE)
+        return value
+
+    def open(self, key: bytes) -> Value | None:
+        """Return the value of a key, of any type and decoded, or None. Raises UnknownValueError."""
+        value = self.look(key)
+        if value.__class__ is Stored:
+            value = self.db[key] = decoded(value, self.target, self.templates, len(key))
         return value
 
     def need(self, key: bytes, kind: type[V]) -> V:

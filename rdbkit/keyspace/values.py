@@ -151,6 +151,13 @@ class ZSet(Value):
             del self._order[bisect_left(self._order, (score, member))]
         return score is not None
 
+    def cut(self, start: int, end: int) -> None:
+        """Remove the members at these positions of the order, the end exclusive."""
+        order = self.order()
+        for _, member in order[start:end]:
+            del self.scores[member]
+        del order[start:end]
+
 
 class Hash(Value):
     """A hash; `due` has the expiries of fields in ms, for those that have one."""

@@ -28,6 +28,16 @@ zset-btree                 -            9.2    a big sorted set is a "btree", be
 hash-2-listpack            -            9.2    a small hash with field expiries is a listpack
 short-scores               7.2          *      scores as text have as few digits as are needed; before, 17
 
+# what commands do to values
+size-hints                 7.2          *      a set or sorted set is made for all members of the command
+zadd-looks-at-all          -            8.0    ZADD decides by its longest member, before by its first
+zrangestore-by-value-skiplist -         -      ZRANGESTORE with BYSCORE or BYLEX makes a skiplist, however small
+sinterstore-checks-all     6.0          *      SINTERSTORE looks at all keys before it ends at one that is not there
+sdiff-filters              2.8          *      SDIFFSTORE may add only what remains; before, all of the first set
+geo-store-of-nothing       6.2          *      GEORADIUS with STORE of a key that is not there removes the destination
+geo-bounds-by-hemisphere   6.2          *      the bounding box of a search is that at its wider end
+geo-short-meridians        7.0          *      distances along a meridian are computed without sines
+
 # what a server's AOF rewrite emits
 rewrite-pexpireat          2.6          *
 rewrite-restore            2.6          *

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rdbkit.keyspace.commands import functions, keys, strings
+from rdbkit.keyspace.commands import functions, geo, keys, sets, strings, zsets
 from rdbkit.keyspace.loader import Loader
 
 Function = Callable[[Loader, list[bytes]], None]
 
 TABLE: dict[bytes, Function] = {
     **functions.COMMANDS,
+    **geo.COMMANDS,
     **keys.COMMANDS,
+    **sets.COMMANDS,
     **strings.COMMANDS,
+    **zsets.COMMANDS,
 }
