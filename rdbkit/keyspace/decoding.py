@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rdbkit.errors import Unsupported
-from rdbkit.keyspace.values import Hash, List, Module, Set, Stored, String, Value, ZSet
+from rdbkit.keyspace.values import Array, Hash, List, Module, Set, Stored, String, Value, ZSet
 from rdbkit.rdb.body import Body
 from rdbkit.rdb.values import Decoder, assembled
 from rdbkit.releases import encodings, limits
@@ -80,6 +80,13 @@ def _hash(decoder: Decoder, parts: list[Any]) -> Value:
     return value
 
 
+def _array(decoder: Decoder, parts: list[Any]) -> Value:
+    value = Array()
+    value.replace(dict(parts))
+    value.insert_index = decoder.insert_index
+    return value
+
+
 #: By type: a function of the decoder, whose parts were all read, and these parts. commands/ adds to it.
 MAKERS: dict[str, Callable[[Decoder, list[Any]], Value]] = {
     "string": _string,
@@ -87,4 +94,5 @@ MAKERS: dict[str, Callable[[Decoder, list[Any]], Value]] = {
     "set": _set,
     "zset": _zset,
     "hash": _hash,
+    "array": _array,
 }

@@ -16,13 +16,21 @@ from typing import Any
 from rdbkit.format import spec
 from rdbkit.format.shape import Replayed
 from rdbkit.keyspace.loader import Loader
-from rdbkit.keyspace.values import Hash, List, Module, Set, Stored, String, Uncertain, Value, ZSet
-from rdbkit.rdb.encoders import Options
+from rdbkit.keyspace.values import Array, Hash, List, Module, Set, Stored, String, Uncertain, Value, ZSet
+from rdbkit.rdb.encoders import Options, template_order
 from rdbkit.rdb.writer import ENCODERS, Writer
 from rdbkit.releases.target import Target
 
 #: Type id, value as its encoder takes it, and encoding of a live value; None: the encoding that a load gives it.
 Plan = tuple[int, Any, str | None]
+_TEMPLATED = {"template-listpack": spec.HASH_TMPL_LP_REF, "template-array": spec.HASH_TMPL_ARRAY_REF}
+_HASHES = {
+    "zipmap": spec.HASH_ZIPMAP,
+    "ziplist": spec.HASH_ZIPLIST,
+    "listpack": spec.HASH_LISTPACK,
+    "listpackex": spec.HASH_LISTPACK_EX,
+    **_TEMPLATED,
+}
 _OPTIONS = Options(compress=False)
 _ONE_NODE = Options(compress=False, node_bytes=1 << 30)
 
@@ -63,6 +71,7 @@ def write(loader: Loader, put: Callable[[bytes], object]) -> Known:
     out.magic()
     for code in loader.functions.values():
         out.function(code)
+    _number_templates(loader)
     for template, fields in loader.templates.items():
         out.hash_template(template, fields)
     for number in sorted(loader.databases):
@@ -90,9 +99,31 @@ def _entry(out: Writer, target: Target, key: bytes, value: Value) -> Replayed:
         out.entry(value.kind, key, value.body)
         return Replayed(value.offset, None)
     kind, plain, encoding = PLANS[value.__class__](target, value)
-    options = _ONE_NODE if encoding == "listpack" and value.type == "list" else _OPTIONS
-    out.entry(kind, key, plain if isinstance(value, Module) else ENCODERS[kind](plain, options))
+    out.entry(kind, key, plain if isinstance(value, Module) else ENCODERS[kind](plain, _options(value, encoding)))
     return Replayed(value.offset, encoding, None, value.room if isinstance(value, String) else 0)
+
+
+def _options(value: Value, encoding: str | None) -> Options:
+    if isinstance(value, Hash):
+        return Options(compress=False, template=value.template)
+    if isinstance(value, Array):
+        return Options(compress=False, insert_index=value.insert_index)
+    return _ONE_NODE if encoding == "listpack" and isinstance(value, List) else _OPTIONS
+
+
+def _number_templates(loader: Loader) -> None:
+    """Give each hash with a template the id of the one for its fields; those of the file keep theirs."""
+    if not loader.target.has("hash-templates"):
+        return
+    known = {fields: number for number, fields in loader.templates.items()}
+    for db in loader.databases.values():
+        for value in db.values():
+            if isinstance(value, Hash) and value.encoding in _TEMPLATED:
+                fields = tuple(template_order(value.fields))
+                if fields not in known:
+                    known[fields] = max(loader.templates, default=-1) + 1
+                    loader.templates[known[fields]] = fields
+                value.template = known[fields]
 
 
 def _string(_target: Target, value: Value) -> Plan:
@@ -123,11 +154,15 @@ def _zset(target: Target, value: Value) -> Plan:
 def _hash(target: Target, value: Value) -> Plan:
     assert isinstance(value, Hash)
     fields = [(name, text, value.due.get(name)) for name, text in value.fields.items()]
-    kinds = {"ziplist": spec.HASH_ZIPLIST, "listpack": spec.HASH_LISTPACK, "listpackex": spec.HASH_LISTPACK_EX}
-    kind = kinds.get(value.encoding, spec.HASH)
+    kind = _HASHES.get(value.encoding, spec.HASH)
     if value.due and kind != spec.HASH_LISTPACK_EX:
         kind = spec.HASH_2 if target.has("hash-2") else spec.HASH_METADATA
     return kind, fields, value.encoding
+
+
+def _array(_target: Target, value: Value) -> Plan:
+    assert isinstance(value, Array)
+    return spec.ARRAY, list(value.elements.items()), None
 
 
 def _module(_target: Target, value: Value) -> Plan:
@@ -142,5 +177,6 @@ PLANS: dict[type[Value], Callable[[Target, Value], Plan]] = {
     Set: _set,
     ZSet: _zset,
     Hash: _hash,
+    Array: _array,
     Module: _module,
 }

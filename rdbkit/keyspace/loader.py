@@ -57,6 +57,8 @@ class Loader:
         self.functions: dict[bytes, bytes] = {}
         """The source of each function library, by its name."""
         self.templates: dict[int, tuple[bytes, ...]] = {}
+        self.fieldsets: dict[bytes, tuple[bytes, ...]] = {}
+        """The field sets of HIMPORT PREPARE in the current file."""
         self.scripts: dict[bytes, bytes] = {}
         self.relative = 0
         """How many times to live counted from the load."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 Pair = tuple[float, bytes]
@@ -160,9 +161,12 @@ class ZSet(Value):
 
 
 class Hash(Value):
-    """A hash; `due` has the expiries of fields in ms, for those that have one."""
+    """A hash; `due` has the expiries of fields in ms, for those that have one.
 
-    __slots__ = ("due", "encoding", "fields")
+    `template` is the id of its hash template, which it gets when all keys are written (entries.py).
+    """
+
+    __slots__ = ("due", "encoding", "fields", "template")
     type = "hash"
 
     def __init__(self) -> None:
@@ -170,9 +174,50 @@ class Hash(Value):
         self.fields: dict[bytes, bytes] = {}
         self.due: dict[bytes, int] = {}
         self.encoding = ""
+        self.template = 0
 
     def __len__(self) -> int:
         return len(self.fields)
+
+
+class Array(Value):
+    """An array: its elements by index, bytes, int or float; `insert_index` is that of the last ARINSERT, or None."""
+
+    __slots__ = ("_size", "elements", "insert_index")
+    type = "array"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements: dict[int, bytes | int | float] = {}
+        self.insert_index: int | None = None
+        self._size: int | None = 0
+
+    def __len__(self) -> int:
+        return len(self.elements)
+
+    @property
+    def size(self) -> int:
+        """The highest index and one, as ARLEN counts."""
+        if self._size is None:
+            self._size = max(self.elements, default=-1) + 1
+        return self._size
+
+    def set(self, index: int, element: bytes | int | float) -> None:
+        """Add an element, or replace it."""
+        self.elements[index] = element
+        if self._size is not None and index >= self._size:
+            self._size = index + 1
+
+    def remove(self, indexes: Iterable[int]) -> None:
+        """Remove the elements at some indexes; those that have none are passed over."""
+        for index in indexes:
+            if self.elements.pop(index, None) is not None and index + 1 == self._size:
+                self._size = None
+
+    def replace(self, elements: dict[int, bytes | int | float]) -> None:
+        """Replace all elements."""
+        self.elements = elements
+        self._size = None
 
 
 class Module(Value):

@@ -25,7 +25,7 @@ from rdbkit.releases.allocators import ALLOCATORS, Sizes
 from rdbkit.releases.limits import ListLimits, count_limit, item_limit, list_limits
 from rdbkit.releases.target import Target
 
-__all__ = ["Encoding", "count_limit", "item_limit", "loads", "rules"]
+__all__ = ["Encoding", "compact_hash", "count_limit", "item_limit", "loads", "rules"]
 
 #: (type id, shape, key length, has an expiry) -> the encoding; None: the target cannot load that type.
 Encoding = Callable[[int, Shape, int, bool], str | None]
@@ -143,6 +143,11 @@ def _compact(target: Target) -> str:
     return "listpack" if target.has("listpack") else "ziplist"
 
 
+def compact_hash(target: Target) -> str:
+    """Return the encoding of a small hash."""
+    return _compact(target) if target.has("zipmap-converted") else "zipmap"
+
+
 def _zsets(target: Target) -> dict[int, EncodingRule]:
     count = count_limit(target, spec.ZSET)
     large = "btree" if target.has("zset-btree") else "skiplist"
@@ -154,7 +159,7 @@ def _zsets(target: Target) -> dict[int, EncodingRule]:
 def _hashes(target: Target) -> dict[int, EncodingRule]:
     count = count_limit(target, spec.HASH)
     longest = item_limit(target, spec.HASH)
-    compact = _compact(target) if target.has("zipmap-converted") else "zipmap"
+    compact = compact_hash(target)
     loose = _by_both(count, longest, compact, "hashtable")
     packed = _by_count(count, compact, "hashtable")
     loose_expiring = _by_both(count, longest, "listpackex", "hashtable")

@@ -21,7 +21,7 @@ from rdbkit.errors import Corrupt, RdbkitError, Truncated
 from rdbkit.keyspace.commands import TABLE, Function
 from rdbkit.keyspace.decoding import made
 from rdbkit.keyspace.loader import CommandError, Loader, UnknownValueError
-from rdbkit.keyspace.values import Relative, Stored, Uncertain
+from rdbkit.keyspace.values import Hash, Relative, Stored, Uncertain
 from rdbkit.rdb import walker
 from rdbkit.rdb.walker import Plan
 from rdbkit.releases.commands import COMMANDS, CONTAINERS, arity_fits, first_releases, keys_of, knows
@@ -129,6 +129,7 @@ class _Replay:
         if not source.peek and in_set:
             return
         self._select(0)
+        self.loader.fieldsets.clear()
         if source.peek and not has_preamble(source.peek):
             if not in_set and not source.recognise().holds_commands:
                 raise source.recognise().error()
@@ -360,6 +361,10 @@ class _Replay:
             for value in db.values():
                 if value.expires_at.__class__ is Relative:
                     value.expires_at = loader.now + int(value.expires_at)
+                if value.__class__ is Hash:
+                    for field, at in value.due.items():
+                        if at.__class__ is Relative:
+                            value.due[field] = loader.now + int(at)
 
 
 _VECTOR_SETS = frozenset((b"vadd", b"vrem", b"vsetattr"))

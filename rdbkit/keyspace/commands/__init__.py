@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rdbkit.keyspace.commands import functions, geo, keys, sets, strings, zsets
+from rdbkit.keyspace.commands import arrays, functions, geo, hashes, keys, sets, strings, zsets
 from rdbkit.keyspace.loader import Loader
 
 Function = Callable[[Loader, list[bytes]], None]
 
 TABLE: dict[bytes, Function] = {
+    **arrays.COMMANDS,
     **functions.COMMANDS,
     **geo.COMMANDS,
+    **hashes.COMMANDS,
     **keys.COMMANDS,
     **sets.COMMANDS,
     **strings.COMMANDS,
