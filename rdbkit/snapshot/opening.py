@@ -81,9 +81,8 @@ def open(  # noqa: A001  rdbkit.open is to be called by that name
             return replayed((source,), found, source.name, **options)
         refuse_others(source)
         snapshot = Snapshot(source, **options)
-        if snapshot.aux.get("aof-preamble") == b"1":
-            again = source.reopen(source.start) if source.rereads else source
-            if again is not source:
+        if snapshot.aux.get("aof-preamble") == b"1" and source.rereads:
+            with source, source.reopen(source.start) as again:
                 return replayed((again,), found, source.name, **options)
         return snapshot
     except BaseException:
@@ -133,7 +132,8 @@ def _assumed(file: AofFile | Source) -> Target:
         head = target_of_head(file.path) if file.format == "rdb" else None
         return head or Target.of_aof(in_parts=file.role != "single" or is_part(file.path))
     if has_preamble(file.peek) and file.rereads:
-        return Snapshot(file.reopen(file.start), verify=False).target
+        with file.reopen(file.start) as again:
+            return Snapshot(again, verify=False).target
     return Target.of_aof(in_parts=is_part(file.name))
 
 
