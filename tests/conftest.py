@@ -8,6 +8,7 @@ number of times.
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import os
 import signal
@@ -67,6 +68,18 @@ class Build:
         return self._modules[full]
 
     @property
+    def modules(self) -> dict[str, ModuleType]:
+        """Those of a build that was loaded separately."""
+        return self._modules or {}
+
+    def imported(self, *args: Any, **more: Any) -> Any:
+        """Return what an import statement in one of these modules gives."""
+        with _in_place(self.modules):
+            found = _IMPORT(*args, **more)
+            self._modules = _loaded()
+        return found
+
+    @property
     def errors(self) -> Any:
         return self("errors")
 
@@ -103,6 +116,20 @@ def _in_place(modules: dict[str, ModuleType]) -> Iterator[None]:
 
 
 _BUILDS: dict[str, Build] = {}
+_IMPORT = builtins.__import__
+
+
+def _import(name: str, namespace: Any = None, *args: Any, **more: Any) -> Any:
+    """Import for a function of a build that was loaded separately: from that build, not from the ambient one."""
+    if name.split(".")[0] == "rdbkit" and namespace is not None:
+        for build in _BUILDS.values():
+            module = build.modules.get(namespace.get("__name__", ""))
+            if module is not None and module.__dict__ is namespace:
+                return build.imported(name, namespace, *args, **more)
+    return _IMPORT(name, namespace, *args, **more)
+
+
+builtins.__import__ = _import
 
 
 def _load(name: str) -> Build:

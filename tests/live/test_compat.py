@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import FIXTURES
+from corpus.aofs import laid
 from rdb.files import entry, made
 
 from live import servers
@@ -40,6 +41,8 @@ def test_compat_says_what_the_server_does(build: Build, tmp_path: Path) -> None:
 
 
 AOFS = sorted(path for path in FIXTURES.glob("*/aof-*") if path.is_dir())
+#: Of a set with names of its own.
+NAMES = {"appenddirname": "append only dir", "appendfilename": "my aof file.aof"}
 
 
 @pytest.mark.parametrize("build", servers.found(), ids=str)
@@ -48,13 +51,15 @@ def test_compat_of_append_only_files(build: Build, tmp_path: Path) -> None:
     differ = []
     for number, path in enumerate(AOFS):
         home = tmp_path / str(number)
-        shutil.copytree(path, home)
+        laid(path, home)
         if not build.since((7, 0)) and not (home / "appendonly.aof").exists():
-            # It does not look into appendonlydir, and starts empty.
+            # It does not look into the directory of a set, and starts empty.
             continue
+        names = NAMES if (home / NAMES["appenddirname"]).exists() else {}
+        words = (word for name, value in names.items() for word in (f"--{name}", value))
         found = compat(home, target=target).asked
         assert found is not None
-        if found.loads is not starts(build, home, "--appendonly", "yes"):
+        if found.loads is not starts(build, home, "--appendonly", "yes", *words):
             differ.append((str(path.relative_to(FIXTURES)), found.loads, [need.name for need in found.blockers]))
     assert differ == []
 
