@@ -284,8 +284,8 @@ class _Replay:
                 raise CommandError(f"ERR wrong number of arguments for {shown(name)}")
             if function is not None:
                 function(loader, args)
-            elif name in _SCRIPTS:
-                self._script(name, args)
+            elif name in _SCRIPTS or full in _LEFT_TO_SERVERS:
+                self._any(full, args)
             elif name in _VECTOR_SETS:
                 self.found.modules.add(name)
                 self._uncertain(args, name)
@@ -323,8 +323,8 @@ class _Replay:
         self.loader.target = replace(goal, settings=target.settings)
         self._ready.clear()
 
-    def _script(self, name: bytes, args: list[bytes]) -> None:
-        """Make the keys of a script uncertain; without keys it may have written any."""
+    def _any(self, name: bytes, args: list[bytes]) -> None:
+        """Make the keys of a script uncertain, or of a command like one; without keys it may have written any."""
         if keys_of(args):
             self._uncertain(args, name)
             return
@@ -368,6 +368,8 @@ class _Replay:
 
 
 _VECTOR_SETS = frozenset((b"vadd", b"vrem", b"vsetattr"))
+#: Commands that write what is not in them, or of which only a server knows whether they have an effect.
+_LEFT_TO_SERVERS = frozenset((b"migrate", b"himport|set", b"trimslots", b"cluster|flushslot"))
 
 
 def _problem(resp: Resp) -> RdbkitError:
