@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from rdbkit.errors import Unsupported
-from rdbkit.keyspace.values import Array, Hash, List, Module, Set, Stored, String, Value, ZSet
+from rdbkit.keyspace.tables import LARGE, Table
+from rdbkit.keyspace.values import Array, Hash, List, Module, Set, Stored, String, Tabled, Value, ZSet
 from rdbkit.rdb.body import Body
 from rdbkit.rdb.values import Decoder, assembled
 from rdbkit.releases import encodings, limits
@@ -25,6 +26,9 @@ def decoded(stored: Stored, target: Target, templates: dict[int, tuple[bytes, ..
     elif isinstance(value, String):
         # One that fits into no number and no short allocation is raw; others are what a SET makes of them.
         value.is_raw = False
+    if isinstance(value, Tabled):
+        value.known = len(value)
+        value.table = Table.loaded(len(value)) if value.encoding in LARGE else None
     value.expires_at, value.offset = stored.expires_at, stored.offset
     return value
 

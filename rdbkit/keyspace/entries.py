@@ -16,7 +16,7 @@ from typing import Any
 from rdbkit.format import spec
 from rdbkit.format.shape import Replayed
 from rdbkit.keyspace.loader import Loader
-from rdbkit.keyspace.values import Array, Hash, List, Module, Set, Stored, String, Uncertain, Value, ZSet
+from rdbkit.keyspace.values import Array, Hash, List, Module, Set, Stored, String, Tabled, Uncertain, Value, ZSet
 from rdbkit.rdb.encoders import Options, template_order
 from rdbkit.rdb.writer import ENCODERS, Writer
 from rdbkit.releases.target import Target
@@ -99,11 +99,16 @@ def _entry(out: Writer, target: Target, key: bytes, value: Value) -> Replayed:
         out.entry(value.kind, key, value.body)
         return Replayed(value.offset, None)
     kind, plain, encoding = PLANS[value.__class__](target, value)
-    out.entry(kind, key, plain if isinstance(value, Module) else ENCODERS[kind](plain, _options(value, encoding)))
-    return Replayed(value.offset, encoding, None, value.room if isinstance(value, String) else 0)
+    out.entry(
+        kind, key, plain if isinstance(value, Module) else ENCODERS[kind](plain, _options(target, value, encoding))
+    )
+    slots = value.table.slots() if isinstance(value, Tabled) and value.table is not None else None
+    return Replayed(value.offset, encoding, slots, value.room if isinstance(value, String) else 0)
 
 
-def _options(value: Value, encoding: str | None) -> Options:
+def _options(target: Target, value: Value, encoding: str | None) -> Options:
+    if isinstance(value, ZSet):
+        return Options(compress=False, short_scores=target.has("short-scores"))
     if isinstance(value, Hash):
         return Options(compress=False, template=value.template)
     if isinstance(value, Array):

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TypeVar
 
 from rdbkit.keyspace.decoding import decoded
-from rdbkit.keyspace.values import Stored, Uncertain, Value
+from rdbkit.keyspace.tables import Tables
+from rdbkit.keyspace.values import Stored, Tabled, Uncertain, Value
 from rdbkit.releases.target import Target
 
 V = TypeVar("V", bound=Value)
@@ -51,6 +52,9 @@ class Loader:
     def __init__(self, target: Target, now: int | None) -> None:
         self.target = target
         self.settings = target.settings
+        self.tables = Tables(target)
+        self.words = 0
+        """The number of words of the current command."""
         self.now = now
         self.offset = 0
         self.databases: dict[int, Database] = {}
@@ -121,6 +125,7 @@ class Loader:
         """Note that a command has changed a value that is in the database; remove it if it is empty."""
         if len(value) or value.type == "stream":
             value.offset = self.offset
+            self._note(value)
         else:
             self.drop(key)
 
@@ -131,7 +136,12 @@ class Loader:
             return
         value.expires_at = expires_at
         value.offset = self.offset
+        self._note(value)
         self.db[key] = value
+
+    def _note(self, value: Value) -> None:
+        if isinstance(value, Tabled) and self.tables.exist:
+            self.tables.note(value, self.words - 2 if value.type == "set" else (self.words - 2) // 2)
 
     def drop(self, key: bytes) -> bool:
         """Remove a key; return whether it was there."""

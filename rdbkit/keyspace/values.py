@@ -100,10 +100,22 @@ class List(Value):
         return len(self.items)
 
 
-class Set(Value):
+class Tabled(Value):
+    """A value that is compact or a hash table. `known` is its length after the last command, `table` its table."""
+
+    __slots__ = ("encoding", "known", "table")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoding = ""
+        self.known = 0
+        self.table: Any = None
+
+
+class Set(Tabled):
     """A set; the keys of `members` are the members, in the order in which they came."""
 
-    __slots__ = ("encoding", "members")
+    __slots__ = ("members",)
     type = "set"
 
     def __init__(self) -> None:
@@ -115,10 +127,10 @@ class Set(Value):
         return len(self.members)
 
 
-class ZSet(Value):
+class ZSet(Tabled):
     """A sorted set: the score of each member, and, from the first question on, the order of the members."""
 
-    __slots__ = ("_order", "encoding", "scores")
+    __slots__ = ("_order", "scores")
     type = "zset"
 
     def __init__(self) -> None:
@@ -160,7 +172,7 @@ class ZSet(Value):
         del order[start:end]
 
 
-class Hash(Value):
+class Hash(Tabled):
     """A hash; `due` has the expiries of fields in ms, for those that have one.
 
     `template` is the id of its hash template, which it gets when all keys are written (entries.py).

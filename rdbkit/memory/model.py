@@ -35,8 +35,10 @@ from rdbkit.format.shape import (
     NODES,
     OVER,
     PACKED,
+    REPLAYED,
     TEXT,
     VARIANCE,
+    Replayed,
     StreamDetail,
 )
 from rdbkit.memory import hash_tables
@@ -113,6 +115,7 @@ class Model:
             pieces = 0 if self.settled else self._strings.pieces(encoding)
             return size, self._deviation(chance(self.target.allocator, pieces, key + length)) if pieces else 0
         rule = self._values.rules.get(encoding)
+        self._values.replayed = extra.get(REPLAYED) if extra else None
         part = rule(kind, shape) if rule else None
         if part is None:
             return UNKNOWN
@@ -233,6 +236,8 @@ class _Values:
         self.templates = templates
         self.shares: dict[int, int | None] = {}
         """A key's share of its template, by the template's id."""
+        self.replayed: Replayed | None = None
+        """What a replay knows of the key that is computed."""
         gen = self.gen = prices.gen
         self.dict = gen.table == "dict"
         self.target = prices.target
@@ -357,7 +362,10 @@ class _Values:
                 return None
             part = self._buckets(kind, shape, self.gen.dict + (0 if is_set else self.gen.expiring_set))
             return self._volatile(part, shape[DETAIL] or 0) if kind == spec.HASH_2 else part
-        size, variance = self._set_slots(kind, shape) if is_set else self._hash_slots(kind, shape)
+        if self.replayed is not None and self.replayed.slots is not None:
+            size, variance = self.replayed.slots
+        else:
+            size, variance = self._set_slots(kind, shape) if is_set else self._hash_slots(kind, shape)
         if self.gen.heap:
             size = self.prices.z(round(8 * size)) / 8
         entry = self.gen.set_entry if is_set else self.gen.hash_entry
@@ -420,6 +428,8 @@ class _Values:
             return self._buckets(kind, shape, base)
         presized = gen.presize_loose if kind in _LOOSE else gen.presize_zset
         size, variance = (hash_tables.slots(count), 0.0) if presized else hash_tables.grown(count)
+        if self.replayed is not None and self.replayed.slots is not None:
+            size, variance = self.replayed.slots
         base += 8 * size + count * gen.zset_entry + shape[COST] / UNIT
         variance = 64 * variance + shape[VARIANCE] / UNIT
         if gen.zset_tails:

@@ -17,6 +17,10 @@ _TABLE = """
 # how keys are kept in memory, and what a load converts
 zipmap-converted           2.6          *      a zipmap is read pair by pair
 quicklist                  3.2          *      a list is a quicklist
+memory-usage               4.0          *      the command
+bucket-tables              -            8.1    hash tables of buckets with seven places; before, dicts
+presized-hash              7.0          *      a compact hash becomes a dict that is made for its fields
+shrinks-below-eighth       7.4          8.0    a dict shrinks below 1/8 of its slots; before, below 1/10
 binary-scores              4.0          *      a sorted set is written with scores as doubles, before as texts
 hash-2                     -            9.0    a hash with field expiries is written as type 22
 stream-encoding-name       6.0          *      OBJECT ENCODING of a stream is "stream", before "unknown"

@@ -228,7 +228,7 @@ class _Replay:
             if found is None or self._queue is not None or not found[1] <= len(args) <= found[2]:
                 self._command(offset, args)
                 continue
-            loader.offset = offset
+            loader.offset, loader.words = offset, len(args)
             self.found.commands += 1
             try:
                 found[0](loader, args)
@@ -268,7 +268,7 @@ class _Replay:
 
     def _run(self, offset: int, name: bytes, args: list[bytes]) -> None:
         loader = self.loader
-        loader.offset = offset
+        loader.offset, loader.words = offset, len(args)
         self.found.commands += 1
         full = name + b"|" + args[1].lower() if name in CONTAINERS and len(args) > 1 else name
         row = COMMANDS.get(full)

@@ -9,8 +9,9 @@ from rdbkit.format import spec
 from rdbkit.keyspace.arguments import SYNTAX, Words, integer
 from rdbkit.keyspace.decoding import decoded
 from rdbkit.keyspace.loader import CommandError, Database, Loader
+from rdbkit.keyspace.tables import Table
 from rdbkit.keyspace.times import absolute, relative
-from rdbkit.keyspace.values import Stored
+from rdbkit.keyspace.values import Stored, Tabled
 from rdbkit.rdb.dump import read_payload
 
 _NO_KEY = "ERR no such key"
@@ -106,6 +107,8 @@ def copy(loader: Loader, args: list[bytes]) -> None:
         return
     twin = deepcopy(value)
     twin.offset = loader.offset
+    if isinstance(twin, Tabled) and twin.table is not None:
+        twin.table = Table.loaded(len(twin))
     target[args[2]] = twin
 
 

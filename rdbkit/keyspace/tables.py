@@ -1,0 +1,133 @@
+"""Hash tables of values after a replay: their slots depend on the order of the commands, not only on the elements.
+
+A dict (memory/hash_tables.py) has two arrays while it moves from one to the other, a bucket with each access. Which of
+both it has at the end is counted here, from the numbers of elements that commands added and removed. Valkey's newer
+tables are not counted: their memory is an expectation in any case.
+
+Source: dict.c, t_set.c, t_hash.c and t_zset.c of the BSD-licensed versions; the recorded memory of keys of loaded AOFs.
+"""
+
+from __future__ import annotations
+
+from rdbkit.keyspace.values import Hash, Set, Tabled, ZSet
+from rdbkit.memory.hash_tables import Dict, slots
+from rdbkit.releases.target import Target
+
+LARGE = ("hashtable", "skiplist")
+_SMALLEST = 4
+
+
+class Table(Dict):
+    """A dict from which elements are removed, too. `shrinks`: the move is to a smaller array."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shrinks = False
+
+    @classmethod
+    def loaded(cls, count: int) -> Table:
+        """Return the table of a value that came with an RDB: large enough for all elements."""
+        table = cls()
+        table.size, table.used = slots(count), count
+        return table
+
+    def _chance(self) -> float:
+        if not self.shrinks:
+            return super()._chance()
+        # A step ends after one bucket with elements, or after ten without.
+        if not self.old or self.moved >= self.moving + self.old // 10:
+            return 0.0
+        return 1.0 if self.moved < 0.9 * self.moving else 0.5
+
+    def add(self, count: int) -> None:
+        """Add elements one by one."""
+        if self.shrinks and not self._moves():
+            self.shrinks, self.old = False, 0
+        super().add(count)
+
+    def touch(self) -> None:
+        """Look an element up: a step of a move."""
+        self.moved += bool(self.old)
+
+    def remove(self, count: int, fill: int) -> None:
+        """Remove elements one by one; the array shrinks when it is filled to less than 1 in `fill`."""
+        for _ in range(count):
+            self.touch()
+            self.used -= 1
+            if self.size > _SMALLEST and self.used * fill < self.size and not self._moves():
+                self.old, self.moved, self.moving, self.shrinks = self.size, 0, self.used, True
+                self.size = slots(self.used)
+
+
+class Tables:
+    """The rules of a target for the tables of its values."""
+
+    def __init__(self, target: Target) -> None:
+        self.exist = target.has("memory-usage") and not target.has("bucket-tables")
+        settings = target.settings
+        self._counts = {
+            "set": settings.set_max_listpack_entries,
+            "hash": settings.hash_max_listpack_entries,
+            "zset": settings.zset_max_listpack_entries,
+        }
+        self._lengths = {
+            "set": settings.set_max_listpack_value,
+            "hash": settings.hash_max_listpack_value,
+            "zset": settings.zset_max_listpack_value,
+        }
+        self._integers = settings.set_max_intset_entries
+        self._set_listpack = target.has("set-listpack")
+        self._presized_hash = target.has("presized-hash")
+        self._fill = 8 if target.has("shrinks-below-eighth") else 10
+
+    def note(self, value: Tabled, hint: int) -> None:
+        """Follow the change of a value by a command with `hint` elements."""
+        now = len(value)
+        if value.encoding in LARGE:
+            table: Table | None = value.table
+            if table is None:
+                value.table = self._converted(value, value.known, now, hint)
+            elif now > value.known:
+                table.add(now - value.known)
+            elif now < value.known:
+                table.remove(value.known - now, self._fill)
+            else:
+                table.touch()
+        value.known = now
+
+    def _converted(self, value: Tabled, before: int, now: int, hint: int) -> Table:
+        """Return the table of a value that was compact, or new, before a command."""
+        table = Table()
+        kind, newer = value.type, self._set_listpack
+        if newer and hint > self._counts[kind]:
+            # The number of arguments decides, before any is added.
+            table.expand(hint)
+            table.add(now)
+            return table
+        if kind == "set" and not newer:
+            integers = min(now, self._integers + 1) if self._are_integers(value) else before
+            if integers:
+                table.expand(integers)
+            table.add(now)
+            return table
+        limit = self._counts[kind]
+        at = min(now, limit) if self._are_short(value) else before
+        if kind == "hash":
+            at = min(now, limit + 1) if self._are_short(value) else before
+            if self._presized_hash and at:
+                table.expand(at)
+        elif newer:
+            table.expand(at + 1)
+        table.add(now)
+        return table
+
+    def _are_short(self, value: Tabled) -> bool:
+        longest = self._lengths[value.type]
+        if isinstance(value, Hash):
+            return all(len(name) <= longest and len(text) <= longest for name, text in value.fields.items())
+        names = value.members if isinstance(value, Set) else value.scores if isinstance(value, ZSet) else ()
+        return all(len(name) <= longest for name in names)
+
+    @staticmethod
+    def _are_integers(value: Tabled) -> bool:
+        return isinstance(value, Set) and all(name.lstrip(b"-").isdigit() for name in value.members)
