@@ -15,6 +15,8 @@ from rdbkit.releases.target import Target
 
 LARGE = ("hashtable", "skiplist")
 _SMALLEST = 4
+#: With fewer buckets than this, relative to all, a move to a smaller array has surely not ended; with more it has.
+_SURELY_MOVES, _SURELY_ENDED = 0.6, 1.5
 
 
 class Table(Dict):
@@ -23,6 +25,8 @@ class Table(Dict):
     def __init__(self) -> None:
         super().__init__()
         self.shrinks = False
+        self.place = 0.0
+        """How far a move to a smaller array has come, on average."""
 
     @classmethod
     def loaded(cls, count: int) -> Table:
@@ -34,10 +38,12 @@ class Table(Dict):
     def _chance(self) -> float:
         if not self.shrinks:
             return super()._chance()
-        # A step ends after one bucket with elements, or after ten without.
-        if not self.old or self.moved >= self.moving + self.old // 10:
+        if not self.old or self.place >= _SURELY_ENDED * self.old:
             return 0.0
-        return 1.0 if self.moved < 0.9 * self.moving else 0.5
+        return 1.0 if self.place < _SURELY_MOVES * self.old else 0.5
+
+    def _moves(self) -> bool:
+        return self._chance() >= 0.5
 
     def add(self, count: int) -> None:
         """Add elements one by one."""
@@ -45,17 +51,25 @@ class Table(Dict):
             self.shrinks, self.old = False, 0
         super().add(count)
 
-    def touch(self) -> None:
-        """Look an element up: a step of a move."""
-        self.moved += bool(self.old)
+    def touch(self, count: int = 1) -> None:
+        """Look elements up: each is a step of a move."""
+        if self.old:
+            self.moved += count
+            if self.shrinks:
+                # A step goes on to the next bucket with elements, but not over more than ten without.
+                density = max(self.moving, 1) / self.old
+                self.place += count * (1 - (1 - density) ** 11) / density
 
     def remove(self, count: int, fill: int) -> None:
         """Remove elements one by one; the array shrinks when it is filled to less than 1 in `fill`."""
         for _ in range(count):
             self.touch()
             self.used -= 1
+            if self.shrinks:
+                self.moving = self.used
             if self.size > _SMALLEST and self.used * fill < self.size and not self._moves():
-                self.old, self.moved, self.moving, self.shrinks = self.size, 0, self.used, True
+                self.old, self.moved, self.moving = self.size, 0, self.used
+                self.shrinks, self.place = True, 0.0
                 self.size = slots(self.used)
 
 
@@ -88,7 +102,7 @@ class Tables:
             if table is None:
                 value.table = self._converted(value, value.known, now, hint)
             elif now > value.known:
-                table.add(now - value.known)
+                self._add(table, value.type, now - value.known)
             elif now < value.known:
                 table.remove(value.known - now, self._fill)
             else:
@@ -102,7 +116,7 @@ class Tables:
         if newer and hint > self._counts[kind]:
             # The number of arguments decides, before any is added.
             table.expand(hint)
-            table.add(now)
+            self._add(table, kind, now)
             return table
         if kind == "set" and not newer:
             integers = min(now, self._integers + 1) if self._are_integers(value) else before
@@ -110,7 +124,7 @@ class Tables:
                 table.expand(integers)
             table.add(now)
             return table
-        limit = self._counts[kind]
+        limit = self._integers if kind == "set" and self._are_integers(value) else self._counts[kind]
         at = min(now, limit) if self._are_short(value) else before
         if kind == "hash":
             at = min(now, limit + 1) if self._are_short(value) else before
@@ -118,8 +132,18 @@ class Tables:
                 table.expand(at)
         elif newer:
             table.expand(at + 1)
-        table.add(now)
+        table.add(min(at, now))
+        self._add(table, kind, max(now - at, 0))
         return table
+
+    def _add(self, table: Table, kind: str, count: int) -> None:
+        """Add elements: where a command looks each one up first, that is another step."""
+        if kind == "zset" or (kind == "hash" and not self._set_listpack):
+            for _ in range(count):
+                table.touch()
+                table.add(1)
+            return
+        table.add(count)
 
     def _are_short(self, value: Tabled) -> bool:
         longest = self._lengths[value.type]
