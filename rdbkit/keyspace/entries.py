@@ -18,8 +18,10 @@ from rdbkit.format.shape import Replayed
 from rdbkit.keyspace.loader import Loader
 from rdbkit.keyspace.values import Array, Hash, List, Module, Set, Stored, String, Tabled, Uncertain, Value, ZSet
 from rdbkit.rdb.encoders import Options, template_order
+from rdbkit.rdb.primitives import encode_length, encode_string
 from rdbkit.rdb.writer import ENCODERS, Writer
 from rdbkit.releases.target import Target
+from rdbkit.wire import listpack, ziplist
 
 #: Type id, value as its encoder takes it, and encoding of a live value; None: the encoding that a load gives it.
 Plan = tuple[int, Any, str | None]
@@ -32,7 +34,6 @@ _HASHES = {
     **_TEMPLATED,
 }
 _OPTIONS = Options(compress=False)
-_ONE_NODE = Options(compress=False, node_bytes=1 << 30)
 
 
 class Known:
@@ -99,21 +100,20 @@ def _entry(out: Writer, target: Target, key: bytes, value: Value) -> Replayed:
         out.entry(value.kind, key, value.body)
         return Replayed(value.offset, None)
     kind, plain, encoding = PLANS[value.__class__](target, value)
-    out.entry(
-        kind, key, plain if isinstance(value, Module) else ENCODERS[kind](plain, _options(target, value, encoding))
-    )
+    options = _options(target, value)
+    out.entry(kind, key, plain if isinstance(value, Module | List) else ENCODERS[kind](plain, options))
     slots = value.table.slots() if isinstance(value, Tabled) and value.table is not None else None
     return Replayed(value.offset, encoding, slots, value.room if isinstance(value, String) else 0)
 
 
-def _options(target: Target, value: Value, encoding: str | None) -> Options:
+def _options(target: Target, value: Value) -> Options:
     if isinstance(value, ZSet):
         return Options(compress=False, short_scores=target.has("short-scores"))
     if isinstance(value, Hash):
         return Options(compress=False, template=value.template)
     if isinstance(value, Array):
         return Options(compress=False, insert_index=value.insert_index)
-    return _ONE_NODE if encoding == "listpack" and isinstance(value, List) else _OPTIONS
+    return _OPTIONS
 
 
 def _number_templates(loader: Loader) -> None:
@@ -138,9 +138,18 @@ def _string(_target: Target, value: Value) -> Plan:
 
 def _list(target: Target, value: Value) -> Plan:
     assert isinstance(value, List)
-    packed = spec.LIST_QUICKLIST_2 if target.has("listpack") else spec.LIST_QUICKLIST
-    kind = packed if target.has("quicklist") else spec.LIST
-    return kind, value.items, value.encoding
+    if not target.has("quicklist"):
+        return spec.LIST, ENCODERS[spec.LIST](list(value), _OPTIONS), value.encoding
+    out = [encode_length(len(value.nodes))]
+    for node in value.nodes:
+        if not target.has("listpack"):
+            out.append(encode_string(ziplist.encode(node.items), compress=False))
+        elif node.is_plain:
+            out += [encode_length(spec.PLAIN), encode_string(node.items[0], compress=False, integers=False)]
+        else:
+            out += [encode_length(spec.PACKED), encode_string(listpack.encode(node.items), compress=False)]
+    kind = spec.LIST_QUICKLIST_2 if target.has("listpack") else spec.LIST_QUICKLIST
+    return kind, b"".join(out), value.encoding
 
 
 def _set(target: Target, value: Value) -> Plan:

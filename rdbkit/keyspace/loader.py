@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from rdbkit.keyspace.decoding import decoded
+from rdbkit.keyspace.quicklist import Quicklists
 from rdbkit.keyspace.tables import Tables
 from rdbkit.keyspace.values import Stored, Tabled, Uncertain, Value
 from rdbkit.releases.target import Target
@@ -55,6 +56,7 @@ class Loader:
         self.tables = Tables(target)
         self.words = 0
         """The number of words of the current command."""
+        self._lists = Quicklists(target)
         self.now = now
         self.offset = 0
         self.databases: dict[int, Database] = {}
@@ -82,6 +84,13 @@ class Loader:
         """Make a database the current one."""
         self.db = self.database(number)
         self.number = number
+
+    @property
+    def lists(self) -> Quicklists:
+        """How the target keeps lists."""
+        if self._lists.target is not self.target:
+            self._lists = Quicklists(self.target)
+        return self._lists
 
     # -- keys ------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 Pair = tuple[float, bytes]
@@ -85,19 +85,36 @@ class String(Value):
         return 1
 
 
-class List(Value):
-    """A list."""
+class Node:
+    """Elements of a list that are kept together, and the bytes that they take; `is_plain`: one long element."""
 
-    __slots__ = ("encoding", "items")
+    __slots__ = ("is_plain", "items", "size")
+
+    def __init__(self) -> None:
+        self.items: deque[bytes] = deque()
+        self.size = 0
+        self.is_plain = False
+
+
+class List(Value):
+    """A list: the nodes of a quicklist, or one node for all elements; quicklist.py changes them."""
+
+    __slots__ = ("count", "encoding", "nodes")
     type = "list"
 
     def __init__(self) -> None:
         super().__init__()
-        self.items: deque[bytes] = deque()
+        self.nodes: deque[Node] = deque()
+        self.count = 0
         self.encoding = ""
 
     def __len__(self) -> int:
-        return len(self.items)
+        return self.count
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the elements."""
+        for node in self.nodes:
+            yield from node.items
 
 
 class Tabled(Value):

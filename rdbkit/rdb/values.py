@@ -176,20 +176,27 @@ def decode_set_intset(decoder: Decoder) -> Parts:
 
 def decode_list_quicklist(decoder: Decoder) -> Parts:
     """A ziplist per node."""
-    for _ in range(decoder.cursor.claim()):
-        yield from _items(decoder, ziplist, 1, "ziplist")
+    for _, parts in quicklist_nodes(decoder):
+        yield from parts
 
 
 def decode_list_quicklist_2(decoder: Decoder) -> Parts:
     """A listpack, or one long element, per node."""
+    for _, parts in quicklist_nodes(decoder):
+        yield from parts
+
+
+def quicklist_nodes(decoder: Decoder) -> Iterator[tuple[int, Parts]]:
+    """Yield the container of each node, and its elements, which must be read before the next one."""
     cursor = decoder.cursor
     for _ in range(cursor.claim()):
         start = cursor.tell()
-        container = cursor.length()
+        container = cursor.length() if decoder.kind == spec.LIST_QUICKLIST_2 else spec.PACKED
         if container == spec.PLAIN:
-            yield [cursor.item()]
+            yield container, iter([[cursor.item()]])
         elif container == spec.PACKED:
-            yield from _items(decoder, listpack, 1, "listpack")
+            codec, what = (listpack, "listpack") if decoder.kind == spec.LIST_QUICKLIST_2 else (ziplist, "ziplist")
+            yield container, _items(decoder, codec, 1, what)
         else:
             raise decoder.bad(f"quicklist container {container}", start, "bad-quicklist")
 

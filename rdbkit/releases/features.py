@@ -38,6 +38,7 @@ short-scores               7.2          *      scores as text have as few digits
 
 # what commands do to values
 size-hints                 7.2          *      a set or sorted set is made for all members of the command
+quicklist-insert-at-ends   7.0          *      LINSERT at the end of a full node tries the next one; before, it splits
 zadd-looks-at-all          -            8.0    ZADD decides by its longest member, before by its first
 zrangestore-by-value-skiplist -         -      ZRANGESTORE with BYSCORE or BYLEX makes a skiplist, however small
 sinterstore-checks-all     6.0          *      SINTERSTORE looks at all keys before it ends at one that is not there

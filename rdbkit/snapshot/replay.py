@@ -188,7 +188,10 @@ class _Replay:
             return stored
         entry = snapshot.enter(row)
         decoder = entry.decoder()
-        return made(decoder, [part for parts in decoder.parts() for part in parts], None)
+        value = made(decoder, self.loader.target, None)
+        if hasattr(value, "encoding"):
+            value.encoding = entry.encoding
+        return value
 
     # -- commands --------------------------------------------------------------------------------------------------
 

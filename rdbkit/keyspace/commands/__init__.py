@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rdbkit.keyspace.commands import arrays, functions, geo, hashes, keys, sets, strings, zsets
+from rdbkit.keyspace.commands import arrays, functions, geo, hashes, keys, lists, sets, strings, zsets
 from rdbkit.keyspace.loader import Loader
 
 Function = Callable[[Loader, list[bytes]], None]
@@ -20,6 +20,7 @@ TABLE: dict[bytes, Function] = {
     **geo.COMMANDS,
     **hashes.COMMANDS,
     **keys.COMMANDS,
+    **lists.COMMANDS,
     **sets.COMMANDS,
     **strings.COMMANDS,
     **zsets.COMMANDS,
