@@ -110,9 +110,11 @@ class Quicklists:
         if fits and not node.is_plain:
             value.encoding = "listpack"
 
-    def built(self, items: Iterable[bytes]) -> List:
+    def built(self, items: Sequence[bytes]) -> List:
         """Return a new list of these elements, with the encoding that its content allows."""
         value = self.new()
+        if not self.has_nodes:
+            self.grow(value, items)
         if self.has_listpacks:
             value.encoding = "quicklist"
         self.push(value, items)

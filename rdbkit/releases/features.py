@@ -43,6 +43,9 @@ zadd-looks-at-all          -            8.0    ZADD decides by its longest membe
 zrangestore-by-value-skiplist -         -      ZRANGESTORE with BYSCORE or BYLEX makes a skiplist, however small
 sinterstore-checks-all     6.0          *      SINTERSTORE looks at all keys before it ends at one that is not there
 sdiff-filters              2.8          *      SDIFFSTORE may add only what remains; before, all of the first set
+sort-forces-lists          2.6-2.6      -      SORT with BY of no pattern compares texts, also for a list
+sort-reverses-lists        3.2          *      SORT with BY of no pattern and DESC reverses a list
+zset-aggregate-count       8.8          -      AGGREGATE COUNT: sums of weights
 geo-store-of-nothing       6.2          *      GEORADIUS with STORE of a key that is not there removes the destination
 geo-bounds-by-hemisphere   6.2          *      the bounding box of a search is that at its wider end
 geo-short-meridians        7.0          *      distances along a meridian are computed without sines

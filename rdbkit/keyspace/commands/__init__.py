@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rdbkit.keyspace.commands import arrays, functions, geo, hashes, keys, lists, sets, strings, zsets
+from rdbkit.keyspace.commands import arrays, functions, geo, hashes, keys, lists, sets, sort, strings, zsets
 from rdbkit.keyspace.loader import Loader
 
 Function = Callable[[Loader, list[bytes]], None]
@@ -22,6 +22,7 @@ TABLE: dict[bytes, Function] = {
     **keys.COMMANDS,
     **lists.COMMANDS,
     **sets.COMMANDS,
+    **sort.COMMANDS,
     **strings.COMMANDS,
     **zsets.COMMANDS,
 }

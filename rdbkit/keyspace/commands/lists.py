@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rdbkit.keyspace.arguments import SYNTAX, integer, is_integer, positions
+from rdbkit.keyspace.arguments import SYNTAX, Words, integer, is_integer, positions
 from rdbkit.keyspace.commands.zsets import POSITIVE, mpop_options
 from rdbkit.keyspace.loader import CommandError, Loader
 from rdbkit.keyspace.values import List
 
 _SIDES = (b"LEFT", b"RIGHT")
+_COUNT = "ERR count should be greater than 0"
 
 
 def push(loader: Loader, args: list[bytes]) -> None:
@@ -77,21 +78,56 @@ def lmove(loader: Loader, args: list[bytes]) -> None:
     _move(loader, args[1], args[2], from_head=sides[0] == b"LEFT", to_head=sides[1] == b"LEFT")
 
 
-def _move(loader: Loader, key: bytes, destination: bytes, *, from_head: bool, to_head: bool) -> None:
-    """Move an element from an end of a list to an end of a list."""
+def _move(
+    loader: Loader,
+    key: bytes,
+    destination: bytes,
+    count: int = 1,
+    *,
+    from_head: bool,
+    to_head: bool,
+    in_bulk: bool = False,
+) -> None:
+    """Move elements from an end of a list to an end of a list."""
     lists, source = loader.lists, loader.find(key, List)
     if source is None:
         return
     target = loader.find(destination, List)
     # A number that comes out of a quicklist is no text, of which the length would count.
-    is_number = source.encoding == "quicklist"
-    item = lists.pop(source, at_head=from_head)
+    has_numbers = source.encoding == "quicklist"
+    items = [lists.pop(source, at_head=from_head) for _ in range(count)]
+    size = sum(len(item) for item in items if not (has_numbers and is_integer(item)))
+    # The element that was taken first is pushed first; in bulk it ends up as far to the left as it was.
+    if in_bulk and from_head is to_head:
+        items.reverse()
     if target is None:
         target = loader.db[destination] = lists.new()
-    lists.grow(target, [item], 0 if is_number and is_integer(item) else None)
-    lists.push(target, [item], at_head=to_head)
+    lists.grow(target, items, size)
+    lists.push(target, items, at_head=to_head)
     loader.wrote(destination, target)
     _shrunk(loader, key, source)
+
+
+def lmovem(loader: Loader, args: list[bytes]) -> None:
+    """LMOVEM source destination LEFT | RIGHT LEFT | RIGHT [COUNT n | EXACTLY n OBO | BULK], BLMOVEM … timeout ….
+
+    With OBO the elements are moved one by one, with BULK they keep their order.
+    """
+    sides = [side.upper() for side in args[3:5]]
+    words = Words(args, 6 if args[0][:1] in b"bB" else 5)
+    count, is_exact, in_bulk = 1, False, False
+    if words:
+        how, number, order = words.next().upper(), integer(words.next(), _COUNT), words.next().upper()
+        if how not in (b"COUNT", b"EXACTLY") or order not in (b"OBO", b"BULK") or words:
+            raise CommandError(SYNTAX)
+        count, is_exact, in_bulk = number, how == b"EXACTLY", order == b"BULK"
+    if not all(side in _SIDES for side in sides) or count < 1:
+        raise CommandError(SYNTAX if count > 0 else _COUNT)
+    source = loader.find(args[1], List)
+    if source is None or (is_exact and len(source) < count):
+        return
+    from_head, to_head = sides[0] == b"LEFT", sides[1] == b"LEFT"
+    _move(loader, args[1], args[2], min(count, len(source)), from_head=from_head, to_head=to_head, in_bulk=in_bulk)
 
 
 def lset(loader: Loader, args: list[bytes]) -> None:
@@ -158,6 +194,8 @@ COMMANDS = {
     b"brpoplpush": rpoplpush,
     b"lmove": lmove,
     b"blmove": lmove,
+    b"lmovem": lmovem,
+    b"blmovem": lmovem,
     b"lset": lset,
     b"linsert": linsert,
     b"lrem": lrem,

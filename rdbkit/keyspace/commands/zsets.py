@@ -299,7 +299,7 @@ def _most(one: float, other: float) -> float:
     return other if other > one else one
 
 
-_AGGREGATES = {b"SUM": _sum, b"MIN": _least, b"MAX": _most}
+_AGGREGATES = {b"SUM": _sum, b"MIN": _least, b"MAX": _most, b"COUNT": _sum}
 Aggregate = Callable[[float, float], float]
 
 
@@ -317,14 +317,19 @@ def _sources(loader: Loader, args: list[bytes]) -> tuple[list[Source], Words]:
 def _weighted(loader: Loader, args: list[bytes]) -> tuple[list[tuple[Source, float]], Aggregate]:
     """Return the inputs of ZUNIONSTORE and ZINTERSTORE with their weights, the smallest first, and the aggregate."""
     sources, words = _sources(loader, args)
-    weights, aggregate = [1.0] * len(sources), _sum
+    weights, aggregate, counts = [1.0] * len(sources), _sum, False
     for word in words:
         if word == b"WEIGHTS":
             weights = [double(words.next(), "ERR weight value is not a float") for _ in sources]
         elif word == b"AGGREGATE" and (name := words.next().upper()) in _AGGREGATES:
             aggregate = _AGGREGATES[name]
+            counts = name == b"COUNT"
         else:
             raise CommandError(SYNTAX)
+    if counts:
+        if not loader.target.has("zset-aggregate-count"):
+            raise CommandError(SYNTAX)
+        sources = [dict.fromkeys(source, 1.0) for source in sources]
     return sorted(zip(sources, weights), key=lambda pair: len(pair[0])), aggregate
 
 
@@ -334,7 +339,7 @@ def _times(score: float, weight: float) -> float:
 
 
 def zunionstore(loader: Loader, args: list[bytes]) -> None:
-    """ZUNIONSTORE destination count key [key …] [WEIGHTS n [n …]] [AGGREGATE SUM | MIN | MAX]."""
+    """ZUNIONSTORE destination count key [key …] [WEIGHTS n [n …]] [AGGREGATE SUM | MIN | MAX | COUNT]."""
     inputs, aggregate = _weighted(loader, args)
     scores: dict[bytes, float] = {}
     for source, weight in inputs:
@@ -345,7 +350,7 @@ def zunionstore(loader: Loader, args: list[bytes]) -> None:
 
 
 def zinterstore(loader: Loader, args: list[bytes]) -> None:
-    """ZINTERSTORE destination count key [key …] [WEIGHTS n [n …]] [AGGREGATE SUM | MIN | MAX]."""
+    """ZINTERSTORE destination count key [key …] [WEIGHTS n [n …]] [AGGREGATE SUM | MIN | MAX | COUNT]."""
     ((first, weight), *rest), aggregate = _weighted(loader, args)
     scores: dict[bytes, float] = {}
     for member, score in first.items():
