@@ -29,7 +29,8 @@ set-listpack               7.2          *      small sets with texts are listpac
 listpackex                 7.4          -      a listpack of a hash with field expiries; in Valkey it is a hash table
 hash-templates             8.10         -      hashes share the names of their fields
 hash-counts-arguments      7.2          *      more fields in one HSET than fit convert it, also repeated ones
-increments-convert-hashes  5.0.14       *      a long result of HINCRBY converts a hash
+hides-expired-fields       7.4          -      from HINCRBY, HSETNX, HPERSIST … also while an AOF is loaded
+increments-convert-hashes  7.0          *      HINCRBY of a field with a long name converts a hash
 list-listpack              7.2          *      a short list is a listpack without a quicklist
 plain-nodes-by-size        7.4          8.0    an element over list-max-listpack-size has a node; before, over 1 GiB
 zset-btree                 -            9.2    a big sorted set is a "btree", before a "skiplist"

@@ -100,16 +100,15 @@ def arring(loader: Loader, args: list[bytes]) -> None:
 
 def _resize(value: Array, size: int) -> None:
     """Lay a ring out from 0 if its size changes: the last elements that were inserted, back to the first gap."""
-    last = value.size - 1 if value.insert_index is None else value.insert_index
-    if value.size <= size and last >= value.size - 1:
-        return
-    if value.size == size:
+    length = value.size
+    last = length - 1 if value.insert_index is None else value.insert_index
+    if length == size or (length < size and last >= length - 1):
         return
     found: list[bytes | int | float] = []
-    at = last
-    while len(found) < min(size, value.size) and at in value.elements:
+    at = last % length
+    while len(found) < min(size, length) and at in value.elements:
         found.append(value.elements[at])
-        at = at - 1 if at else value.size - 1
+        at = (at or length) - 1
     value.replace(dict(enumerate(reversed(found))))
     value.insert_index = len(found) - 1 if found else None
 

@@ -40,8 +40,7 @@ def hset(loader: Loader, args: list[bytes]) -> None:
 
 def hsetnx(loader: Loader, args: list[bytes]) -> None:
     """HSETNX key field value."""
-    known = loader.find(args[1], Hash)
-    if known is None or args[2] not in known.fields:
+    if _text(loader, loader.find(args[1], Hash), args[2]) is None:
         hset(loader, args)
 
 
@@ -52,8 +51,7 @@ def hdel(loader: Loader, args: list[bytes]) -> None:
 
 def hincrby(loader: Loader, args: list[bytes]) -> None:
     """HINCRBY key field n."""
-    step, known = integer(args[3]), loader.find(args[1], Hash)
-    text = None if known is None else known.fields.get(args[2])
+    step, text = integer(args[3]), _text(loader, loader.find(args[1], Hash), args[2])
     number = step + (0 if text is None else integer(text, "ERR hash value is not an integer"))
     if not LEAST <= number <= MOST:
         raise CommandError("ERR increment or decrement would overflow")
@@ -62,11 +60,25 @@ def hincrby(loader: Loader, args: list[bytes]) -> None:
 
 def hincrbyfloat(loader: Loader, args: list[bytes]) -> None:
     """HINCRBYFLOAT key field n: servers write the result as HSET or HSETEX, so this is only in files made by hand."""
-    known = loader.find(args[1], Hash)
-    text = b"0" if known is None else known.fields.get(args[2], b"0")
+    text = _text(loader, loader.find(args[1], Hash), args[2])
     double(args[3])
-    total = added(text, args[3], "ERR hash value is not a float", "ERR increment would produce NaN or Infinity")
+    total = added(
+        b"0" if text is None else text,
+        args[3],
+        "ERR hash value is not a float",
+        "ERR increment would produce NaN or Infinity",
+    )
     _replace(loader, args[1], args[2], total)
+
+
+def _text(loader: Loader, value: Hash | None, field: bytes) -> bytes | None:
+    """Return the value of a field as most commands see it: Redis hides expired ones, also while it loads."""
+    if value is None:
+        return None
+    at = value.due.get(field)
+    if at is not None and loader.now is not None and at <= loader.now and loader.target.has("hides-expired-fields"):
+        return None
+    return value.fields.get(field)
 
 
 def _made(loader: Loader, key: bytes) -> Hash:
@@ -104,9 +116,14 @@ def _make_room(loader: Loader, value: Hash, fields: Sequence[bytes], texts: Sequ
     if larger != value.encoding and (
         any(len(text) > limit for text in texts)
         or (larger == _TABLE and any(len(field) > limit for field in fields))
-        or (len(fields) > loader.settings.hash_max_listpack_entries and loader.target.has("hash-counts-arguments"))
+        or (larger == _TABLE and _too_many(loader, fields))
     ):
         value.encoding = larger
+
+
+def _too_many(loader: Loader, fields: Sequence[bytes]) -> bool:
+    """Return whether one command sets so many fields that it converts a hash at once, even if it repeats them."""
+    return len(fields) > loader.settings.hash_max_listpack_entries and loader.target.has("hash-counts-arguments")
 
 
 def _delete(loader: Loader, key: bytes, fields: Iterable[bytes]) -> None:
@@ -191,12 +208,11 @@ def hpersist(loader: Loader, args: list[bytes]) -> None:
 
 def hgetex(loader: Loader, args: list[bytes]) -> None:
     """HGETEX key [EX s | PX ms | EXAT s | PXAT ms | PERSIST] FIELDS n field [field …]."""
-    request = _request(loader, args, 2, 1)
-    fields = [field for (field,) in request.pairs]
+    request, value = _request(loader, args, 2, 1), loader.find(args[1], Hash)
+    fields = [field for (field,) in request.pairs if _text(loader, value, field) is not None]
     if request.expires_at is not None:
         _expire(loader, args[1], fields, request.expires_at, [])
     elif request.persists:
-        value = loader.find(args[1], Hash)
         if value is not None and loader.target.has("listpackex"):
             # Unlike HPERSIST it converts the hash first.
             _make_expiring(loader, value)
@@ -205,7 +221,9 @@ def hgetex(loader: Loader, args: list[bytes]) -> None:
 
 def hgetdel(loader: Loader, args: list[bytes]) -> None:
     """HGETDEL key FIELDS n field [field …]."""
-    _delete(loader, args[1], [field for (field,) in _request(loader, args, 2, 1).pairs])
+    value = loader.find(args[1], Hash)
+    fields = [field for (field,) in _request(loader, args, 2, 1).pairs]
+    _delete(loader, args[1], [field for field in fields if _text(loader, value, field) is not None])
 
 
 def hsetex(loader: Loader, args: list[bytes]) -> None:
@@ -213,7 +231,7 @@ def hsetex(loader: Loader, args: list[bytes]) -> None:
     request = _request(loader, args, 2, 2)
     fields, texts = [pair[0] for pair in request.pairs], [pair[1] for pair in request.pairs]
     known = loader.find(args[1], Hash)
-    there = [known is not None and field in known.fields for field in fields]
+    there = [_text(loader, known, field) is not None for field in fields]
     for condition in request.conditions:
         if condition == b"FNX" and any(there):
             return
@@ -254,8 +272,8 @@ def _persist(loader: Loader, key: bytes, fields: list[bytes]) -> None:
     value = loader.find(key, Hash)
     if value is None:
         return
-    found = [field for field in fields if value.due.pop(field, None) is not None]
-    if found:
+    seen = [field for field in fields if _text(loader, value, field) is not None]
+    if [field for field in seen if value.due.pop(field, None) is not None]:
         loader.wrote(key, value)
 
 
