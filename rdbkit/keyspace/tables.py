@@ -91,6 +91,7 @@ class Tables:
         }
         self._integers = settings.set_max_intset_entries
         self._set_listpack = target.has("set-listpack")
+        self._hash_looks_first = target.has("hash-sets-after-search")
         self._presized_hash = target.has("presized-hash")
         self._fill = 8 if target.has("shrinks-below-eighth") else 10
 
@@ -138,7 +139,7 @@ class Tables:
 
     def _add(self, table: Table, kind: str, count: int) -> None:
         """Add elements: where a command looks each one up first, that is another step."""
-        if kind == "zset" or (kind == "hash" and not self._set_listpack):
+        if kind == "zset" or (kind == "hash" and self._hash_looks_first):
             for _ in range(count):
                 table.touch()
                 table.add(1)

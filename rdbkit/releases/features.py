@@ -19,6 +19,7 @@ zipmap-converted           2.6          *      a zipmap is read pair by pair
 quicklist                  3.2          *      a list is a quicklist
 memory-usage               4.0          *      the command
 bucket-tables              -            8.1    hash tables of buckets with seven places; before, dicts
+hash-sets-after-search     2.4-7.0      -      a new field costs two steps of a table's move, a search and an insertion
 presized-hash              7.0          *      a compact hash becomes a dict that is made for its fields
 shrinks-below-eighth       7.4          8.0    a dict shrinks below 1/8 of its slots; before, below 1/10
 binary-scores              4.0          *      a sorted set is written with scores as doubles, before as texts
