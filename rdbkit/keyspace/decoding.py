@@ -8,6 +8,7 @@ from typing import Any
 from rdbkit.errors import Unsupported
 from rdbkit.format import spec
 from rdbkit.keyspace.quicklist import Quicklists
+from rdbkit.keyspace.stream_value import loaded
 from rdbkit.keyspace.tables import LARGE, Table
 from rdbkit.keyspace.values import Array, Hash, List, Module, Set, Stored, String, Tabled, Value, ZSet
 from rdbkit.rdb.body import Body
@@ -22,6 +23,7 @@ def decoded(stored: Stored, target: Target, templates: dict[int, tuple[bytes, ..
     kind = stored.kind
     encoding = encoding_of(stored, target, templates, key_size)
     decoder = Decoder(kind, Cursor(stored.body), templates)
+    decoder.packed = True
     value = made(decoder, target, stored.body)
     if encoding is not None and hasattr(value, "encoding"):
         value.encoding = encoding
@@ -107,6 +109,11 @@ def _array(decoder: Decoder, parts: list[Any]) -> Value:
     return value
 
 
+def _stream(decoder: Decoder, parts: list[Any]) -> Value:
+    assert decoder.tail is not None
+    return loaded(decoder.kind, parts, decoder.tail)
+
+
 #: By type: a function of the decoder, whose parts were all read, and these parts. commands/ adds to it.
 MAKERS: dict[str, Callable[[Decoder, list[Any]], Value]] = {
     "string": _string,
@@ -114,4 +121,5 @@ MAKERS: dict[str, Callable[[Decoder, list[Any]], Value]] = {
     "zset": _zset,
     "hash": _hash,
     "array": _array,
+    "stream": _stream,
 }

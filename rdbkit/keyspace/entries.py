@@ -11,11 +11,15 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from rdbkit.errors import RdbkitError
 from rdbkit.format import spec
 from rdbkit.format.shape import Replayed
+from rdbkit.keyspace.decoding import decoded
 from rdbkit.keyspace.loader import Loader
+from rdbkit.keyspace.stream_value import StreamValue
 from rdbkit.keyspace.values import Array, Hash, List, Module, Set, Stored, String, Tabled, Uncertain, Value, ZSet
 from rdbkit.rdb.encoders import Options, template_order
 from rdbkit.rdb.primitives import encode_length, encode_string
@@ -93,6 +97,8 @@ def _entry(out: Writer, target: Target, key: bytes, value: Value) -> Replayed:
     if value.expires_at is not None:
         out.expire_ms(value.expires_at)
     if isinstance(value, Stored):
+        value = _completed(value, target)
+    if isinstance(value, Stored):
         if value.idle is not None:
             out.idle(value.idle)
         if value.freq is not None:
@@ -104,6 +110,15 @@ def _entry(out: Writer, target: Target, key: bytes, value: Value) -> Replayed:
     out.entry(kind, key, plain if isinstance(value, Module | List) else ENCODERS[kind](plain, options))
     slots = value.table.slots() if isinstance(value, Tabled) and value.table is not None else None
     return Replayed(value.offset, encoding, slots, value.room if isinstance(value, String) else 0)
+
+
+def _completed(value: Stored, target: Target) -> Value:
+    """Return a stream with what a load adds to one of an older type, else the value itself."""
+    if value.kind == spec.STREAM_LISTPACKS and target.has("stream-counters"):
+        # A damaged one is reported when it is read.
+        with suppress(RdbkitError):
+            return decoded(value, target, {}, 0)
+    return value
 
 
 def _options(target: Target, value: Value) -> Options:
@@ -179,6 +194,14 @@ def _array(_target: Target, value: Value) -> Plan:
     return spec.ARRAY, list(value.elements.items()), None
 
 
+def _stream(target: Target, value: Value) -> Plan:
+    assert isinstance(value, StreamValue)
+    kinds = (spec.STREAM_LISTPACKS_5, spec.STREAM_LISTPACKS_4, spec.STREAM_LISTPACKS_3, spec.STREAM_LISTPACKS_2)
+    features = ("stream-unowned", "stream-idmp", "stream-active-time", "stream-counters")
+    kind = next((kind for kind, name in zip(kinds, features) if target.has(name)), spec.STREAM_LISTPACKS)
+    return kind, value.plain(), None
+
+
 def _module(_target: Target, value: Value) -> Plan:
     assert isinstance(value, Module)
     return value.kind, value.body, None
@@ -192,5 +215,6 @@ PLANS: dict[type[Value], Callable[[Target, Value], Plan]] = {
     ZSet: _zset,
     Hash: _hash,
     Array: _array,
+    StreamValue: _stream,
     Module: _module,
 }

@@ -58,6 +58,8 @@ class Loader:
         """The number of words of the current command."""
         self._lists = Quicklists(target)
         self.now = now
+        self.clock = now or 0
+        """The clock in ms, or the best guess of it so far."""
         self.offset = 0
         self.databases: dict[int, Database] = {}
         self.functions: dict[bytes, bytes] = {}

@@ -42,8 +42,9 @@ def encode_stream(type_id: int, value: Stream, o: Options = PLAINLY) -> bytes:
     Below STREAM_LISTPACKS_5 a pending entry without an owner is only in the group's list, as old servers wrote it, so
     that it is read back unchanged.
     """
-    nodes = list(_nodes(value, o))
-    out = [encode_length(len(nodes)), *nodes, encode_length(len(value.entries)), _id(value.last_id)]
+    length = len(value.entries) if value.nodes is None else value.length
+    nodes = list(_nodes(value, o)) if value.nodes is None else [_node(*node, o) for node in value.nodes]
+    out = [encode_length(len(nodes)), *nodes, encode_length(length), _id(value.last_id)]
     if type_id >= spec.STREAM_LISTPACKS_2:
         out += [_id(value.first_id), _id(value.max_deleted_id), encode_length(value.entries_added)]
     out.append(encode_length(len(value.groups)))
@@ -111,8 +112,11 @@ class _Node:
     def encode(self, o: Options) -> Iterator[bytes]:
         """Yield key and listpack; nothing if all entries are deleted, because such a node is not valid."""
         if self.counts[0]:
-            blob = listpack.encode(self._master() + self.items, o.generation)
-            yield encode_string(rawid(self.id), o.compress) + encode_string(blob, o.compress)
+            yield _node(self.id, listpack.encode(self._master() + self.items, o.generation), o)
+
+
+def _node(stream_id: ID, blob: bytes, o: Options) -> bytes:
+    return encode_string(rawid(stream_id), o.compress) + encode_string(blob, o.compress)
 
 
 def _numbers(*numbers: int) -> list[bytes]:

@@ -72,6 +72,8 @@ class Stream:
     idmp: Idmp | None = None
     #: The length that the file states; equal to len(entries) in a valid stream.
     length: int = 0
+    #: For the encoder: the entries in nodes, as id and listpack, instead of `entries`.
+    nodes: Sequence[tuple[StreamID, bytes]] | None = None
 
 
 class StreamReader:
@@ -93,12 +95,7 @@ class StreamReader:
         master = -1
         for _ in range(self.cursor.claim()):
             start = self.cursor.tell()
-            key = self.cursor.string_up_to(16)
-            size = self.cursor.passed if key is None else len(key)
-            if key is None or size != 16 or int.from_bytes(key) <= master:
-                problem = "out of order" if size == 16 else f"of {size} bytes instead of 16"
-                raise Corrupt(f"a stream node's key {problem}", offset=start, code="bad-stream")
-            master = int.from_bytes(key)
+            master = self._master(master)
             node = Node(self.cursor, master, self.bare)
             while not node.done:
                 batch = node.batch()
@@ -107,6 +104,23 @@ class StreamReader:
                 if batch:
                     self._follow(batch, start)
                 yield batch
+
+    def nodes(self) -> Iterator[list[tuple[StreamID, bytes]]]:
+        """Yield the nodes as id and listpack, a list per node; what is in them is not read. Instead of `entries()`."""
+        master = -1
+        for _ in range(self.cursor.claim()):
+            master = self._master(master)
+            yield [(id_of(master.to_bytes(16)), bytes(self.cursor.item()))]
+
+    def _master(self, before: int) -> int:
+        """Read the id of a node as a number, which must be greater than that of the node before."""
+        start = self.cursor.tell()
+        key = self.cursor.string_up_to(16)
+        size = self.cursor.passed if key is None else len(key)
+        if key is None or size != 16 or int.from_bytes(key) <= before:
+            problem = "out of order" if size == 16 else f"of {size} bytes instead of 16"
+            raise Corrupt(f"a stream node's key {problem}", offset=start, code="bad-stream")
+        return int.from_bytes(key)
 
     def _follow(self, batch: list[tuple[StreamID, Fields]], start: int) -> None:
         ids = [entry[0] for entry in batch]

@@ -75,6 +75,8 @@ class Decoder:
         self.size = 0
         #: Stream: leave out the fields of its entries; they are checked in any case.
         self.bare = False
+        #: Stream: its parts are its nodes, as id and listpack, of which nothing is checked.
+        self.packed = False
         self._run: Parts | None = None
 
     def prime(self, parts: list[Any]) -> None:
@@ -446,9 +448,9 @@ def _named(decoder: Decoder, fields: tuple[bytes, ...]) -> Parts:
 
 
 def decode_stream(decoder: Decoder) -> Parts:
-    """(id, fields); groups and counters are in `tail` afterwards."""
+    """(id, fields), or nodes; groups and counters are in `tail` afterwards."""
     reader = StreamReader(decoder.cursor, decoder.kind, decoder.bare)
-    yield from reader.entries()
+    yield from reader.nodes() if decoder.packed else reader.entries()
     decoder.tail = reader.tail()
 
 

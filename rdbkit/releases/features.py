@@ -24,6 +24,11 @@ presized-hash              7.0          *      a compact hash becomes a dict tha
 shrinks-below-eighth       7.4          8.0    a dict shrinks below 1/8 of its slots; before, below 1/10
 binary-scores              4.0          *      a sorted set is written with scores as doubles, before as texts
 hash-2                     -            9.0    a hash with field expiries is written as type 22
+stream-counters            7.0          *      streams are written with first id, max deleted id, entries added and read
+stream-active-time         7.2          *      and with the active times of consumers
+stream-idmp                8.6          -      and with idempotency records
+stream-unowned             8.8          -      and with pending entries that no consumer owns
+stream-room                6.2-8.2      *      a stream's last node has 4096 bytes allocated
 stream-encoding-name       6.0          *      OBJECT ENCODING of a stream is "stream", before "unknown"
 listpack                   7.0          *      hashes, sorted sets and lists use listpacks, before ziplists
 set-listpack               7.2          *      small sets with texts are listpacks
@@ -67,6 +72,10 @@ rewrite-xidmprecord        8.6          -
 rewrite-xnack              8.8          -
 rewrite-armset             8.8          -
 rewrite-templates          8.10         -
+
+# what commands do when they are loaded
+xclaim-drops-deleted       7.0          *      XCLAIM of a deleted entry makes it no longer pending
+xclaim-adds-consumer       7.2          *      XCLAIM adds the consumer even if nothing is claimed
 
 # what a server loads
 new-back-lengths           8.8          9.1    listpack entries of 16383 bytes; the other form crashes, or is refused

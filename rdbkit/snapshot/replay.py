@@ -21,6 +21,7 @@ from rdbkit.errors import Corrupt, RdbkitError, Truncated
 from rdbkit.keyspace.commands import TABLE, Function
 from rdbkit.keyspace.decoding import made
 from rdbkit.keyspace.loader import CommandError, Loader, UnknownValueError
+from rdbkit.keyspace.stream_value import StreamValue
 from rdbkit.keyspace.values import Hash, Relative, Stored, Uncertain
 from rdbkit.rdb import walker
 from rdbkit.rdb.walker import Plan
@@ -119,6 +120,7 @@ class _Replay:
             source = self.source = open_source(file.path) if isinstance(file, AofFile) else file
             with source, self._progress(self) as progress:
                 self.found.modified = source.modified
+                self.loader.clock = self._clock()
                 self._read(source, in_set, progress.update if progress else lambda _: None)
             if self.found.error is not None:
                 break
@@ -158,6 +160,7 @@ class _Replay:
                 "producer": snapshot.producer,
                 "checksum": snapshot.checksum,
             }
+            self.loader.clock = self._clock()
 
     def _select(self, number: int) -> None:
         self.loader.select(number)
@@ -188,6 +191,7 @@ class _Replay:
             return stored
         entry = snapshot.enter(row)
         decoder = entry.decoder()
+        decoder.packed = True
         value = made(decoder, self.loader.target, None)
         if hasattr(value, "encoding"):
             value.encoding = entry.encoding
@@ -251,6 +255,7 @@ class _Replay:
             if self.found.first_time is None:
                 self.found.first_time = self._time
             self.found.last_time = self._time
+            self.loader.clock = self._clock()
         return False
 
     def _command(self, offset: int, args: list[bytes]) -> None:
@@ -355,11 +360,7 @@ class _Replay:
     def _settle(self) -> None:
         """Turn times to live into expiries, now that the time of the load is known."""
         loader = self.loader
-        if loader.now is None:
-            aux = self.found.preamble.get("aux", {}).get("ctime", b"")
-            ctime = int(aux) * 1000 if aux.isdigit() and len(aux) < 13 else None
-            times = (ctime, self.found.last_time, self.found.modified)
-            loader.now = next((time for time in times if time is not None), 0)
+        loader.now = self._clock()
         for db in loader.databases.values():
             for value in db.values():
                 if value.expires_at.__class__ is Relative:
@@ -368,6 +369,17 @@ class _Replay:
                     for field, at in value.due.items():
                         if at.__class__ is Relative:
                             value.due[field] = loader.now + int(at)
+                if value.__class__ is StreamValue and value.idmp is not None:
+                    value.idmp.expire(loader.now)
+
+    def _clock(self) -> int:
+        """Return the time of the load: the clock if it is known, else by the files, as far as they are read."""
+        if self.loader.now is not None:
+            return self.loader.now
+        aux = self.found.preamble.get("aux", {}).get("ctime", b"")
+        ctime = int(aux) * 1000 if aux.isdigit() and len(aux) < 13 else None
+        times = (ctime, self.found.last_time, self.found.modified)
+        return next((time for time in times if time is not None), 0)
 
 
 _VECTOR_SETS = frozenset((b"vadd", b"vrem", b"vsetattr"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rdbkit.keyspace.commands import arrays, functions, geo, hashes, keys, lists, sets, sort, strings, zsets
+from rdbkit.keyspace.commands import arrays, functions, geo, hashes, keys, lists, sets, sort, streams, strings, zsets
 from rdbkit.keyspace.loader import Loader
 
 Function = Callable[[Loader, list[bytes]], None]
@@ -23,6 +23,7 @@ TABLE: dict[bytes, Function] = {
     **lists.COMMANDS,
     **sets.COMMANDS,
     **sort.COMMANDS,
+    **streams.COMMANDS,
     **strings.COMMANDS,
     **zsets.COMMANDS,
 }
