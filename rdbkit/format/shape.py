@@ -98,10 +98,13 @@ class Replayed(NamedTuple):
     """What a replay knows of a key beside its value.
 
     `offset` is that of the command that wrote it last; `encoding` is None where the value decides; `slots` is the
-    number of slots of its hash table with its variance, None where a load decides; `room` are unused bytes of a string.
+    number of slots of its hash table with its variance, None where a load decides; `room` is the number of bytes that
+    were requested for a string that was changed in place, 0 for others; `reserved`: the object has space for an expiry,
+    though the key has none.
     """
 
     offset: int
     encoding: str | None
     slots: tuple[float, float] | None = None
     room: int = 0
+    reserved: bool = False

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from rdbkit.keyspace.loader import CommandError
+from rdbkit.keyspace.errors import CommandError
 
 _INTEGER = re.compile(rb"-?[1-9][0-9]{0,18}|0")
 _FLOAT = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?inf(?:inity)?", re.IGNORECASE)

@@ -28,12 +28,11 @@ def decoded(stored: Stored, target: Target, templates: dict[int, tuple[bytes, ..
     if encoding is not None and hasattr(value, "encoding"):
         value.encoding = encoding
     elif isinstance(value, String):
-        # One that fits into no number and no short allocation is raw; others are what a SET makes of them.
-        value.is_raw = False
+        value.is_raw, value.loaded = encoding == "raw", True
     if isinstance(value, Tabled):
         value.known = len(value)
         value.table = Table.loaded(len(value)) if value.encoding in LARGE else None
-    value.expires_at, value.offset = stored.expires_at, stored.offset
+    value.expires_at, value.offset, value.reserved = stored.expires_at, stored.offset, stored.reserved
     return value
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from rdbkit.errors import RdbkitError
 from rdbkit.format import spec
 from rdbkit.format.shape import Replayed
+from rdbkit.keyspace.arguments import is_integer
 from rdbkit.keyspace.decoding import decoded
 from rdbkit.keyspace.loader import Loader
 from rdbkit.keyspace.stream_value import StreamValue
@@ -48,14 +49,14 @@ class Known:
         self._offsets = array("Q")
         self._encodings = bytearray()
         self._names: list[str | None] = [None]
-        self._details: dict[int, tuple[tuple[float, float] | None, int]] = {}
+        self._details: dict[int, tuple[tuple[float, float] | None, int, bool]] = {}
 
     def add(self, start: int, found: Replayed) -> None:
         """Add a key; starts ascend."""
         if found.encoding not in self._names:
             self._names.append(found.encoding)
-        if found.slots is not None or found.room:
-            self._details[len(self._starts)] = found.slots, found.room
+        if found.slots is not None or found.room or found.reserved:
+            self._details[len(self._starts)] = found[2:]
         self._starts.append(start)
         self._offsets.append(found.offset)
         self._encodings.append(self._names.index(found.encoding))
@@ -63,7 +64,7 @@ class Known:
     def at(self, start: int) -> Replayed:
         """Return what is known of the key whose entry starts there."""
         at = bisect_left(self._starts, start)
-        return Replayed(self._offsets[at], self._names[self._encodings[at]], *self._details.get(at, (None, 0)))
+        return Replayed(self._offsets[at], self._names[self._encodings[at]], *self._details.get(at, ()))
 
 
 def write(loader: Loader, put: Callable[[bytes], object]) -> Known:
@@ -104,12 +105,12 @@ def _entry(out: Writer, target: Target, key: bytes, value: Value) -> Replayed:
         if value.freq is not None:
             out.freq(value.freq)
         out.entry(value.kind, key, value.body)
-        return Replayed(value.offset, None)
+        return Replayed(value.offset, None, reserved=value.reserved)
     kind, plain, encoding = PLANS[value.__class__](target, value)
     options = _options(target, value)
     out.entry(kind, key, plain if isinstance(value, Module | List) else ENCODERS[kind](plain, options))
     slots = value.table.slots() if isinstance(value, Tabled) and value.table is not None else None
-    return Replayed(value.offset, encoding, slots, value.room if isinstance(value, String) else 0)
+    return Replayed(value.offset, encoding, slots, value.room if isinstance(value, String) else 0, value.reserved)
 
 
 def _completed(value: Stored, target: Target) -> Value:
@@ -146,9 +147,13 @@ def _number_templates(loader: Loader) -> None:
                 value.template = known[fields]
 
 
-def _string(_target: Target, value: Value) -> Plan:
+def _string(target: Target, value: Value) -> Plan:
     assert isinstance(value, String)
-    return spec.STRING, bytes(value.data), "raw" if value.is_raw else None
+    encoding = "raw" if value.is_raw else None
+    if encoding is None and target.has("key-in-object") and not is_integer(value.data):
+        # What a load makes of it depends on an expiry that it may have got later, or lost.
+        encoding = "embstr"
+    return spec.STRING, bytes(value.data), encoding
 
 
 def _list(target: Target, value: Value) -> Plan:

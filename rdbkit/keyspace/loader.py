@@ -9,25 +9,18 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from rdbkit.format import spec
+from rdbkit.keyspace.allocations import Allocations
 from rdbkit.keyspace.decoding import decoded
+from rdbkit.keyspace.errors import CommandError, UnknownValueError
 from rdbkit.keyspace.quicklist import Quicklists
 from rdbkit.keyspace.tables import Tables
-from rdbkit.keyspace.values import Stored, Tabled, Uncertain, Value
+from rdbkit.keyspace.values import Stored, String, Tabled, Uncertain, Value
 from rdbkit.releases.target import Target
 
+__all__ = ["WRONG_TYPE", "CommandError", "Database", "Loader", "UnknownValueError"]
+
 V = TypeVar("V", bound=Value)
-
-
-class CommandError(Exception):
-    """An error that a command replies with: it has no effect, and loading goes on."""
-
-
-class UnknownValueError(Exception):
-    """A command depends on a key whose value is not known; `command` is the one that may have written it."""
-
-    def __init__(self, command: bytes) -> None:
-        super().__init__(command)
-        self.command = command
 
 
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -52,11 +45,8 @@ class Loader:
 
     def __init__(self, target: Target, now: int | None) -> None:
         self.target = target
-        self.settings = target.settings
-        self.tables = Tables(target)
         self.words = 0
         """The number of words of the current command."""
-        self._lists = Quicklists(target)
         self.now = now
         self.clock = now or 0
         """The clock in ms, or the best guess of it so far."""
@@ -88,11 +78,17 @@ class Loader:
         self.number = number
 
     @property
-    def lists(self) -> Quicklists:
-        """How the target keeps lists."""
-        if self._lists.target is not self.target:
-            self._lists = Quicklists(self.target)
-        return self._lists
+    def target(self) -> Target:
+        """The server; it can change while a file of an unknown one is read."""
+        return self._target
+
+    @target.setter
+    def target(self, target: Target) -> None:
+        self._target = target
+        self.settings = target.settings
+        self.allocations = Allocations(target)
+        self.tables = Tables(target)
+        self.lists = Quicklists(target)
 
     # -- keys ------------------------------------------------------------------------------------------------------
 
@@ -148,7 +144,26 @@ class Loader:
         value.expires_at = expires_at
         value.offset = self.offset
         self._note(value)
+        if self.allocations.in_object:
+            self.allocations.overwrite(key, self.db.get(key), value)
         self.db[key] = value
+
+    def place(self, key: bytes, value: Value, db: Database, copied: bool = False) -> None:
+        """Make a value, with its expiry, the one of a key of a database, where it is a new one."""
+        value.offset = self.offset
+        if self.allocations.in_object:
+            self.allocations.overwrite(key, None, value, copied)
+        db[key] = value
+
+    def expire(self, key: bytes, value: Value, expires_at: int | None) -> None:
+        """Set or remove the expiry of a key."""
+        if self.allocations.in_object:
+            if value.__class__ is Stored and value.kind == spec.STRING:
+                value = self.find(key, String) or value
+            value.reserved = value.reserved or value.expires_at is not None
+        value.expires_at, value.offset = expires_at, self.offset
+        if expires_at is not None and self.allocations.in_object:
+            self.allocations.place(key, value)
 
     def _note(self, value: Value) -> None:
         if isinstance(value, Tabled) and self.tables.exist:

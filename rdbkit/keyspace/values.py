@@ -18,14 +18,15 @@ Pair = tuple[float, bytes]
 
 
 class Value:
-    """Base class: what all values have."""
+    """Base class: what all values have. `reserved`: the key's object has space for an expiry that was removed."""
 
-    __slots__ = ("expires_at", "offset")
+    __slots__ = ("expires_at", "offset", "reserved")
     type: ClassVar[str] = ""
 
     def __init__(self) -> None:
         self.expires_at: int | None = None
         self.offset = 0
+        self.reserved = False
 
     def __len__(self) -> int:
         """Return the number of elements; a value that has none is removed, unless it is a stream."""
@@ -70,16 +71,22 @@ class Uncertain(Value):
 
 
 class String(Value):
-    """A string. `is_raw`: it was changed in place, so its encoding is raw whatever it is now; `room`: unused bytes."""
+    """A string. `is_raw`: it was changed in place, so its encoding is raw whatever it is now.
 
-    __slots__ = ("data", "is_raw", "room")
+    Of one that was changed in place, `room` is the number of bytes that were requested for it, and `capacity` the
+    length that it can have there; 0: those that a load requests. `loaded`: it is not from an argument of a command.
+    """
+
+    __slots__ = ("capacity", "data", "is_raw", "loaded", "room")
     type = "string"
 
     def __init__(self, data: bytes | bytearray = b"") -> None:
         super().__init__()
         self.data = data
         self.is_raw = False
+        self.loaded = False
         self.room = 0
+        self.capacity = 0
 
     def __len__(self) -> int:
         return 1

@@ -109,9 +109,13 @@ class Model:
             return UNKNOWN
         # Module metadata of a key is stored before its object, eight bytes for each class.
         more = 8 * len(extra["meta"]) if extra and "meta" in extra else 0
+        replayed = extra.get(REPLAYED) if extra else None
+        expires = expires or (replayed is not None and replayed.reserved)
         if kind == spec.STRING:
             length = shape[LENGTH]
             size = self._strings.of(encoding, length, key, expires, more, 0 <= shape[LOW] < SHARED)
+            if replayed is not None and replayed.room:
+                size += self._strings.room(replayed.room, length)
             pieces = 0 if self.settled else self._strings.pieces(encoding)
             return size, self._deviation(chance(self.target.allocator, pieces, key + length)) if pieces else 0
         rule = self._values.rules.get(encoding)
@@ -197,6 +201,11 @@ class _Strings:
         if encoding == "embstr":
             return self._shared(value, key, expires, more)
         return self.head(key, expires, more) + self.prices.text(value)
+
+    def room(self, requested: int, value: int) -> int:
+        """Return how much more than usual a string takes for which so many bytes were requested."""
+        size = requested if self.gen.text == "request" else self.prices.z(requested)
+        return size - self.prices.text(value)
 
     def pieces(self, encoding: str) -> int:
         """Return how many allocations of a key and its string are counted by the size that the allocator returned."""

@@ -56,6 +56,18 @@ zset-aggregate-count       8.8          -      AGGREGATE COUNT: sums of weights
 geo-store-of-nothing       6.2          *      GEORADIUS with STORE of a key that is not there removes the destination
 geo-bounds-by-hemisphere   6.2          *      the bounding box of a search is that at its wider end
 geo-short-meridians        7.0          *      distances along a meridian are computed without sines
+key-in-object              8.2          8.1    an object contains its key, its expiry, and a short text
+expiry-kept-by-overwrite   -            8.1    a value that replaces an expiring one has space for an expiry
+string-usable-size         6.2          *      a string knows the size that the allocator returned
+texts-of-116               -            9.1    the longest text that an object holds beside a short key; before, 44
+string-trimmed             6.2-7.0      -      SET gives an argument with much unused space the capacity of its length
+expiry-in-free-end         8.2-8.4      8.1    an expiry that is set later is put into the free end of an allocation
+string-header-by-size      8.2          8.1    if that is too much for its header, it has a larger one
+hll-grows-by-size          7.2          *      a sparse HyperLogLog is enlarged by its size; before, by any change
+pfmerge-sparse             4.0          *      PFMERGE of sparse HyperLogLogs makes a sparse one; before, a dense one
+pfcount-beta               4.0          *      PFCOUNT estimates with LogLog-Beta
+pfcount-histogram          5.0          *      and later from the histogram of the registers
+bitop-diff                 8.2          -      BITOP DIFF, DIFF1, ANDOR, ONE
 
 # what a server's AOF rewrite emits
 rewrite-pexpireat          2.6          *

@@ -38,6 +38,7 @@ class Settings:
     zset_max_listpack_value: int = 64
     stream_node_max_bytes: int = 4096
     stream_node_max_entries: int = 100
+    hll_sparse_max_bytes: int = 3000
     databases: int = 16
     cluster_enabled: bool = False
     rdb_version_check: str = "strict"  # Valkey, from 8.1

@@ -9,16 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rdbkit.keyspace.commands import arrays, functions, geo, hashes, keys, lists, sets, sort, streams, strings, zsets
+from rdbkit.keyspace.commands import (
+    arrays,
+    bits,
+    functions,
+    geo,
+    hashes,
+    hyperloglog,
+    keys,
+    lists,
+    sets,
+    sort,
+    streams,
+    strings,
+    zsets,
+)
 from rdbkit.keyspace.loader import Loader
 
 Function = Callable[[Loader, list[bytes]], None]
 
 TABLE: dict[bytes, Function] = {
     **arrays.COMMANDS,
+    **bits.COMMANDS,
     **functions.COMMANDS,
     **geo.COMMANDS,
     **hashes.COMMANDS,
+    **hyperloglog.COMMANDS,
     **keys.COMMANDS,
     **lists.COMMANDS,
     **sets.COMMANDS,

@@ -11,7 +11,7 @@ from rdbkit.keyspace.decoding import decoded
 from rdbkit.keyspace.loader import CommandError, Database, Loader
 from rdbkit.keyspace.tables import Table
 from rdbkit.keyspace.times import absolute, relative
-from rdbkit.keyspace.values import Stored, Tabled
+from rdbkit.keyspace.values import Stored, String, Tabled
 from rdbkit.rdb.dump import read_payload
 
 _NO_KEY = "ERR no such key"
@@ -36,7 +36,7 @@ def expire(loader: Loader, args: list[bytes]) -> None:
     value = loader.look(args[1])
     if value is None or not may_expire([word.upper() for word in args[3:]], value.expires_at, at):
         return
-    value.expires_at, value.offset = at, loader.offset
+    loader.expire(args[1], value, at)
 
 
 def may_expire(options: list[bytes], known: int | None, at: int) -> bool:
@@ -61,7 +61,7 @@ def persist(loader: Loader, args: list[bytes]) -> None:
     """PERSIST key."""
     value = loader.look(args[1])
     if value is not None and value.expires_at is not None:
-        value.expires_at, value.offset = None, loader.offset
+        loader.expire(args[1], value, None)
 
 
 def rename(loader: Loader, args: list[bytes]) -> None:
@@ -73,7 +73,8 @@ def rename(loader: Loader, args: list[bytes]) -> None:
     if old == new or (len(args[0]) == 8 and loader.look(new) is not None):
         return
     loader.drop(old)
-    loader.put(new, value, value.expires_at)
+    loader.drop(new)
+    loader.place(new, value, loader.db, copied=True)
 
 
 def move(loader: Loader, args: list[bytes]) -> None:
@@ -85,8 +86,7 @@ def move(loader: Loader, args: list[bytes]) -> None:
     if value is None or (key in target and len(args) < 4):
         return
     loader.drop(key)
-    value.offset = loader.offset
-    target[key] = value
+    loader.place(key, value, target)
 
 
 def copy(loader: Loader, args: list[bytes]) -> None:
@@ -106,10 +106,12 @@ def copy(loader: Loader, args: list[bytes]) -> None:
     if value is None or (not replaces and loader.look(args[2], target) is not None):
         return
     twin = deepcopy(value)
-    twin.offset = loader.offset
     if isinstance(twin, Tabled) and twin.table is not None:
         twin.table = Table.loaded(len(twin))
-    target[args[2]] = twin
+    if isinstance(twin, String):
+        twin.data, twin.loaded = bytes(twin.data), True
+        twin.room = twin.capacity = 0
+    loader.place(args[2], twin, target, copied=True)
 
 
 def swapdb(loader: Loader, args: list[bytes]) -> None:

@@ -8,7 +8,7 @@ from rdbkit.keyspace.times import absolute, relative
 from rdbkit.keyspace.values import String
 from rdbkit.rdb.primitives import score_text
 
-_LONGEST = 512 << 20
+LONGEST = 512 << 20
 _OVERFLOW = "ERR increment or decrement would overflow"
 
 
@@ -86,7 +86,7 @@ def getex(loader: Loader, args: list[bytes]) -> None:
         else:
             raise CommandError(SYNTAX)
         if value is not None:
-            value.expires_at, value.offset = expires_at, loader.offset
+            loader.expire(args[1], value, expires_at)
 
 
 def mset(loader: Loader, args: list[bytes]) -> None:
@@ -144,28 +144,26 @@ def setrange(loader: Loader, args: list[bytes]) -> None:
     if not args[3]:
         return
     if value is None:
-        value = String()
-        loader.put(args[1], value)
+        _check(start, args[3])
+        loader.put(args[1], loader.allocations.made(bytearray(start) + args[3]))
+        return
     _overwrite(loader, args[1], value, start, args[3])
+
+
+def _check(start: int, data: bytes) -> None:
+    if start + len(data) > LONGEST:
+        raise CommandError("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
 
 
 def _overwrite(loader: Loader, key: bytes, value: String, start: int, data: bytes) -> None:
     """Write into a string, which from then on is raw."""
-    if start + len(data) > _LONGEST:
-        raise CommandError("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
-    text = editable(value)
+    _check(start, data)
+    text = loader.allocations.unshare(value)
+    loader.allocations.grow(value, start + len(data))
     if start > len(text):
         text.extend(bytes(start - len(text)))
     text[start : start + len(data)] = data
     loader.wrote(key, value)
-
-
-def editable(value: String) -> bytearray:
-    """Return the bytes of a string for a change in place, which makes it raw."""
-    if not isinstance(value.data, bytearray):
-        value.data = bytearray(value.data)
-    value.is_raw = True
-    return value.data
 
 
 def incr(loader: Loader, args: list[bytes]) -> None:
