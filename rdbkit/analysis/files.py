@@ -16,6 +16,9 @@ from rdbkit.snapshot.snapshot import Snapshot
 class FileSummary:
     """One file: its description and totals.
 
+    `kind` is "rdb" or "aof". Of an AOF `commands` were replayed, and `version`, `producer`, `ctime` and `checksum` are
+    those of the RDB with which it begins: None and "none" if there is none. `used_mem` is not that of its state: None.
+
     `used_mem` is what the server reported when it wrote the file, `allocated` what the keys actually allocate (None:
     unknown, for targets before 4.0), `overhead` an estimate of the server's other allocations (heap.overhead; None with
     a selection of keys), all in bytes. `ctime` and `now` are ms since epoch; expiries are relative to `now`. `error` is
@@ -26,13 +29,15 @@ class FileSummary:
 
     file: str
     product: str
-    version: int
+    version: int | None
     producer: str | None
     target: str
     target_origin: str
     now: int | None
     now_origin: str
     size: int | None
+    kind: str = "rdb"
+    commands: int | None = None
     ctime: int | None = None
     used_mem: int | None = None
     allocated: int | None = None
@@ -58,13 +63,15 @@ class FileSummary:
         return cls(
             snapshot.name,
             snapshot.product,
-            snapshot.version,
+            snapshot.version if snapshot.kind == "rdb" or snapshot.aux else None,
             snapshot.producer,
             str(target),
             target.origin,
             target.now,
             snapshot.now_origin,
-            snapshot.source.file_size,
+            snapshot.file_size,
+            snapshot.kind,
+            snapshot.replayed_commands,
         )
 
     def finish(self, snapshot: Snapshot) -> None:
@@ -74,7 +81,7 @@ class FileSummary:
             self.overhead = overhead(snapshot.target, counts)
         self.ctime = snapshot.ctime
         text = snapshot.aux.get("used-mem", b"")
-        self.used_mem = int(text) if text.isdigit() and len(text) < 19 else None
+        self.used_mem = int(text) if text.isdigit() and len(text) < 19 and self.kind == "rdb" else None
         self.checksum = snapshot.checksum
         self.functions = len(snapshot.functions)
         self.damaged = snapshot.damaged
@@ -119,13 +126,15 @@ _MOST = 1 << 80
 _FACTS: dict[str, Any] = {
     "file": str,
     "product": str,
-    "version": int,
+    "version": int | None,
     "producer": str | None,
     "target": str,
     "target_origin": str,
     "now": int | None,
     "now_origin": str,
     "size": int | None,
+    "kind": str,
+    "commands": int | None,
     "ctime": int | None,
     "used_mem": int | None,
     "allocated": int | None,

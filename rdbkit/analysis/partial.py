@@ -1,6 +1,6 @@
 """The format of a partial report: JSON Lines with a head, rows, and an end with the number of rows.
 
-{"format":"rdbkit partial report","version":3,"options":{…}}
+{"format":"rdbkit partial report","version":4,"options":{…}}
 [name of a fold, …]     one line per row
 ["end", number of rows]
 """
@@ -14,7 +14,7 @@ from typing import Any
 from rdbkit.errors import Corrupt, Truncated, Unsupported
 
 _FORMAT = "rdbkit partial report"
-_VERSION = 3
+_VERSION = 4
 #: Bytes of one line.
 _LONGEST_LINE = 1 << 20
 

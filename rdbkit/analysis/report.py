@@ -99,7 +99,7 @@ class Report:
                 for entries in snapshot.batches():
                     if ticks is not None:
                         ticks.update(snapshot.cursor.tell())
-                    rows = key_rows(snapshot, entries)
+                    rows = key_rows(snapshot, entries, True)
                     if keep is not None:
                         entries, rows = kept(entries, rows, keep)
                     if file.allocated is not None:

@@ -34,18 +34,19 @@ _SHORT, _KNOWN = 1 << 20, 1 << 15
 _TYPE_NAMES = {row.id: row.type for row in spec.ROWS}
 
 
-def key_rows(snapshot: Snapshot, batch: list[walker.EntryTuple]) -> list[KeyRow]:
+def key_rows(snapshot: Snapshot, batch: list[walker.EntryTuple], sized: bool = False) -> list[KeyRow]:
     """Turn the walker's tuples into rows of output.rows.KEY_COLUMNS.
 
     Snapshot.model must have been called before they were read. For a key whose value is too damaged for a shape,
-    encoding, elements and memory are None.
+    encoding, elements and memory are None. So is, after a replay, the size; `sized`: it is that of the key as an RDB
+    would have it, uncompressed, for sums.
     """
     model = snapshot.model()
     encode = snapshot.encode
     out: list[KeyRow] = []
     for entry in batch:
         kind, key, due, shape = entry[3], entry[2], entry[4], entry[9]
-        name, length = _TYPE_NAMES[kind], _size(entry)
+        name, length = _TYPE_NAMES[kind], entry[8] if sized else _size(entry)
         if shape is None:
             out.append((entry[1], key, name, None, None, None, None, length, due, entry[5], entry[6]))
             continue

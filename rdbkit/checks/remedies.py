@@ -59,6 +59,7 @@ REMEDIES = {
     "not-checked": "check again with enough free space for temporary files (TMPDIR)",
     "partial": "create it again with `rdbkit report --partial`",
     "not-partial": "--merge reads files written by `rdbkit report --partial`",
+    "nothing-to-cut": "`rdbkit commands` lists the commands, with offsets and times",
     "nothing-found": "name the file, or the directory that holds it",
     "exec-without-multi": "servers continue after it; redis-check-aof --fix would cut the file there",
     "discard-in-transaction": "no server writes this: remove the transaction, or restore another copy",

@@ -64,7 +64,7 @@ rdbkit compat dump.rdb --module ReJSON
     show_default=True,
     help="Of a data directory: the files that a server loads with appendonly yes (aof) or no (rdb).",
 )
-@reading_options(memory=False)
+@reading_options(memory=False, now=False)
 def command(
     reading: Reading,
     paths: tuple[str, ...],

@@ -64,7 +64,7 @@ rdbkit export dump.rdb -f resp | redis-cli --pipe
 @output_option
 @click.option("--restore", is_flag=True, help="With -f resp: write RESTORE commands only.")
 @bytes_option
-@reading_options(select=True, damage=True)
+@reading_options(select=True, damage=True, state=True)
 def command(
     reading: Reading, paths: tuple[str, ...], output_format: str, output: str | None, restore: bool, form: str
 ) -> None:

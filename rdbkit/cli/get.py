@@ -50,7 +50,7 @@ rdbkit get dump.rdb 'bin\x00key' --db 3 -f jsonl
 @output_option
 @click.option("--verify", is_flag=True, help="Read to the end and verify the checksum.")
 @bytes_option
-@reading_options(target=False, damage=True)
+@reading_options(memory=False, damage=True, state=True)
 def command(
     reading: Reading,
     path: str,
@@ -107,6 +107,8 @@ def _get(
                     if found:
                         continue
                     found.append((entry.db, entry.key))
+                    snapshot.doubts = [doubt for doubt in snapshot.doubts if doubt[0] < entry.db]
+                    snapshot.uncertain = [one for one in snapshot.uncertain if one[0] < entry.db]
                     _show(entry, out, raw, output_format, form)
                     if not verify and may_stop(snapshot):
                         break
@@ -119,7 +121,8 @@ def _get(
         if found and snapshot.checksum == "not reached":
             out.flush()
             say(f"{path_text(path)}: checksum not verified; use --verify to read to the end", quiet=reading.quiet)
-    return bool(found) or said
+    # A key that is not known may be there.
+    return bool(found or said or snapshot.uncertain or snapshot.doubts)
 
 
 def _note_twice(entry: Entry) -> None:

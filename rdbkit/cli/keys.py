@@ -126,7 +126,7 @@ zcat dump.rdb.gz | rdbkit keys - -f jsonl | jq .key
 @click.option("--heap", is_flag=True, help="Memory actually allocated, instead of MEMORY USAGE.")
 @click.option("--verify", is_flag=True, help="With --limit, read to the end and verify the checksum.")
 @bytes_option
-@reading_options(select=True, damage=True)
+@reading_options(select=True, damage=True, state=True)
 def command(
     reading: Reading,
     paths: tuple[str, ...],

@@ -27,7 +27,7 @@ from rdbkit.output.output import planned as output_names
 from rdbkit.output.progress import Progress, pause
 from rdbkit.output.text import path_text, printable, terminal
 from rdbkit.rdb.walker import MAX_ITEM, Plan
-from rdbkit.releases.settings import canonical, read_config
+from rdbkit.releases.settings import Config, canonical, read_config
 from rdbkit.releases.target import ALLOCATORS, Target
 from rdbkit.snapshot.opening import open as open_snapshot
 from rdbkit.snapshot.snapshot import OnDamage, Snapshot
@@ -48,6 +48,8 @@ _KEY_SHOWN = 100
 _MOMENTS = "rdbkit.moments"
 #: Maximum number of damaged values reported per input.
 _NAMED = 20
+#: Maximum number of files listed in a message.
+_FILES = 5
 #: Codes of errors about a whole file, whose messages have no offset.
 WHOLE_FILE = frozenset(("empty", "missing-extra", "packed", "framed", "not-aof", "nothing-left"))
 #: Meaning of a wrong checksum when no other damage was found.
@@ -381,24 +383,39 @@ class Reading:
     min_memory: int | None = None
     max_item: int = MAX_ITEM
     on_damage: OnDamage = "skip"
-    appendonly: bool = True
+    appendonly: bool | None = None
+    renamed: dict[bytes, bytes] = field(default_factory=dict)
+    lenient: bool = False
+    until_time: int | None = None
+    until_offset: int | None = None
+    before: bytes | None = None
+    before_db: int | None = None
+    source_given: bool = False
 
     def open(self, file: str, plan: Plan) -> Snapshot:
-        """Open an input with this plan and selection; an AOF is replayed."""
+        """Open an input with this plan and selection; an AOF is replayed. Raises UsageError."""
         self._say_source(file)
         plan = replace(plan, max_item=self.max_item)
         # The reference time for expiries may come from the file itself, so the selection is added after opening.
-        snapshot = open_snapshot(
-            file,
-            target=self.target,
-            settings=self.settings,
-            allocator=self.allocator,
-            now=self.now,
-            plan=plan,
-            verify=self.verify,
-            on_damage=self.on_damage,
-            appendonly=self.appendonly,
-        )
+        with self._checked(file):
+            snapshot = open_snapshot(
+                file,
+                target=self.target,
+                settings=self.settings,
+                allocator=self.allocator,
+                now=self.now,
+                plan=plan,
+                verify=self.verify,
+                on_damage=self.on_damage,
+                appendonly=self.appendonly,
+                until_time=self.until_time,
+                until_offset=self.until_offset,
+                before=self.before,
+                before_db=self.before_db,
+                renamed=self.renamed,
+                lenient=self.lenient,
+                progress=self._replaying,
+            )
         self._say_replay(snapshot)
         if snapshot.target.now is None:
             snapshot.target = replace(snapshot.target, now=time_ns() // 1_000_000)
@@ -409,44 +426,85 @@ class Reading:
             self.say_base(file)
         return snapshot
 
+    @contextmanager
+    def _checked(self, file: str) -> Iterator[None]:
+        """Turn what makes an option impossible for a file into a usage error."""
+        given = [("--until-time", self.until_time), ("--until-offset", self.until_offset), ("--before", self.before)]
+        names = "/".join(name for name, one in given if one is not None)
+        try:
+            yield
+        except Unsupported as error:
+            if error.code != "no-timestamps":
+                raise
+            hint = "use --before, or --until-offset with a single file"
+            raise click.UsageError(f"--until-time: {path_text(file)}: {error.message}; {hint}.") from None
+        except ValueError as error:
+            if not names:
+                raise
+            raise click.UsageError(f"{names}: {path_text(file)}: {error}.") from None
+
+    def _replaying(self, total: int | None) -> Progress:
+        return Progress(total, enabled=self.shows_progress)
+
     def say_base(self, file: str) -> None:
         """Say that a file is only the base of a multi-part AOF."""
         what = "base file of a multi-part AOF; data in the other files is not included"
         say(f"{path_text(file)}: {what}", quiet=self.quiet)
 
     def _say_source(self, path: str) -> None:
-        """Say which files of a data directory are read."""
-        from rdbkit.aof.layout import DataDir, files_at
+        """Say which files of a data directory are read, and why."""
+        from rdbkit.aof.layout import AofSet, DataDir, files_at
         from rdbkit.snapshot.opening import files_of
 
         found = files_at(path)
+        if isinstance(found, AofSet) and self.appendonly is False and self.source_given:
+            raise click.UsageError(f"--source rdb: {path_text(path)} is an AOF set; name the data directory above it.")
         if isinstance(found, DataDir):
             files = files_of(found, appendonly=self.appendonly)
-            names = ", ".join(path_text(file.path) for file in files)
-            setting = "" if len(found.rdbs) + len(found.sets) + len(found.aofs) == 1 else self._setting(found)
-            say(f"{path_text(path)}: reading {names}{setting}", quiet=self.quiet)
+            directory = path_text(path.rstrip(os.sep) + os.sep)
+            names = [path_text(file.path).removeprefix(directory) for file in files]
+            say(f"{path_text(path)}: reading {_listed(names)}{self._setting(found)}", quiet=self.quiet)
 
     def _setting(self, found: Any) -> str:
-        if not (found.sets or found.aofs):
+        aofs = bool(found.sets or found.aofs)
+        if not (aofs and found.rdbs):
             return ""
-        return f", as a server does with appendonly {'yes' if self.appendonly else 'no'} (--source aof|rdb)"
+        reads = aofs if self.appendonly is None else self.appendonly
+        other = "rdb" if reads else "aof"
+        return f", as a server does with appendonly {'yes' if reads else 'no'}; --source {other} reads the other"
 
     def _say_replay(self, snapshot: Snapshot) -> None:
-        """Say what a replay assumed."""
+        """Say at which point a replay ended, and what it assumed and ignored."""
         from rdbkit.snapshot.replayed import ReplayedSnapshot
 
         if not isinstance(snapshot, ReplayedSnapshot):
             return
         found, name = snapshot.replay, path_text(snapshot.name)
+        self._say_end(snapshot)
         if found.loader.relative:
             at = units.time(found.loader.now or 0)
-            times = f"{found.loader.relative:,} relative expiry times counted from {at}"
-            say(f"{name}: {times} ({snapshot.now_origin}; see --now)", quiet=self.quiet)
+            times = units.plural(found.loader.relative, "relative expiry time")
+            say(f"{name}: {times} counted from {at} ({snapshot.now_origin}; see --now)", quiet=self.quiet)
         for file, offset, message in found.errors[:_NAMED]:
-            say(f"{path_text(file)}: offset {offset}: {message}: ignored, as servers do", quiet=self.quiet)
+            say(f"{path_text(file)}: {message}: ignored, as servers do (offset {offset})", quiet=self.quiet)
         more = found.failed - min(len(found.errors), _NAMED)
         if more > 0:
             say(f"{name}: {units.plural(more, 'more command')} failed and were ignored", quiet=self.quiet)
+        for file in found.changed:
+            say(f"{path_text(file)}: the file changed while it was read; it is being written", quiet=self.quiet)
+
+    def _say_end(self, snapshot: Any) -> None:
+        """Say where a replay ended as requested."""
+        if self.until_time is None and self.until_offset is None and self.before is None:
+            return
+        name, end = path_text(snapshot.name), snapshot.replay.end
+        if end is None:
+            say(f"{name}: everything in it is before that point", quiet=self.quiet)
+            return
+        file, offset = end
+        what = "" if self.before is None else f" before {printable(self.before).upper()}"
+        where = "" if file == snapshot.name else f" of {path_text(Path(file).name)}"
+        say(f"{name}: the state{what} at offset {offset:,}{where}", quiet=self.quiet)
 
     def preamble(self, source: Source, in_set: bool) -> Snapshot:
         """Return the RDB that a source holds or begins with."""
@@ -506,13 +564,16 @@ class Reading:
         return Progress(total, enabled=self.shows_progress)
 
 
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_FILES]) + (f" and {len(names) - _FILES} more" if len(names) > _FILES else "")
+
+
 def may_stop(snapshot: Snapshot) -> bool:
     """Return whether a command that has its result may skip the rest of the file.
 
-    False for the preamble of an AOF, because commands may follow that change the state. False if the checksum is
-    already known to be wrong, because the error is raised only when reading continues.
+    False if an error is known already that is raised only when reading continues: a wrong checksum, a damaged AOF.
     """
-    return snapshot.aux.get("aof-preamble") != b"1" and snapshot.checksum != "wrong"
+    return snapshot.pending is None and snapshot.checksum != "wrong"
 
 
 def _target(ctx: click.Context, param: click.Parameter, value: str | None) -> Target | None:
@@ -541,17 +602,22 @@ def say_moments(*, quiet: bool = False) -> None:
         say(f"{option} is {units.time(moment)}", quiet=quiet)
 
 
-def _settings(config: str | None, pairs: tuple[str, ...]) -> dict[str, str]:
-    settings: dict[str, str] = {}
-    if config is not None:
-        try:
-            found = _usage(read_config, Path(config).read_bytes(), option="--config")
-        except OSError as error:
-            say(f"{path_text(config)}: {error.strerror}")
-            sys.exit(4)
-        for include in found.includes:
-            say(f"{path_text(config)}: include {include} is not followed")
-        settings.update(found.settings)
+def _config_of(path: str | None) -> Config:
+    """Return what a redis.conf says; nothing without one."""
+    if path is None:
+        return Config({}, [], {})
+    try:
+        found: Config = _usage(read_config, Path(path).read_bytes(), option="--config")
+    except OSError as error:
+        say(f"{path_text(path)}: {error.strerror}")
+        sys.exit(4)
+    for include in found.includes:
+        say(f"{path_text(path)}: include {include} is not followed")
+    return found
+
+
+def _settings(config: Config, pairs: tuple[str, ...]) -> dict[str, str]:
+    settings = dict(config.settings)
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
@@ -601,11 +667,31 @@ _TARGET_OPTIONS = (
     ),
     click.option("--config", metavar="FILE", type=PATH, help="Read server settings from a redis.conf."),
 )
-_MEMORY_OPTIONS = (
-    click.option("--allocator", type=click.Choice(ALLOCATORS), default="jemalloc", help="The server's allocator."),
+_ALLOCATOR_OPTION = click.option(
+    "--allocator", type=click.Choice(ALLOCATORS), default="jemalloc", help="The server's allocator."
+)
+_NOW_OPTION = click.option(
+    "--now", metavar="TIME", callback=_moment, help="Reference time for expiry (default: the file's time)."
+)
+_STATE_OPTIONS = (
     click.option(
-        "--now", metavar="TIME", callback=_moment, help="Reference time for expiry (default: the file's time)."
+        "--source",
+        type=click.Choice(["aof", "rdb"]),
+        help="Of a data directory: read its AOF or its RDB (default: the AOF if there is one).",
     ),
+    click.option(
+        "--before", metavar="COMMAND", help="Of an AOF: the state before the last such command, e.g. FLUSHALL."
+    ),
+    click.option(
+        "--until-time",
+        metavar="TIME",
+        callback=_moment,
+        help="Of an AOF: the state at this time, by its timestamps.",
+    ),
+    click.option(
+        "--until-offset", metavar="N", type=click.IntRange(0), help="Of a single AOF: the state at this offset."
+    ),
+    click.option("--lenient", is_flag=True, help="Of an AOF: leave out the keys of unknown commands, and go on."),
 )
 _SELECTION_OPTIONS = (
     click.option("--db", metavar="N", type=click.IntRange(0), multiple=True, help="Only this database; repeatable."),
@@ -646,9 +732,18 @@ def _with(options: tuple[Any, ...], command: CommandT) -> CommandT:
 
 
 def reading_options(
-    *, select: bool = False, target: bool = True, memory: bool = True, damage: bool = False
+    *,
+    select: bool = False,
+    target: bool = True,
+    memory: bool = True,
+    now: bool = True,
+    damage: bool = False,
+    state: bool = False,
 ) -> Callable[[CommandT], CommandT]:
-    """Add the options of Reading; the command receives them as one object, `reading`."""
+    """Add the options of Reading; the command receives them as one object, `reading`.
+
+    `state`: those of a command that shows what a server would hold. It may have an option --db of its own.
+    """
 
     def decorate(command: CommandT) -> CommandT:
         @functools.wraps(command)
@@ -657,7 +752,9 @@ def reading_options(
             return command(reading=reading, **options)
 
         shared = (_SELECTION_OPTIONS if select else ()) + (_TARGET_OPTIONS if target else ())
-        shared += _MEMORY_OPTIONS if target and memory else ()
+        shared += (_ALLOCATOR_OPTION,) if target and memory else ()
+        shared += (_NOW_OPTION,) if target and now else ()
+        shared += _STATE_OPTIONS if state else ()
         shared += ((_DAMAGE_OPTION,) if damage else ()) + _READING_OPTIONS
         return _with(shared, wrapped)  # type: ignore[return-value]
 
@@ -666,12 +763,16 @@ def reading_options(
 
 def _gather(options: dict[str, Any], select: bool, target: bool) -> Reading:
     names = ("db", "type", "match", "regex", "exclude", "ttl")
+    dbs = options["db"] if isinstance(options.get("db"), tuple) else (options.get("db"),)
     selection = _selection(**{name: options.pop(name) for name in names}) if select else ALL
     aimed: dict[str, Any] = {"min_memory": options.pop("min_memory")} if select else {}
     if target:
-        settings = _settings(options.pop("config"), options.pop("pairs"))
+        config = _config_of(options.pop("config"))
+        aimed["settings"] = _settings(config, options.pop("pairs"))
         aimed |= {name: options.pop(name) for name in ("target", "allocator", "now") if name in options}
-        aimed["settings"] = settings
+        aimed |= {"renamed": config.renamed, "appendonly": config.appendonly}
+    if "lenient" in options:
+        aimed |= _state(options, dbs)
     if "on_damage" in options:
         aimed["on_damage"] = options.pop("on_damage")
     return Reading(
@@ -682,6 +783,20 @@ def _gather(options: dict[str, Any], select: bool, target: bool) -> Reading:
         selection=selection,
         **aimed,
     )
+
+
+def _state(options: dict[str, Any], dbs: tuple[int | None, ...]) -> dict[str, Any]:
+    """Return the fields of Reading that are about an AOF."""
+    found: dict[str, Any] = {name: options.pop(name) for name in ("lenient", "until_time", "until_offset")}
+    source, before = options.pop("source"), options.pop("before")
+    if source is not None:
+        found |= {"appendonly": source == "aof", "source_given": True}
+    if before is not None:
+        if not before.split():
+            raise click.UsageError("--before needs a command name.")
+        # With one database, the command is one that acts on it.
+        found |= {"before": raw_text(before), "before_db": dbs[0] if len(dbs) == 1 else None}
+    return found
 
 
 # -- output ----------------------------------------------------------------------------------------------------------

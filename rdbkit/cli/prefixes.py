@@ -67,7 +67,7 @@ rdbkit prefixes shard-*.rdb -f csv -o prefixes.csv
 @click.option("--sort", type=click.Choice(["memory", "keys"]), default="memory", help="Default: memory.")
 @click.option("-n", "--limit", metavar="N", type=click.IntRange(0), default=50, help="Rows; then the rest as one (50).")
 @bytes_option
-@reading_options(select=True, damage=True)
+@reading_options(select=True, damage=True, state=True)
 def command(
     reading: Reading,
     paths: tuple[str, ...],
@@ -127,7 +127,7 @@ def _read(reading: Reading, run: CommandRun, path: str, fold: Prefixes, heap: bo
         with run.watching(path, snapshot, heads_only), reading.progress_of(snapshot) as progress:
             for entries in snapshot.batches():
                 progress.update(snapshot.cursor.tell())
-                rows = key_rows(snapshot, entries)
+                rows = key_rows(snapshot, entries, True)
                 if reading.min_memory is not None:
                     _, rows = kept(entries, rows, reading.heavy)
                 if rows:

@@ -65,7 +65,7 @@ rdbkit report --merge *.part
 )
 @click.option("--merge", is_flag=True, help="PATHs are partial results: make one report of them.")
 @bytes_option
-@reading_options(select=True, damage=True)
+@reading_options(select=True, damage=True, state=True)
 def command(
     reading: Reading,
     paths: tuple[str, ...],

@@ -9,7 +9,7 @@ The RDB is one of the target's. A value that no command has touched is copied as
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -65,6 +65,11 @@ class Known:
         """Return what is known of the key whose entry starts there."""
         at = bisect_left(self._starts, start)
         return Replayed(self._offsets[at], self._names[self._encodings[at]], *self._details.get(at, ()))
+
+    def around(self, at: int) -> int:
+        """Return the offset of the last write of the key in whose entry an offset is."""
+        index = bisect_right(self._starts, at) - 1
+        return self._offsets[index] if index >= 0 else 0
 
 
 def write(loader: Loader, put: Callable[[bytes], object]) -> Known:

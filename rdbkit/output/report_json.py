@@ -93,6 +93,8 @@ def _shared(total: Total, weight: int) -> dict[str, Any]:
 def _file(file: FileSummary) -> dict[str, Any]:
     return {
         "file": path_text(file.file),
+        "kind": file.kind,
+        "commands": file.commands,
         "product": file.product,
         "version": file.version,
         "producer": file.producer,

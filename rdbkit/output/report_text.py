@@ -160,7 +160,7 @@ class Screen:
         yield self._strong(path_text(file.file))
         yield self._fact("file", _described(file))
         if file.ctime is not None:
-            yield self._fact("written", units.time(file.ctime))
+            yield self._fact("written" if file.kind == "rdb" else "RDB of", units.time(file.ctime))
         yield self._fact("target", f"{file.target} ({file.target_origin})")
 
     def _memory(self, total: Total) -> str:
@@ -412,12 +412,18 @@ def _described(file: FileSummary) -> str:
     size = "" if file.size is None else f", {units.size(file.size)}"
     chosen = ", only the selected keys" if file.filtered else ""
     who = f"{product} {file.producer}" if file.producer else product
+    if file.kind == "aof":
+        commands = "" if file.commands is None else f", {_number(file.commands, 'command')} replayed"
+        rdb = "" if file.version is None else f", with an RDB {file.version} of {who}, checksum {file.checksum}"
+        return f"AOF{size}{commands}{rdb}{chosen}"
     return f"{who}, RDB {file.version}{size}, checksum {file.checksum}{chosen}"
 
 
 def _state(file: FileSummary) -> str:
     if file.error:
         return "RDB part only" if file.error_code == "needs-replay" else "DAMAGED"
+    if file.kind == "aof" and file.version is None:
+        return "AOF"
     return f"checksum {file.checksum}"
 
 

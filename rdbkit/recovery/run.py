@@ -9,23 +9,25 @@ removed from its manifest.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 
 from rdbkit.aof.aof_set import AofFile, AofSet, is_part
+from rdbkit.aof.cut import Cut, NothingThere, find_cut
 from rdbkit.aof.layout import find, would_load
+from rdbkit.aof.resp import Item
 from rdbkit.aof.startup import starts_empty
 from rdbkit.errors import Corrupt, RdbkitError, Truncated, Unsupported
 from rdbkit.files.names import descriptor_of
 from rdbkit.recovery import policies
 from rdbkit.recovery.account import Repaired, RepairedFile, describe_all
+from rdbkit.recovery.damage import AofRecords, Damage
 from rdbkit.recovery.file import DamagedFile
 from rdbkit.recovery.inplace import System
 from rdbkit.recovery.line_ends import Restored
 from rdbkit.recovery.policies import POLICIES, Judged
 from rdbkit.recovery.ranges import Lost, Ranges
-from rdbkit.recovery.truncate_at import Cut, NothingThere, find_cut
 from rdbkit.recovery.verdict import faults_of
 from rdbkit.recovery.write import Job, account_of, refuse_output, replace_all, write_file, write_set
 from rdbkit.releases.target import Target
@@ -291,13 +293,23 @@ class _named:  # noqa: N801  used in a with
             error.message = f"{self.name}: {error.message}"
 
 
+class _Records:
+    """The commands of a file for find_cut: all that are readable, also after damage."""
+
+    def __init__(self, file: DamagedFile, start: int) -> None:
+        self.file, self.start, self.size = file, start, file.size
+
+    def items(self) -> Iterator[Item]:
+        for found in AofRecords(self.file, self.start):
+            if not isinstance(found, Damage):
+                yield from found
+
+
 def _cut(jobs: list[Job], cut: Cut) -> None:
     """Lower the end of the file with the cut; drop the files after it."""
     if not cut:
         return
-    if cut.until_offset is not None and len(jobs) > 1:
-        raise ValueError("an offset needs a single file: name the file to cut")
-    point = find_cut([(job.file, job.start) for job in jobs], cut)
+    point = find_cut([_Records(job.file, job.start) for job in jobs], cut)
     if point is None:
         return
     index, offset = point

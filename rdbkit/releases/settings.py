@@ -67,10 +67,17 @@ class Settings:
 
 
 class Config(NamedTuple):
-    """What `read_config` found: text by directive (newest spelling), and the includes that it did not follow."""
+    """What `read_config` found.
+
+    `settings` has the text of known settings by directive (newest spelling), `includes` the files that it did not
+    follow, `renamed` the names of commands by those that `rename-command` gives them, `appendonly` that setting, None
+    if it is not set.
+    """
 
     settings: dict[str, str]
     includes: list[str]
+    renamed: dict[bytes, bytes]
+    appendonly: bool | None = None
 
 
 #: Other defaults: from this release on these are the values.
@@ -172,7 +179,8 @@ def read_config(text: str | bytes) -> Config:
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogateescape")
-    config = Config({}, [])
+    config = Config({}, [], {})
+    appendonly = None
     for number, line in enumerate(text.split("\n"), 1):
         name, _, rest = line.strip().replace("\t", " ", 1).partition(" ")
         name = SPELLINGS.get(name.lower(), name.lower())
@@ -180,13 +188,36 @@ def read_config(text: str | bytes) -> Config:
             config.includes.append(_only_value(name, rest, number))
         elif name in DIRECTIVES:
             config.settings[name] = _only_value(name, rest, number)
-    return config
+        elif name == "appendonly":
+            appendonly = _only_value(name, rest, number).lower() == "yes"
+        elif name == "rename-command":
+            known, other = _two_values(name, rest, number)
+            # An empty name disables the command.
+            if other:
+                config.renamed[_raw(other).lower()] = _raw(known).lower()
+    return config._replace(appendonly=appendonly)
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _two_values(name: str, rest: str, number: int) -> tuple[str, str]:
+    first = _WORD.match(rest.strip())
+    second = None if first is None else _WORD.fullmatch(rest.strip()[first.end() :].strip())
+    if first is None or second is None:
+        raise ValueError(f"line {number}: {name} takes two values, not {rest.strip()!r}")
+    return _unquoted(first), _unquoted(second)
 
 
 def _only_value(name: str, rest: str, number: int) -> str:
     match = _WORD.fullmatch(rest.strip())
     if match is None:
         raise ValueError(f"line {number}: {name} takes one value, not {rest.strip()!r}")
+    return _unquoted(match)
+
+
+def _unquoted(match: re.Match[str]) -> str:
     double, single, bare = match.groups()
     if double is not None:
         return _ESCAPE.sub(_unescape, double)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rdbkit.aof.aof_set import AofFile, AofSet, is_part
-from rdbkit.aof.layout import DataDir, Found, files_at, would_load
-from rdbkit.aof.reader import has_preamble
+from rdbkit.aof.cut import Cut
+from rdbkit.aof.layout import DataDir, files_at, would_load
 from rdbkit.entry import Record
 from rdbkit.errors import Unsupported
 from rdbkit.format import spec
@@ -24,8 +25,21 @@ from rdbkit.releases import encodings, limits
 from rdbkit.releases.target import Target
 from rdbkit.snapshot.preamble import refuse_others, target_of_head
 from rdbkit.snapshot.snapshot import DEFAULT_PLAN, OnDamage, Openable, Snapshot
-from rdbkit.source import Source, open_source
+from rdbkit.source import open_source
 from rdbkit.wire.cursor import Cursor
+
+if TYPE_CHECKING:
+    from rdbkit.snapshot.replay import Input, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Replaying:
+    """How an AOF is replayed; the fields are described at `open`."""
+
+    until: Cut = field(default_factory=Cut)
+    renamed: dict[bytes, bytes] = field(default_factory=dict)
+    lenient: bool = False
+    progress: Progress | None = None
 
 
 def open(  # noqa: A001  rdbkit.open is to be called by that name
@@ -39,12 +53,19 @@ def open(  # noqa: A001  rdbkit.open is to be called by that name
     verify: bool = True,
     max_item: int | None = None,
     on_damage: OnDamage = "skip",
-    appendonly: bool = True,
+    appendonly: bool | None = None,
+    until_time: int | None = None,
+    until_offset: int | None = None,
+    before: bytes | str | None = None,
+    before_db: int | None = None,
+    renamed: dict[bytes, bytes] | None = None,
+    lenient: bool = False,
+    progress: Progress | None = None,
 ) -> Snapshot:
     """Open a snapshot: a path, "-" for standard input, bytes, or a binary file object; packed or not.
 
     An AOF, the manifest or directory of a set, and a data directory are replayed: see ReplayedSnapshot. Of a data
-    directory the files count that a server loads with `appendonly yes` or `no`.
+    directory the files count that a server loads with `appendonly yes` or `no`; default: the AOF if there is one.
 
     `target` ("redis:7.2.6") and `settings` (as in redis.conf) determine the server for which encodings are computed;
     default: the one that wrote the file. `plan` determines the selection and depth of reading; `verify=False` ignores
@@ -53,13 +74,24 @@ def open(  # noqa: A001  rdbkit.open is to be called by that name
     `on_damage` determines what happens at a damaged value: with "skip", iteration continues after it (see Snapshot);
     with "stop" it ends there and raises the error, as it does at damage that hides what follows.
 
-    Raises TypeError for any other kind of input, ValueError for another `on_damage`, OSError, Unsupported (another
-    format, a newer version), Truncated, Corrupt.
+    For an AOF only, as it was earlier: `until_time` (ms since epoch) ends the replay at the first newer annotation,
+    `until_offset` at a byte of a single file, `before` before the last command that begins with these words, in any
+    case, such as "FLUSHALL", with `before_db` the last one that acts on that database. `renamed` has the names of
+    commands by those that `rename-command` gave them. With `lenient` a command that the target does not know makes the
+    keys that it names uncertain, instead of ending the replay. `progress` takes the number of bytes to replay (None:
+    unknown), and returns a context manager whose object has a method `update(bytes done)`.
+
+    Raises TypeError for any other kind of input, ValueError for another `on_damage`, for an offset in several files,
+    and for an end that is requested for an RDB; OSError, Unsupported (another format, a newer version; code
+    "no-timestamps" for `until_time`), Truncated, Corrupt, RdbkitError with code "nothing-to-cut" if there is no such
+    end, Passed if `before` is given for a pipe, which can be read only once.
     """
     if on_damage not in ("skip", "stop"):
         raise ValueError(f'on_damage is "skip" or "stop", not {on_damage!r}')
     if max_item is not None:
         plan = changed(plan or DEFAULT_PLAN, max_item=max_item)
+    words = before.encode("utf-8", "surrogateescape") if isinstance(before, str) else before
+    replaying = Replaying(Cut(until_time, until_offset, words, before_db), renamed or {}, lenient, progress)
     options: dict[str, Any] = {
         "target": Target.parse(target) if isinstance(target, str) else target,
         "settings": settings,
@@ -70,43 +102,55 @@ def open(  # noqa: A001  rdbkit.open is to be called by that name
         "on_damage": on_damage,
     }
     found = files_at(what)
-    if isinstance(found, AofSet | DataDir):
-        files = files_of(found, appendonly=appendonly)
-        if files[0].role == "single" and files[0].format == "rdb":
-            return open(files[0].path, **options)
-        return replayed(files, found, os.fspath(what), **options)  # type: ignore[arg-type]
+    if not isinstance(found, AofSet | DataDir):
+        return _open_one(what, replaying, options)
+    files = files_of(found, appendonly=appendonly)
+    if files[0].role == "single":
+        # The files of a data directory are known by what the server takes them for.
+        return _open_one(files[0].path, replaying, options, is_aof=files[0].path not in _rdbs(found))
+    return _replayed(files, os.fspath(what), replaying, **options)  # type: ignore[arg-type]
+
+
+def _rdbs(found: AofSet | DataDir) -> list[str]:
+    return [file.path for file in found.rdbs] if isinstance(found, DataDir) else []
+
+
+def _open_one(what: Openable, replaying: Replaying, options: dict[str, Any], *, is_aof: bool | None = None) -> Snapshot:
+    """Open a single file; `is_aof`: what it is for the server, None if that is to be seen from its contents."""
     source = open_source(what)
     try:
         if source.recognise().kind == "aof":
-            return replayed((source,), found, source.name, **options)
+            return _replayed((source,), source.name, replaying, **options)
         refuse_others(source)
         snapshot = Snapshot(source, **options)
-        if snapshot.aux.get("aof-preamble") == b"1" and source.rereads:
-            with source, source.reopen(source.start) as again:
-                return replayed((again,), found, source.name, **options)
+        if is_aof or (is_aof is None and snapshot.aux.get("aof-preamble") == b"1"):
+            return _replayed((snapshot,), source.name, replaying, **options)
+        if replaying.until:
+            raise ValueError("only the state of an append-only file can be that of an earlier point; this is an RDB")
         return snapshot
     except BaseException:
         source.close()
         raise
 
 
-def files_of(found: AofSet | DataDir, *, appendonly: bool) -> tuple[AofFile, ...]:
-    """Return the files that a server loads from a set or a data directory.
+def files_of(found: AofSet | DataDir, *, appendonly: bool | None) -> tuple[AofFile, ...]:
+    """Return the files that a server loads from a set or a data directory; `appendonly` as for `open`.
 
     Raises Unsupported if there are none, or if that depends on its file name settings, ManifestError.
     """
-    if isinstance(found, DataDir):
-        appendonly = appendonly and bool(found.sets or found.aofs)
-    files = would_load(found, appendonly=appendonly)
+    if isinstance(found, DataDir) and appendonly is None:
+        appendonly = bool(found.sets or found.aofs)
+    files = would_load(found, appendonly=appendonly is not False)
     if not files:
-        raise Unsupported("a server loads no file from it: it starts empty", code="nothing-found")
+        what = "RDB" if appendonly is False else "AOF"
+        raise Unsupported(f"no {what} in it: a server that loads it starts empty", code="nothing-found")
     return files
 
 
-def replayed(
-    files: Sequence[AofFile | Source],
-    found: Found | None,
+def _replayed(
+    files: Sequence[Input],
     name: str,
+    replaying: Replaying,
     *,
     target: Target | None,
     settings: dict[str, str] | None,
@@ -118,22 +162,32 @@ def replayed(
     # Imported here, because most commands are about an RDB.
     from rdbkit.snapshot.replay import replay
     from rdbkit.snapshot.replayed import ReplayedSnapshot
+    from rdbkit.snapshot.until import end_of
 
     goal = changed(target or _assumed(files[0]), allocator=allocator, now=now)
     if settings:
         goal = goal.with_settings(settings)
-    result = replay(files, goal, verify=options.pop("verify"))
+    point = end_of(files, replaying.until, replaying.progress)
+    result = replay(
+        files,
+        goal,
+        verify=options.pop("verify"),
+        lenient=replaying.lenient,
+        renamed=replaying.renamed,
+        until=replaying.until,
+        point=point,
+        progress=replaying.progress,
+    )
     return ReplayedSnapshot(result, name, allocator=allocator, **options)
 
 
-def _assumed(file: AofFile | Source) -> Target:
+def _assumed(file: Input) -> Target:
     """Return the target of an AOF by its first file: the server that wrote its RDB, or the one to be assumed."""
+    if isinstance(file, Snapshot):
+        return file.target
     if isinstance(file, AofFile):
         head = target_of_head(file.path) if file.format == "rdb" else None
         return head or Target.of_aof(in_parts=file.role != "single" or is_part(file.path))
-    if has_preamble(file.peek) and file.rereads:
-        with file.reopen(file.start) as again:
-            return Snapshot(again, verify=False).target
     return Target.of_aof(in_parts=is_part(file.name))
 
 

@@ -8,21 +8,24 @@ EXEC. What cannot be known is never guessed: commands of modules and scripts mak
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
+from datetime import UTC, datetime
+from time import time_ns
+from typing import Any, Protocol
 
 from rdbkit.aof.aof_set import AofFile
+from rdbkit.aof.cut import Cut, NothingThere, Point, annotation_time
 from rdbkit.aof.reader import TORN_AOF, has_preamble
 from rdbkit.aof.resp import ERROR, LOADER, RECORD, Resp
 from rdbkit.aof.startup import shown
-from rdbkit.errors import Corrupt, RdbkitError, Truncated
+from rdbkit.errors import Corrupt, RdbkitError, Truncated, Unsupported
 from rdbkit.keyspace.commands import TABLE, Function
 from rdbkit.keyspace.decoding import made
 from rdbkit.keyspace.loader import CommandError, Loader, UnknownValueError
 from rdbkit.keyspace.stream_value import StreamValue
-from rdbkit.keyspace.values import Hash, Relative, Stored, Uncertain
+from rdbkit.keyspace.values import Hash, Relative, Stored, Uncertain, Value
 from rdbkit.rdb import walker
 from rdbkit.rdb.walker import Plan
 from rdbkit.releases.commands import COMMANDS, CONTAINERS, arity_fits, first_releases, keys_of, knows
@@ -39,8 +42,12 @@ _MULTI, _EXEC = b"multi", b"exec"
 #: The most spellings of commands that are kept.
 _READY = 1024
 _SCRIPTS = (b"eval", b"evalsha", b"fcall")
+#: What to do about an unknown command.
+_UNKNOWN = "if the server renames it, give its redis.conf with --config; --lenient leaves out the keys that it names"
 #: The most errors of commands of which the text is kept.
 _ERRORS = 20
+#: Bytes of a key in such a text.
+_KEY = 40
 
 
 @dataclass(slots=True)
@@ -48,7 +55,9 @@ class Replayed:
     """The result: the loader with its keyspace, and what was met on the way.
 
     `error` is what ended the reading of the last file, None if it was read to its end; `commands` and `failed` are
-    counts; `errors` are the first errors of commands, with their offsets and files.
+    counts; `errors` are the first errors of commands, with their offsets and files. `end` is where it ended as
+    requested, as file and offset; None: it was read to its end. `now_origin` says where the clock is from. `size` is
+    that of all files, None if it is not known, and `changed` are those that changed while they were read.
     """
 
     loader: Loader
@@ -61,32 +70,49 @@ class Replayed:
     preamble: dict[str, Any] = field(default_factory=dict)
     modified: int | None = None
     modules: set[bytes] = field(default_factory=set)
+    end: tuple[str, int] | None = None
+    now_origin: str = "given"
+    size: int | None = None
+    packing: tuple[str, ...] = ()
+    changed: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Where a replay ends: at a time (ms), or at an offset."""
+class Ticks(Protocol):
+    """A progress display."""
 
-    time: int | None = None
-    offset: int | None = None
+    def update(self, done: int, /) -> object:
+        """Set the number of bytes read."""
+
+
+#: From the number of bytes to read (None: unknown) to a display.
+Progress = Callable[[int | None], AbstractContextManager[Ticks]]
+#: A file of a set, an open file, or the opened RDB with which one begins.
+Input = AofFile | Source | Snapshot
 
 
 def replay(
-    files: Iterable[AofFile | Source],
+    files: Iterable[Input],
     target: Target,
     *,
     verify: bool = True,
     lenient: bool = False,
     renamed: dict[bytes, bytes] | None = None,
-    until: Limits | None = None,
-    progress: Callable[[Any], AbstractContextManager[Any]] | None = None,
+    until: Cut | None = None,
+    point: Point | None = None,
+    progress: Progress | None = None,
 ) -> Replayed:
-    """Load the files, in this order, as `target` would; raises Unsupported for other formats, OSError.
+    """Load the files, in this order, as `target` would.
 
     `target.now` is the clock, None if it is not known; `renamed` has the names of commands by those that
     `rename-command` gave them. With `lenient` unknown commands make their keys uncertain instead of ending the load.
+    The load ends at a time or an offset of `until`, whose `before` does not count here; or at a `point`, the index of
+    a file and an offset in it.
+
+    Raises Unsupported for other formats, and (code "no-timestamps") for a time if the files have none; NothingThere if
+    nothing is before the requested end; OSError.
     """
-    return _Replay(target, verify, lenient, renamed or {}, until or Limits(), progress).run(files)
+    files = list(files)
+    return _Replay(target, verify, lenient, renamed or {}, until or Cut(), point, progress).run(files)
 
 
 class _Replay:
@@ -98,8 +124,9 @@ class _Replay:
         verify: bool,
         lenient: bool,
         renamed: dict[bytes, bytes],
-        until: Limits,
-        progress: Callable[[Any], AbstractContextManager[Any]] | None,
+        until: Cut,
+        point: Point | None,
+        progress: Progress | None,
     ) -> None:
         self.loader = Loader(target, target.now)
         self.found = Replayed(self.loader)
@@ -108,26 +135,71 @@ class _Replay:
         self._lenient = lenient
         self._renamed = {name.lower(): word.lower() for name, word in renamed.items()}
         self._until = until
-        self._progress = progress or (lambda _: nullcontext())
+        self._point = point
+        self._last = _WHOLE
+        """The offset at which the replay ends, in the file that is being read."""
+        self._progress = progress
+        self._cuts = bool(until) or point is not None
         self._queue: list[tuple[int, list[bytes]]] | None = None
-        self._time: int | None = None
+        self._multi = 0
+        """The offset of the MULTI of the commands in the queue."""
         self._ready: dict[bytes, tuple[Function, int, int]] = {}
         """Commands that the target knows, by their names as they are in the file, with the numbers of their words."""
 
-    def run(self, files: Iterable[AofFile | Source]) -> Replayed:
-        for file in files:
-            in_set = isinstance(file, AofFile) and file.role != "single"
-            source = self.source = open_source(file.path) if isinstance(file, AofFile) else file
-            with source, self._progress(self) as progress:
-                self.found.modified = source.modified
-                self.loader.clock = self._clock()
-                self._read(source, in_set, progress.update if progress else lambda _: None)
-            if self.found.error is not None:
-                break
+    def run(self, files: list[Input]) -> Replayed:
+        found = self.found
+        found.size = _size(files)
+        # Offsets in packed files are not those of which the size is known.
+        total = None if any(_packing(file) for file in files) else found.size
+        with self._progress(total) if self._progress else nullcontext() as shown:
+            done = 0
+            for index, file in enumerate(files):
+                self._ends(index)
+                self._file(file, _advance(shown, done))
+                done += _size([file]) or 0
+                if found.error is not None and len(files) > 1 and self.source is not None:
+                    found.error.message = f"{self.source.name}: {found.error.message}"
+                if found.error is not None or found.end is not None:
+                    break
+        self._judge_end()
         self._settle()
-        return self.found
+        return found
 
-    def _read(self, source: Source, in_set: bool, advance: Callable[[int], object]) -> None:
+    def _judge_end(self) -> None:
+        """Raise if the requested end is none."""
+        found = self.found
+        timed = self._until.until_time is not None and self._point is None
+        if timed and found.end is None and found.error is None and found.first_time is None:
+            raise Unsupported("no timestamps in the file (aof-timestamp-enabled was off)", code="no-timestamps")
+        if found.end is not None and not found.commands and not found.preamble:
+            raise NothingThere("there is nothing before that point", offset=found.end[1])
+
+    def _ends(self, index: int) -> None:
+        """Note where the replay ends in a file."""
+        if self._point is not None and self._point[0] == index:
+            self._last = self._point[1]
+        elif self._point is None and self._until.until_offset is not None:
+            self._last = self._until.until_offset
+
+    def _file(self, file: Input, advance: Callable[[int], object]) -> None:
+        in_set = isinstance(file, AofFile) and file.role != "single"
+        if isinstance(file, AofFile) and file.format in ("missing", "special"):
+            name = file.name.decode("utf-8", "backslashreplace")
+            self.source = None
+            self.found.error = Corrupt(f"{name} is listed in the manifest but missing", code="missing-file")
+            return
+        opened = file if isinstance(file, Snapshot) else None
+        source = file.source if isinstance(file, Snapshot) else file
+        source = self.source = open_source(source.path) if isinstance(source, AofFile) else source
+        with source:
+            self.found.modified = source.modified
+            self.found.packing = source.packing or self.found.packing
+            self.loader.clock = self._clock()
+            self._read(source, in_set, advance, opened)
+            if source.changed():
+                self.found.changed.append(source.name)
+
+    def _read(self, source: Source, in_set: bool, advance: Callable[[int], object], opened: Snapshot | None) -> None:
         if not source.peek and in_set:
             return
         self._select(0)
@@ -139,7 +211,13 @@ class _Replay:
             return
         plan = Plan(level=walker.HEAD, retain=True)
         target = self.loader.target
-        with open_preamble(source, in_set=in_set, plan=plan, verify=self._verify, target=target) as snapshot:
+        if opened is None:
+            opened = open_preamble(source, in_set=in_set, plan=plan, verify=self._verify, target=target)
+        else:
+            opened.in_aof = in_set
+            opened.select(plan)
+        with opened as snapshot:
+            self._refuse_later(snapshot)
             try:
                 self._rdb(snapshot, advance)
             except RdbkitError as error:
@@ -147,9 +225,18 @@ class _Replay:
                 self.found.error = error
                 return
             self._about(snapshot)
+            if self._last < snapshot.cursor.tell():
+                raise NothingThere("the offset is inside the RDB part, which cannot be cut", offset=self._last)
             if snapshot.commands:
                 self._select(0)
                 self._commands(source, snapshot.cursor, advance)
+
+    def _refuse_later(self, snapshot: Snapshot) -> None:
+        """Raise NothingThere if the RDB is of a time after the requested end."""
+        until, ctime = self._until.until_time, snapshot.ctime
+        if until is not None and ctime is not None and ctime > until:
+            text = datetime.fromtimestamp(ctime // 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+            raise NothingThere(f"it begins with an RDB of {text}, which is later than the requested time")
 
     def _about(self, snapshot: Snapshot) -> None:
         if not self.found.preamble:
@@ -222,14 +309,15 @@ class _Replay:
 
     def _apply(self, items: list[Any]) -> bool:
         """Run the commands of a batch; return whether the replay goes on."""
-        loader, ready = self.loader, self._ready
-        last = _WHOLE if self._until.offset is None else self._until.offset
-        for offset, _, args, _ in items:
+        loader, ready, last = self.loader, self._ready, self._last
+        for offset, end, args, _ in items:
             if args.__class__ is bytes:
-                if self._is_over(args):
+                if offset >= last or self._is_over(args):
+                    self._end(offset)
                     return False
                 continue
-            if offset >= last:
+            if end > last:
+                self._end(offset)
                 return False
             found = ready.get(args[0])
             if found is None or self._queue is not None or not found[1] <= len(args) <= found[2]:
@@ -240,31 +328,39 @@ class _Replay:
             try:
                 found[0](loader, args)
             except CommandError as error:
-                self._failed(offset, str(error))
+                self._failed(offset, args, str(error))
             except UnknownValueError as error:
                 self._uncertain(args, error.command)
         return True
 
     def _is_over(self, line: bytes) -> bool:
         """Take a line that begins with #; return whether the replay ends there."""
-        text = line[4:].strip()
-        if line.startswith(b"#TS:") and text.isdigit() and len(text) < 16:
-            self._time = int(text) * 1000
-            if self._until.time is not None and self._time > self._until.time:
-                return True
-            if self.found.first_time is None:
-                self.found.first_time = self._time
-            self.found.last_time = self._time
-            self.loader.clock = self._clock()
+        time = annotation_time(line)
+        if time is None:
+            return False
+        found, until = self.found, self._until.until_time
+        if until is not None and self._point is None and time > until:
+            return True
+        if found.first_time is None:
+            found.first_time = time
+        found.last_time = time
+        self.loader.clock = self._clock()
         return False
+
+    def _end(self, offset: int) -> None:
+        """Note that the replay ends at an offset, as requested; a transaction that is open there has no effect."""
+        assert self.source is not None
+        if self._queue is not None:
+            offset, self._queue = self._multi, None
+        self.found.end = self.source.name, offset
 
     def _command(self, offset: int, args: list[bytes]) -> None:
         name = args[0].lower()
         if name in self._renamed:
             name = self._renamed[name]
             args = [name, *args[1:]]
-        if name == _MULTI and self._queue is None and self.loader.target.has("aof-runs-at-exec"):
-            self._queue = []
+        if name == _MULTI and self._queue is None and (self._cuts or self.loader.target.has("aof-runs-at-exec")):
+            self._queue, self._multi = [], offset
         elif name == _EXEC and self._queue is not None:
             queue, self._queue = self._queue, None
             for at, words in queue:
@@ -298,7 +394,7 @@ class _Replay:
                 self.found.modules.add(name)
                 self._uncertain(args, name)
         except CommandError as error:
-            self._failed(offset, str(error))
+            self._failed(offset, args, str(error))
         except UnknownValueError as error:
             self._uncertain(args, error.command)
 
@@ -313,12 +409,14 @@ class _Replay:
             self.found.modules.add(name)
             self._uncertain(args, name)
         elif row is None and COMMANDS.get(name) is not None and not self.loader.target.has("aof-checks-subcommands"):
-            self._failed(offset, f"ERR unknown subcommand {shown(full)}")
+            self._failed(offset, args, f"ERR unknown subcommand {shown(full)}")
         elif self._lenient:
             self._uncertain(args, name)
         else:
             message = f"unknown command {shown(full.replace(b'|', b' '))}: {self.loader.target} does not start with it"
-            raise Corrupt(message, offset=offset, code="unknown-command")
+            error = Corrupt(message, offset=offset, code="unknown-command")
+            error.hint = _UNKNOWN
+            raise error
         return False
 
     def _assume(self, first: dict[str, Any], full: bytes) -> None:
@@ -349,37 +447,78 @@ class _Replay:
             value.offset = self.loader.offset
             self.loader.db[key] = value
 
-    def _failed(self, offset: int, message: str) -> None:
+    def _failed(self, offset: int, args: list[bytes], message: str) -> None:
         self.found.failed += 1
         if len(self.found.errors) < _ERRORS:
             assert self.source is not None
-            self.found.errors.append((self.source.name, offset, message))
+            words = args[0].upper() + b"".join(b" " + key[:_KEY] for key in keys_of(args)[:1])
+            text = words.decode("utf-8", "backslashreplace")
+            self.found.errors.append((self.source.name, offset, f"{text}: {message}"))
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def _settle(self) -> None:
         """Turn times to live into expiries, now that the time of the load is known."""
         loader = self.loader
-        loader.now = self._clock()
+        if loader.now is None:
+            self._date()
         for db in loader.databases.values():
             for value in db.values():
-                if value.expires_at.__class__ is Relative:
-                    value.expires_at = loader.now + int(value.expires_at)
-                if value.__class__ is Hash:
-                    for field, at in value.due.items():
-                        if at.__class__ is Relative:
-                            value.due[field] = loader.now + int(at)
-                if value.__class__ is StreamValue and value.idmp is not None:
-                    value.idmp.expire(loader.now)
+                self._date_value(value, loader.now or 0)
+
+    @staticmethod
+    def _date_value(value: Value, now: int) -> None:
+        if value.expires_at.__class__ is Relative:
+            value.expires_at = now + int(value.expires_at)
+        if isinstance(value, Hash):
+            for field, at in value.due.items():
+                if at.__class__ is Relative:
+                    value.due[field] = now + int(at)
+        elif isinstance(value, StreamValue) and value.idmp is not None:
+            value.idmp.expire(now)
 
     def _clock(self) -> int:
         """Return the time of the load: the clock if it is known, else by the files, as far as they are read."""
-        if self.loader.now is not None:
-            return self.loader.now
-        aux = self.found.preamble.get("aux", {}).get("ctime", b"")
-        ctime = int(aux) * 1000 if aux.isdigit() and len(aux) < 13 else None
-        times = (ctime, self.found.last_time, self.found.modified)
-        return next((time for time in times if time is not None), 0)
+        return next((now for now, _ in self._times() if now is not None), 0)
+
+    def _times(self) -> Iterator[tuple[int | None, str]]:
+        """Yield the times that may be that of the load, and what they are, the best first."""
+        found = self.found
+        yield self.loader.now, found.now_origin
+        aux = found.preamble.get("aux", {}).get("ctime", b"")
+        yield (int(aux) * 1000 if aux.isdigit() and len(aux) < 13 else None), "the file's ctime"
+        yield found.last_time, "the newest #TS in the file"
+        yield found.modified, "the file's mtime"
+
+    def _date(self) -> None:
+        """Determine the time of the load from the files."""
+        loader, found = self.loader, self.found
+        for now, origin in self._times():
+            if now is not None:
+                loader.now, found.now_origin = now, origin
+                return
+        found.now_origin = "unknown"
+        if loader.relative:
+            loader.now, found.now_origin = time_ns() // 1_000_000, "the current time; the file has no timestamp"
+
+
+def _advance(shown: Ticks | None, before: int) -> Callable[[int], object]:
+    """Return a function of an offset in a file that shows the progress in all files."""
+    return (lambda _: None) if shown is None else (lambda at: shown.update(before + at))
+
+
+def _size(files: Iterable[Input]) -> int | None:
+    """Return the bytes of all files; None if that is not known."""
+    sizes = [file.source.file_size if isinstance(file, Snapshot) else _stored(file) for file in files]
+    return None if None in sizes else sum(size or 0 for size in sizes)
+
+
+def _stored(file: AofFile | Source) -> int | None:
+    return file.size if isinstance(file, AofFile) else file.file_size
+
+
+def _packing(file: Input) -> tuple[str, ...]:
+    return file.source.packing if isinstance(file, Snapshot) else file.packing
 
 
 _VECTOR_SETS = frozenset((b"vadd", b"vrem", b"vsetattr"))

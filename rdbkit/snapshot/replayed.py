@@ -7,11 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from rdbkit.aof.aof_set import AofFile
+from rdbkit.errors import RdbkitError
 from rdbkit.format.shape import REPLAYED
 from rdbkit.keyspace import entries
 from rdbkit.keyspace.values import Uncertain
 from rdbkit.rdb import walker
+from rdbkit.rdb.walker import Plan
 from rdbkit.snapshot.replay import Replayed as Replay
 from rdbkit.snapshot.snapshot import Snapshot
 from rdbkit.source import open_source
@@ -24,14 +25,13 @@ class ReplayedSnapshot(Snapshot):
     """The state to which the commands of an AOF lead. Entries have no `size`; `offset` is that of the last write.
 
     `uncertain` are the keys that are left out, as (database, key, command that is not replayed), `doubts` the databases
-    in which a script may have written any key; `replay` is what was met on the way. Iteration raises at the end what
-    ended the reading of the commands.
+    in which a script may have written any key; both as far as the plan selects them. `replay` is what was met on the
+    way. Iteration raises at the end what ended the reading of the commands; `pending` is that error.
     """
 
-    def __init__(self, found: Replay, name: str, files: tuple[AofFile, ...] = (), **options: Any) -> None:
+    def __init__(self, found: Replay, name: str, **options: Any) -> None:
         loader = found.loader
         self.replay = found
-        self.files = files
         uncertain = [
             (number, key, value.command)
             for number, db in sorted(loader.databases.items())
@@ -48,10 +48,45 @@ class ReplayedSnapshot(Snapshot):
         options["verify"] = False
         super().__init__(source, **options)
         self.kind = "aof"
-        self.uncertain, self.doubts = uncertain, doubts
+        self.now_origin = found.now_origin
+        self._unknown = uncertain, doubts
+        self._leave_out(self.walker.plan)
         about = found.preamble
         self.version = about.get("version", self.version)
         self.aux = dict(about.get("aux", {}))
+
+    def select(self, plan: Plan) -> None:
+        """Use another plan; call it before the first entry is read."""
+        super().select(plan)
+        self._leave_out(plan)
+
+    def _leave_out(self, plan: Plan) -> None:
+        """Note which keys and databases are not known, of those that the plan selects."""
+        uncertain, doubts = self._unknown
+        pattern = plan.pattern or (lambda _: True)
+        self.uncertain = [one for one in uncertain if (plan.dbs is None or one[0] in plan.dbs) and pattern(one[1])]
+        self.doubts = [one for one in doubts if plan.dbs is None or one[0] in plan.dbs]
+
+    @property
+    def replayed_commands(self) -> int | None:
+        """How many commands were replayed."""
+        return self.replay.commands
+
+    @property
+    def pending(self) -> RdbkitError | None:
+        """What ended the reading of the commands; None if they were read to their end."""
+        return self.replay.error
+
+    @property
+    def file_size(self) -> int | None:
+        """Bytes of the files that were replayed, as stored; None if that is not known."""
+        return self.replay.size
+
+    def note(self, error: RdbkitError, *, of_entry: bool = True) -> None:
+        """Count damage of a value; its offset becomes that of the key's last write."""
+        if error.offset is not None and error not in self.problems:
+            error.offset = self._known.around(error.offset)
+        super().note(error, of_entry=of_entry)
 
     @property
     def checksum(self) -> str:

@@ -197,6 +197,21 @@ class Snapshot:
         return self.walker.checksum
 
     @property
+    def file_size(self) -> int | None:
+        """Bytes of the input as stored; None if that is not known."""
+        return self.source.file_size
+
+    @property
+    def replayed_commands(self) -> int | None:
+        """How many commands were replayed; None for an RDB."""
+        return None
+
+    @property
+    def pending(self) -> RdbkitError | None:
+        """An error that reading raises at the end, if it is known already."""
+        return None
+
+    @property
     def ctime(self) -> int | None:
         """When the file was written, in ms since epoch, from its `ctime` field."""
         text = self.aux.get("ctime", b"")

@@ -209,7 +209,7 @@ def test_a_partial_that_ends_early_is_truncated() -> None:
 
 
 @pytest.mark.parametrize(
-    "head", [b"", b"REDIS0011", b"{}\n", b"[]\n", b'{"format":"rdbkit partial report","version":4}\n', b"[" * 100_000]
+    "head", [b"", b"REDIS0011", b"{}\n", b"[]\n", b'{"format":"rdbkit partial report","version":99}\n', b"[" * 100_000]
 )
 def test_what_is_no_partial_is_refused(head: bytes) -> None:
     with pytest.raises((rdbkit.Unsupported, rdbkit.Truncated)):

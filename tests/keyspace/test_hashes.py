@@ -255,7 +255,11 @@ LONG = b"x" * 65
         ([("HSET", "h", LONG, "5")], PACKED, {b"a": b"1", b"bb": b"2", LONG: b"5"}),
         ([f"HPEXPIREAT h {FUTURE} FIELDS 1 a"], "listpackex", {b"a": b"1", b"bb": b"2"}),
         ([f"HPEXPIREAT h {FUTURE} FIELDS 1 c"], "listpackex", {b"a": b"1", b"bb": b"2"}),
-        ([("HSET", "h", LONG, ""), f"HPEXPIREAT h {FUTURE} FIELDS 1 c"], "hashtable", {b"a": b"1", b"bb": b"2", LONG: b""}),
+        (
+            [("HSET", "h", LONG, ""), f"HPEXPIREAT h {FUTURE} FIELDS 1 c"],
+            "hashtable",
+            {b"a": b"1", b"bb": b"2", LONG: b""},
+        ),
         (["HDEL h a bb", "HSET h c 5"], "listpack", {b"c": b"5"}),
     ],
 )  # fmt: skip
