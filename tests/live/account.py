@@ -12,6 +12,7 @@ import rdbkit
 from live.server import ReplyError, Server
 
 Row = dict[str, Any]
+_NUMBER = re.compile(rb"-?[0-9.]+(?:e[+-]?[0-9]+)?|-?inf|nan")
 Where = tuple[int, bytes]
 
 
@@ -121,6 +122,11 @@ def _times(consumer: dict[bytes, Any]) -> list[str]:
     return [name for name in ("seen", "active") if b"%b-time" % name.encode() in consumer]
 
 
+def _array(server: Server, key: bytes) -> Row:
+    elements, info = ask(server, ("ARSCAN", key, 0, (1 << 64) - 2), ("ARINFO", key))
+    return {"elements": [tuple(pair) for pair in elements], "next": dict(_pairs(info))[b"next-insert-index"]}
+
+
 _VALUES: dict[str, Any] = {
     "string": lambda server, key: server.command("GET", key),
     "list": lambda server, key: server.command("LRANGE", key, 0, -1),
@@ -130,6 +136,7 @@ _VALUES: dict[str, Any] = {
     ],
     "hash": lambda server, key: dict(_pairs(server.command("HGETALL", key))),
     "stream": _stream,
+    "array": _array,
 }
 
 
@@ -148,11 +155,24 @@ def described(entry: rdbkit.Entry, row: Row) -> Row:
         found["value"] = [(member, repr(score)) for member, score in value]
     elif entry.type == "stream":
         found["value"] = _described_stream(value, row["value"])
+    elif entry.type == "array":
+        found["value"] = _described_array(value, row["value"])
     else:
         found["value"] = value
     if entry.type == "hash":
         found["field_expires_at"] = entry.field_expires_at
     return found
+
+
+def _described_array(array: rdbkit.Array, row: Row) -> Row:
+    """The server shows numbers as text; which elements are numbers is in the memory alone."""
+    texts = dict(row["elements"])
+    elements = []
+    for index, item in array.elements:
+        text = texts.get(index, b"")
+        same = item == text if isinstance(item, bytes) else _NUMBER.fullmatch(text) and type(item)(text) == item
+        elements.append((index, text if same else item))
+    return {"elements": elements, "next": 0 if array.insert_index is None else array.insert_index + 1}
 
 
 def _described_stream(stream: rdbkit.Stream, row: Row) -> Row:
