@@ -11,11 +11,14 @@ from rdbkit.errors import RdbkitError
 from rdbkit.format.shape import REPLAYED
 from rdbkit.keyspace import entries
 from rdbkit.keyspace.values import Uncertain
+from rdbkit.memory.price_tables import PriceTables
 from rdbkit.rdb import walker
+from rdbkit.rdb.memory_walk import MemoryWalker
 from rdbkit.rdb.walker import Plan
 from rdbkit.snapshot.replay import Replayed as Replay
 from rdbkit.snapshot.snapshot import Snapshot
 from rdbkit.source import open_source
+from rdbkit.wire.cursor import Cursor
 
 #: Bytes of a state that are held in memory; of a larger one, they are in a temporary file.
 _HELD = 1 << 24
@@ -111,6 +114,15 @@ class ReplayedSnapshot(Snapshot):
         if self.replay.error is not None:
             self._failure = self.replay.error
             raise self.replay.error
+
+    def _look_ahead(self) -> None:
+        """Look only for the users of templates: the strings here are raw whatever the server's rdbcompression is."""
+        self._count_template_users()
+
+    def _memory_walker(self, cursor: Cursor, prices: PriceTables) -> MemoryWalker:
+        body = super()._memory_walker(cursor, prices)
+        body.looks = False
+        return body
 
     def _with(self, row: walker.EntryTuple) -> walker.EntryTuple:
         extra = row[walker.EXTRA] or {}
