@@ -303,8 +303,8 @@ class StreamValue(Value):
         self.entries_added = 0
         self.groups: dict[bytes, Group] = {}
         self.idmp: Producers | None = None
-        self._seen: tuple[Node | None, Node | None] = (None, None)
-        """A packed node, and an open copy of it: the one that was searched last."""
+        self._seen: tuple[bytes, Node] | None = None
+        """The listpack of the node that was searched last, and the same node open."""
 
     def __len__(self) -> int:
         return self.length
@@ -339,11 +339,9 @@ class StreamValue(Value):
         """Return the node, or, if it is packed, an open copy of it."""
         if node.packed is None:
             return node
-        if self._seen[0] is not node:
-            self._seen = node, Node(node.id, node.packed).open()
-        copy = self._seen[1]
-        assert copy is not None
-        return copy
+        if self._seen is None or self._seen[0] is not node.packed:
+            self._seen = node.packed, Node(node.id, node.packed).open()
+        return self._seen[1].open()
 
     def after(self, stream_id: ID) -> Iterator[ID]:
         """Yield the ids of the entries behind this one."""
@@ -359,7 +357,6 @@ class StreamValue(Value):
         node = self.nodes[at]
         if node.packed is not None and self._view(node).find(stream_id) < 0:
             return False
-        self._forget(node)
         position = node.open().find(stream_id)
         if position < 0:
             return False
@@ -368,10 +365,6 @@ class StreamValue(Value):
             del self.nodes[at]
         self.length -= 1
         return True
-
-    def _forget(self, node: Node) -> None:
-        if self._seen[0] is node:
-            self._seen = None, None
 
     def top(self) -> ID:
         """Return the greatest id of an entry."""
@@ -405,7 +398,7 @@ class StreamValue(Value):
     def trim(self, most: int | None, least: ID, *, approximate: bool = False, policy: bytes = KEEPREF) -> bool:
         """Remove the oldest entries until there are `most`, else those below `least`; return whether there were any.
 
-        If it is approximate, only whole nodes are removed. `policy` is that of `remove`.
+        If it is approximate, only whole nodes are removed, unless there is a `policy` for pending entries.
         """
         before, kept = self.length, 0
         while kept < len(self.nodes):
@@ -415,9 +408,10 @@ class StreamValue(Value):
             whole = self.length - node.live >= most if most is not None else self._last(node) < least
             if whole and policy == KEEPREF:
                 self.length -= node.live
-            elif whole or not approximate:
+            elif whole or policy != KEEPREF or not approximate:
                 self._trim_within(node, most, least, policy)
-            if (whole and policy == KEEPREF) or (node.packed is None and not node.live):
+            # A node that is not trimmed as a whole stays, as on a server, even if all its entries are deleted.
+            if whole and (policy == KEEPREF or not node.live):
                 del self.nodes[kept]
             else:
                 kept += 1
@@ -432,7 +426,6 @@ class StreamValue(Value):
         return self._view(node).ids[-1]
 
     def _trim_within(self, node: Node, most: int | None, least: ID, policy: bytes) -> None:
-        self._forget(node)
         for at, stream_id in node.open().alive():
             if self.length <= most if most is not None else stream_id >= least:
                 break

@@ -87,7 +87,10 @@ rewrite-templates          8.10         -
 
 # what commands do when they are loaded
 xclaim-drops-deleted       7.0          *      XCLAIM of a deleted entry makes it no longer pending
-xclaim-adds-consumer       7.2          *      XCLAIM adds the consumer even if nothing is claimed
+entries-read-capped        8.2          -      ENTRIESREAD over the number of entries ever added means that number
+xreadgroup-checks-last     7.4          8.0    its count is right after trims and deletions behind the last id; 7.2: not tried
+xsetid-checks-deleted      7.2          *      an id below the greatest deleted one is refused; 7.2: not tried
+idle-consumer-added        7.2          *      XCLAIM and XREADGROUP add a consumer even if it gets nothing
 
 # what a server loads
 new-back-lengths           8.8          9.1    listpack entries of 16383 bytes; the other form crashes, or is refused

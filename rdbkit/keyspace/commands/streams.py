@@ -215,7 +215,8 @@ def _delete(stream: StreamValue, ids: Iterable[ID], policy: bytes = KEEPREF) -> 
     """Delete entries, as far as the policy allows; return whether any was deleted."""
     before = stream.length
     for stream_id in ids:
-        if stream.has(stream_id) and stream.may_go(stream_id, policy) and stream.delete(stream_id):
+        # A policy is about what is pending, whether the entry is there or not.
+        if stream.may_go(stream_id, policy) and stream.delete(stream_id):
             stream.max_deleted_id = max(stream.max_deleted_id, stream_id)
     if stream.length == before:
         return False
@@ -292,7 +293,7 @@ def xsetid(loader: Loader, args: list[bytes]) -> None:
     stream = loader.find(args[1], StreamValue)
     if stream is None:
         raise CommandError(_NO_KEY)
-    if last < stream.max_deleted_id:
+    if last < stream.max_deleted_id and loader.target.has("xsetid-checks-deleted"):
         raise CommandError("ERR The ID specified in XSETID is smaller than current max_deleted_entry_id")
     if stream.length and last < stream.top():
         raise CommandError("ERR The ID specified in XSETID is smaller than the target stream top item")
@@ -332,6 +333,11 @@ def _read_count(words: Words) -> int | None:
     return None if number < 0 else number
 
 
+def _capped(loader: Loader, stream: StreamValue, read: int | None) -> int | None:
+    capped = read is not None and loader.target.has("entries-read-capped")
+    return min(read, stream.entries_added) if read is not None and capped else read
+
+
 def xgroup_create(loader: Loader, args: list[bytes]) -> None:
     """XGROUP CREATE key group id | $ [MKSTREAM] [ENTRIESREAD n]."""
     makes, read = False, None
@@ -354,7 +360,7 @@ def xgroup_create(loader: Loader, args: list[bytes]) -> None:
     if stream is None:
         stream = StreamValue()
         loader.put(key, stream)
-    stream.groups[name] = Group(last, read)
+    stream.groups[name] = Group(last, _capped(loader, stream, read))
     loader.wrote(key, stream)
 
 
@@ -368,7 +374,7 @@ def xgroup_setid(loader: Loader, args: list[bytes]) -> None:
         read = _read_count(words)
     stream, group = _group(loader, args[2], args[3])
     group.last_id = stream.last_id if args[4] == b"$" else id_of(args[4])
-    group.entries_read = read
+    group.entries_read = _capped(loader, stream, read)
     loader.wrote(args[2], stream)
 
 
@@ -484,7 +490,7 @@ def xclaim(loader: Loader, args: list[bytes]) -> None:
 def _claim(stream: StreamValue, claim: _Claim, ids: Iterable[ID], force: bool) -> None:
     target, pending = claim.loader.target, claim.group.pending
     drops = target.has("xclaim-drops-deleted")
-    if target.has("xclaim-adds-consumer"):
+    if target.has("idle-consumer-added"):
         claim.seen()
     for stream_id in ids:
         nack = pending.get(stream_id)
@@ -513,7 +519,7 @@ def xautoclaim(loader: Loader, args: list[bytes]) -> None:
             raise CommandError(SYNTAX)
     if count < 1:
         raise CommandError("ERR COUNT must be > 0")
-    if loader.target.has("xclaim-adds-consumer"):
+    if loader.target.has("idle-consumer-added"):
         claim.seen()
     drops = loader.target.has("xclaim-drops-deleted")
     for stream_id in sorted(at for at in group.pending if at >= start)[: 10 * count]:
@@ -559,19 +565,22 @@ def xreadgroup(loader: Loader, args: list[bytes]) -> None:
     found = [(key, *_group(loader, key, name), text) for key, text in zip(rest[:half], rest[half:])]
     for key, stream, group, text in found:
         claim = _Claim(loader, group, consumer, loader.clock, silent=True)
-        claim.seen()
+        if text != b">" or loader.target.has("idle-consumer-added"):
+            claim.seen()
         if text == b">":
             _deliver(stream, claim, count, acks)
         else:
-            _deliver_again(claim, id_of(text), count)
+            _deliver_again(stream, claim, id_of(text), count)
         loader.wrote(key, stream)
 
 
 def _deliver(stream: StreamValue, claim: _Claim, count: int, acks: bool) -> None:
     """Give new entries to a consumer."""
-    group = claim.group
+    group, newer = claim.group, claim.loader.target.has("xreadgroup-checks-last")
     for number, stream_id in enumerate(stream.after(group.last_id), 1):
-        if group.entries_read is not None and group.last_id >= stream.first_id and not stream.may_lack(stream_id):
+        trust = not newer or group.last_id >= stream.first_id
+        start = group.last_id if newer else stream_id
+        if group.entries_read is not None and trust and not stream.may_lack(start):
             group.entries_read += 1
         elif stream.entries_added:
             group.entries_read = stream.rank(stream_id)
@@ -584,13 +593,14 @@ def _deliver(stream: StreamValue, claim: _Claim, count: int, acks: bool) -> None
             break
 
 
-def _deliver_again(claim: _Claim, after: ID, count: int) -> None:
-    """Give a consumer what is pending for it."""
+def _deliver_again(stream: StreamValue, claim: _Claim, after: ID, count: int) -> None:
+    """Give a consumer what is pending for it; deleted entries only count."""
     pending = claim.group.pending
     mine = sorted(at for at, nack in pending.items() if nack.consumer == claim.consumer and at > after)
     for stream_id in mine[:count] if count else mine:
-        pending[stream_id].time = claim.time
-        pending[stream_id].count += 1
+        if stream.has(stream_id):
+            pending[stream_id].time = claim.time
+            pending[stream_id].count += 1
 
 
 def xnack(loader: Loader, args: list[bytes]) -> None:
