@@ -88,7 +88,7 @@ rewrite-templates          8.10         -
 # what commands do when they are loaded
 xclaim-drops-deleted       7.0          *      XCLAIM of a deleted entry makes it no longer pending
 entries-read-capped        8.2          -      ENTRIESREAD over the number of entries ever added means that number
-xreadgroup-checks-last     7.4          8.0    its count is right after trims and deletions behind the last id; 7.2: not tried
+xreadgroup-checks-last     7.4          8.0    its count minds trims and deletions; 7.2: not tried
 xsetid-checks-deleted      7.2          *      an id below the greatest deleted one is refused; 7.2: not tried
 idle-consumer-added        7.2          *      XCLAIM and XREADGROUP add a consumer even if it gets nothing
 
