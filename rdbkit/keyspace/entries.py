@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from rdbkit.aof.writer import double_text
 from rdbkit.errors import RdbkitError
 from rdbkit.format import spec
 from rdbkit.format.shape import Replayed
@@ -39,6 +40,8 @@ _HASHES = {
     **_TEMPLATED,
 }
 _OPTIONS = Options(compress=False)
+#: Up to here, servers put scores into listpacks as integers.
+_MOST_INTEGER = ((1 << 63) - 1) // 2
 
 
 class Known:
@@ -112,8 +115,8 @@ def _entry(out: Writer, target: Target, key: bytes, value: Value) -> Replayed:
         out.entry(value.kind, key, value.body)
         return Replayed(value.offset, None, reserved=value.reserved)
     kind, plain, encoding = PLANS[value.__class__](target, value)
-    options = _options(target, value)
-    out.entry(kind, key, plain if isinstance(value, Module | List) else ENCODERS[kind](plain, options))
+    is_body = isinstance(value, Module | List) or kind == spec.ZSET_LISTPACK
+    out.entry(kind, key, plain if is_body else ENCODERS[kind](plain, _options(value)))
     slots = value.table.slots() if isinstance(value, Tabled) and value.table is not None else None
     return Replayed(value.offset, encoding, slots, value.room if isinstance(value, String) else 0, value.reserved)
 
@@ -127,9 +130,7 @@ def _completed(value: Stored, target: Target) -> Value:
     return value
 
 
-def _options(target: Target, value: Value) -> Options:
-    if isinstance(value, ZSet):
-        return Options(compress=False, short_scores=target.has("short-scores"))
+def _options(value: Value) -> Options:
     if isinstance(value, Hash):
         return Options(compress=False, template=value.template)
     if isinstance(value, Array):
@@ -185,9 +186,20 @@ def _set(target: Target, value: Value) -> Plan:
 
 def _zset(target: Target, value: Value) -> Plan:
     assert isinstance(value, ZSet)
-    kinds = {"ziplist": spec.ZSET_ZIPLIST, "listpack": spec.ZSET_LISTPACK}
+    if value.encoding == "listpack":
+        short = target.has("short-scores")
+        items = [item for score, member in value.order() for item in (member, _listpack_score(score, short))]
+        return spec.ZSET_LISTPACK, encode_string(listpack.encode(items), compress=False), value.encoding
     plain = spec.ZSET_2 if target.has("binary-scores") else spec.ZSET
-    return kinds.get(value.encoding, plain), [(member, score) for score, member in value.order()], value.encoding
+    kind = spec.ZSET_ZIPLIST if value.encoding == "ziplist" else plain
+    return kind, [(member, score) for score, member in value.order()], value.encoding
+
+
+def _listpack_score(score: float, short: bool) -> bytes:
+    """Return a score as commands put it into a listpack: a number without decimals, also -0, as an integer."""
+    if -_MOST_INTEGER <= score <= _MOST_INTEGER and score == int(score):
+        return b"%d" % int(score)
+    return double_text(score, short)
 
 
 def _hash(target: Target, value: Value) -> Plan:

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from rdbkit.keyspace.values import List, Node
 from rdbkit.releases.limits import list_limits
+from rdbkit.releases.settings import Settings
 from rdbkit.releases.target import Target
 from rdbkit.wire.listpack import integer_size, is_integer, string_entry
 
@@ -40,6 +42,7 @@ class Quicklists:
         self.has_listpacks = target.has("list-listpack")
         self.knows_ends = target.has("quicklist-insert-at-ends")
         self.limits = list_limits(target)
+        self._defaults = list_limits(replace(target, settings=Settings.of(target.product, target.version)))
         self._around = _LISTPACK if self.is_packed else _ZIPLIST
         self._entry = listpack_entry if self.is_packed else ziplist_entry
         # A ziplist has no PLAIN nodes.
@@ -65,20 +68,21 @@ class Quicklists:
         else:
             node.size = _ziplist_size(node.items)
 
-    def _takes(self, node: Node | None, length: int) -> bool:
-        """Return whether a node has room for one more element."""
+    def _takes(self, value: List, node: Node | None, length: int) -> bool:
+        """Return whether a node of a quicklist has room for one more element."""
         if node is None or node.is_plain or length > self._plain:
             return False
         estimate = 8 if self.is_packed else _ziplist_estimate(length)
-        limits = self.limits
+        limits = self._defaults if value.has_defaults else self.limits
         return node.size + length + estimate <= limits.push_bytes and len(node.items) < limits.push_count
 
-    def _joins(self, one: Node, other: Node) -> bool:
+    def _joins(self, value: List, one: Node, other: Node) -> bool:
         """Return whether two nodes may become one."""
         if one.is_plain or other.is_plain:
             return False
+        limits = self._defaults if value.has_defaults else self.limits
         size, count = one.size + other.size - self._around, len(one.items) + len(other.items)
-        return size <= self.limits.push_bytes and count <= self.limits.push_count
+        return size <= limits.push_bytes and count <= limits.push_count
 
     # -- encodings -----------------------------------------------------------------------------------------------------
 
@@ -117,6 +121,8 @@ class Quicklists:
             self.grow(value, items)
         if self.has_listpacks:
             value.encoding = "quicklist"
+        else:
+            value.has_defaults = True
         self.push(value, items)
         self.shrink(value, 1)
         return value
@@ -131,7 +137,7 @@ class Quicklists:
             nodes.append(self.node(()))
         for item in items:
             node = nodes[0 if at_head else -1] if nodes else None
-            if is_one or self._takes(node, len(item)):
+            if is_one or self._takes(value, node, len(item)):
                 assert node is not None
                 self._put(node, item, at_head=at_head)
             else:
@@ -216,7 +222,7 @@ class Quicklists:
         nodes = value.nodes
         node = nodes[at]
         value.count += 1
-        if value.encoding != "quicklist" or self._takes(node, len(item)):
+        if value.encoding != "quicklist" or self._takes(value, node, len(item)):
             node.items.insert(offset + after, item)
             self._measure(node)
             return
@@ -233,7 +239,7 @@ class Quicklists:
                 nodes.insert(at + 1, new)
             else:
                 nodes.insert(at + after, new)
-        elif is_end and neighbour is not None and self._takes(neighbour, len(item)):
+        elif is_end and neighbour is not None and self._takes(value, neighbour, len(item)):
             self._put(neighbour, item, at_head=after)
         elif is_end:
             nodes.insert(at + after, self.node((item,)))
@@ -241,7 +247,7 @@ class Quicklists:
             self._split(nodes, at, offset + after)
             # The part that is cut off gets the element, and the other one is the centre of the merge.
             self._put(nodes[at + after], item, at_head=after)
-            self._merge(nodes, at if after else at + 1)
+            self._merge(value, at if after else at + 1)
 
     def _split(self, nodes: deque[Node], at: int, offset: int) -> None:
         """Make two nodes of one; either may be empty."""
@@ -252,21 +258,23 @@ class Quicklists:
         self._measure(node)
         nodes.insert(at + 1, rest)
 
-    def _merge(self, nodes: deque[Node], centre: int) -> None:
+    def _merge(self, value: List, centre: int) -> None:
         """Merge the nodes around one: the two before it, the two after it, and it with those beside it."""
-        if centre > 1 and self._join(nodes, centre - 2):
+        nodes = value.nodes
+        if centre > 1 and self._join(value, centre - 2):
             centre -= 1
         if centre + 2 < len(nodes):
-            self._join(nodes, centre + 1)
-        if centre > 0 and self._join(nodes, centre - 1):
+            self._join(value, centre + 1)
+        if centre > 0 and self._join(value, centre - 1):
             centre -= 1
         if centre + 1 < len(nodes):
-            self._join(nodes, centre)
+            self._join(value, centre)
 
-    def _join(self, nodes: deque[Node], at: int) -> bool:
+    def _join(self, value: List, at: int) -> bool:
         """Make one node of two, if they fit into one; return whether they did."""
+        nodes = value.nodes
         one, other = nodes[at], nodes[at + 1]
-        if not self._joins(one, other):
+        if not self._joins(value, one, other):
             return False
         one.items.extend(other.items)
         self._measure(one)
@@ -294,7 +302,7 @@ class Quicklists:
             else:
                 node.items.pop()
                 self._measure(node)
-                self._merge(nodes, at + 1)
+                self._merge(value, at + 1)
 
 
 def _is_short(item: bytes) -> bool:

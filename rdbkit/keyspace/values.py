@@ -104,9 +104,12 @@ class Node:
 
 
 class List(Value):
-    """A list: the nodes of a quicklist, or one node for all elements; quicklist.py changes them."""
+    """A list: the nodes of a quicklist, or one node for all elements; quicklist.py changes them.
 
-    __slots__ = ("count", "encoding", "nodes")
+    `has_defaults`: its nodes are filled up to the default limits, whatever the settings are (SORT, up to 7.0).
+    """
+
+    __slots__ = ("count", "encoding", "has_defaults", "nodes")
     type = "list"
 
     def __init__(self) -> None:
@@ -114,6 +117,7 @@ class List(Value):
         self.nodes: deque[Node] = deque()
         self.count = 0
         self.encoding = ""
+        self.has_defaults = False
 
     def __len__(self) -> int:
         return self.count

@@ -73,8 +73,8 @@ def _length(text: bytes, what: str) -> float:
     return length
 
 
-def _unit(text: bytes) -> float:
-    unit = _UNITS.get(text.lower())
+def _unit(loader: Loader, text: bytes) -> float:
+    unit = _UNITS.get(text.lower() if loader.target.has("geo-units-in-any-case") else text)
     if unit is None:
         raise CommandError("ERR unsupported unit provided. please use M, KM, FT, MI")
     return unit
@@ -89,7 +89,7 @@ def georadius(loader: Loader, args: list[bytes]) -> None:
         search.centre = _position(args[2], args[3])
     elif source is not None:
         search.centre = _member(source, args[2])
-    search.radius, search.unit = _length(args[at - 2], "radius"), _unit(args[at - 1])
+    search.radius, search.unit = _length(args[at - 2], "radius"), _unit(loader, args[at - 1])
     words = Words(args, at)
     for word in words:
         if word in (b"STORE", b"STOREDIST"):
@@ -120,11 +120,11 @@ def geosearchstore(loader: Loader, args: list[bytes]) -> None:
                 search.centre = _member(source, member)
         elif word == b"BYRADIUS":
             has_shape = True
-            search.radius, search.unit = _length(words.next(), "radius"), _unit(words.next())
+            search.radius, search.unit = _length(words.next(), "radius"), _unit(loader, words.next())
         elif word == b"BYBOX":
             has_shape = search.is_box = True
             search.width, search.height = _length(words.next(), "width"), _length(words.next(), "height")
-            search.unit = _unit(words.next())
+            search.unit = _unit(loader, words.next())
         elif not _common(search, word, words):
             raise CommandError(SYNTAX)
     if not has_centre or not has_shape:

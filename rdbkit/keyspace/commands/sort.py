@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from rdbkit.keyspace.arguments import SYNTAX, Words, double
 from rdbkit.keyspace.loader import WRONG_TYPE, CommandError, Loader
-from rdbkit.keyspace.values import Hash, List, Set, String, Value, ZSet
+from rdbkit.keyspace.values import Hash, List, Set, String, Uncertain, Value, ZSet
 
 _NOT_NUMBERS = "ERR One or more scores can't be converted into double"
 _BLANK = b" \t\n\v\f\r"
@@ -44,6 +44,11 @@ def sort(loader: Loader, args: list[bytes]) -> None:
         return
     items = _elements(loader, value, options)
     if options.is_sorted:
+        has_order = isinstance(value, List) and options.start <= 0 and not 0 <= options.count < len(items)
+        if options.is_text and options.by is not None and not has_order and _has_ties(loader, items, options.by):
+            # The order of what compares equal depends on the hash table, or on the algorithm that sorts a part.
+            loader.put(options.store, Uncertain(b"sort"))
+            return
         items = _sorted(loader, items, options)
     start = max(options.start, 0)
     items = items[start : start + options.count] if options.count >= 0 else items[start:]
@@ -106,6 +111,10 @@ def _sorted(loader: Loader, items: Sequence[bytes], options: _Options) -> list[b
         )
     scores = {item: _number(item if by is None else _looked_up(loader, by, item)) for item in items}
     return sorted(items, key=lambda item: (scores[item], item), reverse=options.is_reversed)
+
+
+def _has_ties(loader: Loader, items: Sequence[bytes], by: bytes) -> bool:
+    return len({_looked_up(loader, by, item) for item in items}) < len(set(items))
 
 
 def _number(text: bytes | None) -> float:
