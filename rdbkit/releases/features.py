@@ -47,7 +47,7 @@ short-scores               7.2          *      scores as text have as few digits
 size-hints                 7.2          *      a set or sorted set is made for all members of the command
 quicklist-insert-at-ends   7.0          *      LINSERT at the end of a full node tries the next one; before, it splits
 zadd-looks-at-all          -            8.0    ZADD decides by its longest member, before by its first
-zrangestore-by-value-skiplist -         -      ZRANGESTORE with BYSCORE or BYLEX makes a skiplist, however small
+zrangestore-compact        6.2-7.0,7.2.5 7.2.6 a range by scores or members may be compact; 7.2 made a skiplist
 sinterstore-checks-all     6.0          *      SINTERSTORE looks at all keys before it ends at one that is not there
 sdiff-filters              2.8          *      SDIFFSTORE may add only what remains; before, all of the first set
 sort-forces-lists          2.6-2.6      -      SORT with BY of no pattern compares texts, also for a list

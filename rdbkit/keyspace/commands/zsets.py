@@ -403,7 +403,7 @@ def zrangestore(loader: Loader, args: list[bytes]) -> None:
     if kind:
         pairs = pairs[offset : offset + (MOST if count < 0 else count)] if offset >= 0 else []
     stored = built(loader, {member: score for score, member in pairs})
-    if kind and loader.target.has("zrangestore-by-value-skiplist"):
+    if kind and not loader.target.has("zrangestore-compact"):
         stored.encoding = "skiplist"
     loader.put(args[1], stored)
 
