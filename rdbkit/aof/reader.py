@@ -9,12 +9,12 @@ the next file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from rdbkit.aof.resp import ERROR, LOADER, RECORD, Resp
 from rdbkit.errors import Corrupt, RdbkitError, Truncated
-from rdbkit.rdb.walker import Plan, Walker
+from rdbkit.rdb.walker import EntryTuple, Plan, Walker
 from rdbkit.source import Source
 from rdbkit.wire import crc64
 from rdbkit.wire.cursor import Cursor
@@ -49,12 +49,19 @@ def has_preamble(peek: bytes) -> bool:
     return peek.startswith((b"REDIS", b"VALKEY"))
 
 
-def skip_preamble(cursor: Cursor, *, verify: bool = True) -> Walker:
-    """Skip the RDB at a cursor, which is then at the first command; raises if the RDB is damaged."""
-    walker = Walker(cursor, Plan(), verify=verify)
+def skip_preamble(
+    cursor: Cursor, *, verify: bool = True, plan: Plan | None = None, found: list[EntryTuple] | None = None
+) -> Walker:
+    """Skip the RDB at a cursor, which is then at the first command; raises if the RDB is damaged.
+
+    The entries that the plan selects are added to `found`.
+    """
+    walker = Walker(cursor, plan or Plan(), verify=verify)
     while not walker.done:
-        walker.batch()
+        batch = walker.batch()
         walker.records.clear()
+        if found is not None:
+            found += batch
     return walker
 
 
@@ -63,15 +70,25 @@ class AofReader:
 
     `preamble` is the walker of the RDB part, None if there is none; `start` is the offset of the first command;
     `annotations` counts annotation lines. Raises Truncated if the file ends inside a command or a transaction, Corrupt
-    if the data is not a command; `good` is then the end of the last command that a server executes.
+    if the data is not a command; `good` is then the end of the last command that a server executes. `held` has the
+    entries of the RDB whose keys `pattern` accepts.
     """
 
-    def __init__(self, source: Source, *, keep: int = SHOWN_ARGUMENT, verify: bool = True) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        keep: int = SHOWN_ARGUMENT,
+        verify: bool = True,
+        pattern: Callable[[bytes], object] | None = None,
+    ) -> None:
         self.source = source
         self.cursor = Cursor(source=source, base=source.start, update=crc64.update() if verify else None)
         self.preamble: Walker | None = None
+        self.held: list[EntryTuple] = []
         if has_preamble(source.peek):
-            self.preamble = skip_preamble(self.cursor, verify=verify)
+            plan, found = (None, None) if pattern is None else (Plan(pattern=pattern), self.held)
+            self.preamble = skip_preamble(self.cursor, verify=verify, plan=plan, found=found)
             self.cursor.update = None
         self.start = self.cursor.tell()
         self.resp = Resp(self.cursor, LOADER)

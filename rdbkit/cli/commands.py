@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
+from rdbkit.aof.history import History
 from rdbkit.aof.layout import AofFile, files_at, would_load
 from rdbkit.aof.reader import SHOWN_ARGUMENT, AofReader, Command
 from rdbkit.cli.options import (
@@ -20,17 +22,19 @@ from rdbkit.cli.options import (
     open_output,
     output_option,
     paths_argument,
+    quoted,
     raw_text,
     say,
 )
 from rdbkit.conversion.selection import glob
-from rdbkit.errors import Unsupported
+from rdbkit.errors import RdbkitError, Unsupported
 from rdbkit.output.progress import Progress
 from rdbkit.output.row_formats import row_writer
 from rdbkit.output.rows import Column, OutputRow, RowWriter
 from rdbkit.output.table import Table
-from rdbkit.output.text import encoder, json_joined, path_text
+from rdbkit.output.text import encoder, json_joined, path_text, undo
 from rdbkit.output.units import count, size
+from rdbkit.rdb import walker
 from rdbkit.releases.commands import keys_of
 from rdbkit.snapshot.snapshot import Snapshot
 from rdbkit.source import Source, open_source
@@ -87,7 +91,8 @@ def _within(number: int, low: int | None, high: int | None) -> bool:
     cls=Examples,
     examples="""
 rdbkit commands appendonlydir --command flushall --command flushdb
-rdbkit commands appendonly.aof --match 'user:1' -f jsonl
+rdbkit commands appendonlydir --key user:1
+rdbkit commands appendonly.aof --match 'user:*' -f jsonl
 rdbkit commands appendonlydir --from-time 2026-11-20T03:00:00Z --limit 100
 """,
 )
@@ -95,6 +100,7 @@ rdbkit commands appendonlydir --from-time 2026-11-20T03:00:00Z --limit 100
 @format_option("table", "json", "jsonl", "csv")
 @output_option
 @click.option("--command", "names", metavar="NAME", multiple=True, help="Only this command, in any case; repeatable.")
+@click.option("--key", metavar="KEY", help="Only the history of this key, also under other names.")
 @click.option("--match", metavar="GLOB", multiple=True, help="Only commands on a key matching this glob.")
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Skip commands on a key matching this glob.")
 @click.option("--db", "dbs", metavar="N", type=click.IntRange(0), multiple=True, help="Only this database; repeatable.")
@@ -111,6 +117,7 @@ def command(
     output_format: str,
     output: str | None,
     names: tuple[str, ...],
+    key: str | None,
     match: tuple[str, ...],
     exclude: tuple[str, ...],
     dbs: tuple[int, ...],
@@ -123,14 +130,22 @@ def command(
     progress: bool | None,
     quiet: bool,
 ) -> None:
-    """List the commands of an AOF: file, offset, database, time, name, arguments.
+    r"""List the commands of an AOF: file, offset, database, time, name, arguments.
 
     The files of a manifest or a directory are read in the order in which a server loads them. Only the size of an RDB
     preamble is shown. Times come from timestamp annotations (aof-timestamp-enabled yes); most files have none.
+
+    --key gives the history of one key: the commands that name it, and FLUSHALL, FLUSHDB and SWAPDB. It is followed
+    through RENAME, MOVE, COPY and SWAPDB: forward to its new names, and back to those from which it came. KEY is
+    matched literally and with each \xHH decoded to a byte; --db is then the database of the key.
     """
+    if key is not None and "-" in paths:
+        raise click.UsageError("--key reads the commands twice: save standard input to a file first.")
+    if key is not None and len(dbs) > 1:
+        raise click.UsageError("--key takes one --db at most.")
     wanted = Wanted(
         frozenset(raw_text(name).lower() for name in names),
-        frozenset(dbs),
+        frozenset(dbs if key is None else ()),
         tuple(glob(raw_text(pattern)) for pattern in match),
         tuple(glob(raw_text(pattern)) for pattern in exclude),
         from_offset,
@@ -144,11 +159,13 @@ def command(
         writer = row_writer(output_format, _columns(output_format), out.text, form=form, width=width, color=out.color)
         reading = _Reading(run, writer, wanted, limit, _rows(output_format, form), False if quiet else progress)
         for path in paths:
+            if key is not None:
+                reading.history = History({raw_text(key), undo(key)}, next(iter(dbs), None))
             with run.input(path):
                 reading.path(path)
         reading.leave()
         _finish(writer, output_format, run, reading.written)
-        if wanted and not reading.written and not run.statuses:
+        if (wanted or key is not None) and not reading.written and not run.statuses:
             say("no command matches", quiet=quiet)
         run.end()
 
@@ -180,40 +197,72 @@ class _Reading:
         self.progress = progress
         self.written = 0
         self.stopped: list[str] = []
+        self.history: History | None = None
 
     def path(self, path: str) -> None:
         """Read the files at a path."""
         found = files_at(path)
         if found is None or isinstance(found, AofFile):
+            self._learn([path])
             self._file(path, in_set=False)
             return
         files = would_load(found)
         if not files:
             raise Unsupported("no AOF found: a server with appendonly yes starts empty", code="nothing-found")
+        self._learn([file.path for file in files if file.format not in ("empty", "missing", "special")])
         for file in files:
             with self.run.input(file.path):
                 if file.format != "empty":
                     self._file(file.path, in_set=True)
 
+    def _learn(self, paths: list[str]) -> None:
+        """Read the files a first time, for the history of a key. What is wrong with them is said by the second."""
+        if self.history is None:
+            return
+        for path in paths:
+            with suppress(RdbkitError), open_source(path) as source, self._shown(source) as progress:
+                for batch in AofReader(source, keep=SHOWN_ARGUMENT, verify=False).batches():
+                    progress.update(batch[-1].end)
+                    for one in batch:
+                        self.history.learn(one)
+        self.history.settle()
+
+    def _shown(self, source: Source) -> Progress:
+        return Progress(source.size, enabled=self.progress)
+
+    def _say_held(self, reader: AofReader) -> None:
+        """Say which of the keys in the RDB before the commands belong to the history."""
+        if self.history is None:
+            return
+        for row in reader.held:
+            if self.history.holds((row[walker.DB], row[walker.KEY])):
+                what = f"db {row[walker.DB]} key {quoted(row[walker.KEY])} is in it"
+                say(f"{path_text(reader.source.name)}: {what} (offset {row[walker.OFFSET]})", quiet=self.run.quiet)
+
     def _file(self, path: str, *, in_set: bool) -> None:
         if self.left == 0:
             self.stopped.append(path)
             return
-        with open_source(path) as source, Progress(source.size, enabled=self.progress) as progress:
+        with open_source(path) as source, self._shown(source) as progress:
             _refuse_others(source, in_set)
-            reader = AofReader(source, keep=SHOWN_ARGUMENT)
+            pattern = None if self.history is None else self.history.at_start.__contains__
+            reader = AofReader(source, keep=SHOWN_ARGUMENT, pattern=pattern)
             if reader.preamble is not None:
                 self._say_preamble(reader, in_set)
+                self._say_held(reader)
             for batch in reader.batches():
                 progress.update(batch[-1].end)
                 if not self._write(path, batch):
                     self.stopped.append(path)
                     return
-                if self.wanted.passed(batch):
+                # The history counts all commands.
+                if self.history is None and self.wanted.passed(batch):
                     return
 
     def _write(self, path: str, batch: list[Command]) -> bool:
         """Write the selected commands; return False when the limit is reached."""
+        if self.history is not None:
+            batch = [command for command in batch if self.history.takes(command)]
         if self.wanted:
             batch = [command for command in batch if self.wanted.takes(command)]
         full = self.left is not None and len(batch) > self.left

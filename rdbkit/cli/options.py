@@ -460,13 +460,19 @@ class Reading:
         if isinstance(found, AofSet) and self.appendonly is False and self.source_given:
             raise click.UsageError(f"--source rdb: {path_text(path)} is an AOF set; name the data directory above it.")
         if isinstance(found, DataDir):
-            files = files_of(found, appendonly=self.appendonly)
+            try:
+                files = files_of(found, appendonly=self.appendonly)
+            except Unsupported as error:
+                error.hint = error.hint or _choices(found, self.appendonly)
+                raise
             directory = path_text(path.rstrip(os.sep) + os.sep)
             names = [path_text(file.path).removeprefix(directory) for file in files]
             say(f"{path_text(path)}: reading {_listed(names)}{self._setting(found)}", quiet=self.quiet)
 
     def _setting(self, found: Any) -> str:
         aofs = bool(found.sets or found.aofs)
+        if len(found.sets) + len(found.aofs) + len(found.rdbs) == 1:
+            return ", the only data in it"
         if not (aofs and found.rdbs):
             return ""
         reads = aofs if self.appendonly is None else self.appendonly
@@ -562,6 +568,14 @@ class Reading:
         """Return a progress display for a snapshot."""
         total = snapshot.source.size if snapshot.source.size >= 0 else None
         return Progress(total, enabled=self.shows_progress)
+
+
+def _choices(found: Any, appendonly: bool | None) -> str:
+    """Return which files of a data directory can be named, if it does not say which one a server loads."""
+    rdbs = [file.path for file in found.rdbs]
+    aofs = [one.manifest_path or one.directory for one in found.sets] or [file.path for file in found.aofs]
+    names = rdbs if appendonly is False or not aofs else aofs
+    return f"name one of {_listed([path_text(name) for name in names])}" if len(names) > 1 else ""
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -226,5 +226,7 @@ def _unquoted(match: re.Match[str]) -> str:
 
 def _unescape(match: re.Match[str]) -> str:
     if match[1]:
-        return chr(int(match[1], 16))
+        # A byte that is no ASCII is one of a file name, or of a command's name.
+        code = int(match[1], 16)
+        return chr(code if code < 0x80 else 0xDC00 + code)
     return _CONTROLS.get(match[2], match[2])

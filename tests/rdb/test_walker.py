@@ -690,8 +690,6 @@ def test_module_aux(build):
     (b"redis0011", ("Unsupported", "not-rdb", 0)),
     (b"FOO", ("Unsupported", "not-rdb", 0)),
     (b"\x00" * 100, ("Corrupt", "nul-run", 0)),
-    (b"*3\r\n$3\r\nSET\r\n", ("Unsupported", "needs-replay", 0)),
-    (b"#TS:1\r\n", ("Unsupported", "needs-replay", 0)),
     (b"file appendonly.aof.1.base.rdb seq 1 type b\n", ("Unsupported", "needs-replay", 0)),
 ])  # fmt: skip
 def test_heads(build, head, outcome):

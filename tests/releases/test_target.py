@@ -327,8 +327,17 @@ def test_read_config(text):
 
 
 def test_read_config_of_nothing():
-    assert read_config("") == ({}, [])
-    assert read_config(b"\x00\xff\n\n") == ({}, [])
+    assert read_config("") == ({}, [], {}, None)
+    assert read_config(b"\x00\xff\n\n") == ({}, [], {}, None)
+
+
+def test_read_config_of_what_is_no_setting():
+    found = read_config(b'appendonly YES\nrename-command FLUSHALL "x\\xffy"\nRENAME-command KEYS ""\nrename-command a b\n')
+    assert (found.settings, found.appendonly) == ({}, True)
+    assert found.renamed == {b"x\xffy": b"flushall", b"b": b"a"}
+    for line in ("rename-command a", "rename-command", "rename-command a b c", 'rename-command "a b'):
+        with pytest.raises(ValueError, match=r"^line 1: rename-command takes two values"):
+            read_config(line)
 
 
 @pytest.mark.parametrize("line", ["databases", "databases 3 # three", 'databases "3', 'databases "3"4', "include a b"])
