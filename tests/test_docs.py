@@ -12,15 +12,19 @@ import shlex
 import subprocess
 import sys
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
+from rdbkit.aof.writer import command
 from rdbkit.cli import COMMANDS
 from rdbkit.cli import cli as group
+from rdbkit.format import spec
 from rdbkit.output.rows import KEY_COLUMNS
+from rdbkit.rdb.writer import Writer, encode
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"
@@ -40,6 +44,7 @@ def _workplace(home: Path) -> dict[str, str]:
     """Fill a directory with what the examples use; return the environment to run them in."""
     home.joinpath("dump.rdb").write_bytes(DUMP.read_bytes())
     home.joinpath("cut.rdb").write_bytes(DUMP.read_bytes()[:3000])
+    _aof_set(home / "appendonlydir")
     tools = home / "bin"
     tools.mkdir()
     script = tools / "rdbkit"
@@ -47,6 +52,33 @@ def _workplace(home: Path) -> dict[str, str]:
     script.chmod(0o755)
     path = f"{tools}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "PYTHONPATH": str(HOME), "LC_ALL": "C.UTF-8"}
+
+
+def _aof_set(home: Path) -> None:
+    """Make an AOF set: an RDB with two keys, then commands with timestamps, of which one is a FLUSHALL."""
+    home.mkdir()
+    base = BytesIO()
+    writer = Writer(base.write, 10)
+    writer.magic()
+    for name, text in ((b"redis-ver", b"7.0.15"), (b"ctime", b"1795162000"), (b"aof-base", b"1")):
+        writer.aux(name, text)
+    writer.select_db(0)
+    for key, text in ((b"user:1", b"anna"), (b"visits", b"41")):
+        writer.entry(spec.STRING, key, encode(spec.STRING, text))
+    writer.end()
+    log = b"#TS:1795165210\r\n" + aof((b"SELECT", b"0"), (b"APPEND", b"user:1", b" smith"), (b"INCR", b"visits"))
+    log += b"#TS:1795165803\r\n" + aof((b"SET", b"cart:1", b"3 apples", b"PXAT", b"1795252203000"))
+    log += b"#TS:1795168800\r\n" + aof((b"FLUSHALL",), (b"SET", b"visits", b"1"))
+    (home / "appendonly.aof.1.base.rdb").write_bytes(base.getvalue())
+    (home / "appendonly.aof.1.incr.aof").write_bytes(log)
+    (home / "appendonly.aof.manifest").write_text(
+        "file appendonly.aof.1.base.rdb seq 1 type b\nfile appendonly.aof.1.incr.aof seq 1 type i\n"
+    )
+
+
+def aof(*commands: tuple[bytes, ...]) -> bytes:
+    """Return commands as an AOF has them."""
+    return b"".join(command(*words) for words in commands)
 
 
 def _said(command: str, home: Path, environment: dict[str, str]) -> str:
