@@ -477,6 +477,8 @@ def loaded(kind: int, nodes: list[tuple[ID, bytes]], tail: streams.Stream) -> St
     value.last_id, value.first_id, value.max_deleted_id = tail.last_id, tail.first_id, tail.max_deleted_id
     if value.length and value.first_id == ZERO:
         value.find_first()
+    elif kind == spec.STREAM_LISTPACKS:
+        value.first_id = LAST_ID
     for group in tail.groups:
         value.groups[group.name] = Group(
             group.last_delivered_id,
