@@ -34,8 +34,9 @@ LEFT_TO_SERVERS = {
     "trimslots": ((b"TRIMSLOTS", b"RANGES", b"1", b"0", b"16383"), "redis:8.10"),
     "cluster|flushslot": ((b"CLUSTER", b"FLUSHSLOT", b"7629"), "valkey:9.1"),
 }
-#: Commands that do not write, or not into the keyspace: databases, scripts, the cardinality in a HyperLogLog.
+#: Not flagged as `write`: databases, scripts, the cardinality in a HyperLogLog, field sets of a connection.
 OTHERS = {"select", "script|load", "script|flush", "eval", "evalsha", "fcall", "pfcount"}
+OTHERS |= {"himport|prepare", "himport|discard", "himport|discardall"}
 
 
 def test_every_command_that_writes_is_there() -> None:
