@@ -173,8 +173,8 @@ def test_every_command_and_option_is_named(name: str) -> None:
 def test_no_command_or_option_is_made_up() -> None:
     # --fix belongs to the tool that check-aof replaces.
     known = {"--help", "--version", "--fix"}
-    for command in _commands().values():
-        for parameter in command.params:
+    for each in _commands().values():
+        for parameter in each.params:
             known |= {*parameter.opts, *parameter.secondary_opts}
     tables = "\n".join(line for line in TEXT.splitlines() if line.startswith("| `"))
     assert set(re.findall(r"`[^`]*?(--[a-z-]+)", tables)) <= known
@@ -182,8 +182,8 @@ def test_no_command_or_option_is_made_up() -> None:
 
 
 def test_choices_are_spelled_out() -> None:
-    for command in _commands().values():
-        for parameter in command.params:
+    for each in _commands().values():
+        for parameter in each.params:
             if isinstance(parameter.type, click.Choice) and parameter.name != "sort":
                 for choice in parameter.type.choices:
                     assert re.search(rf"(?<![\w-]){re.escape(str(choice))}(?![\w-])", TEXT), (

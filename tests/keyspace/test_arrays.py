@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.keyspace.made import replayed
+from keyspace.made import replayed
 
 
 def made(*commands):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 import rdbkit
+from keyspace.made import Found, aof, replayed
 from rdbkit.format import spec
 from rdbkit.rdb.encoders import ENCODERS, Options
 from rdbkit.rdb.writer import Writer
-from tests.keyspace.made import Found, aof, replayed
 
 FUTURE = 1_999_999_999_999
 LATER = FUTURE + 1

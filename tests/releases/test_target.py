@@ -332,7 +332,9 @@ def test_read_config_of_nothing():
 
 
 def test_read_config_of_what_is_no_setting():
-    found = read_config(b'appendonly YES\nrename-command FLUSHALL "x\\xffy"\nRENAME-command KEYS ""\nrename-command a b\n')
+    found = read_config(
+        b'appendonly YES\nrename-command FLUSHALL "x\\xffy"\nRENAME-command KEYS ""\nrename-command a b\n'
+    )
     assert (found.settings, found.appendonly) == ({}, True)
     assert found.renamed == {b"x\xffy": b"flushall", b"b": b"a"}
     for line in ("rename-command a", "rename-command", "rename-command a b c", 'rename-command "a b'):
