@@ -39,6 +39,8 @@ _BATCH = 512
 #: Arguments are kept whole: they are part of the state, or of what it is computed from.
 _WHOLE = 1 << 62
 _MULTI, _EXEC = b"multi", b"exec"
+#: What servers reply to them inside and outside of a transaction; they write a lone EXEC at times.
+_MISPLACED = {_MULTI: "ERR MULTI calls can not be nested", _EXEC: "ERR EXEC without MULTI"}
 #: The most spellings of commands that are kept.
 _READY = 1024
 _SCRIPTS = (b"eval", b"evalsha", b"fcall")
@@ -393,6 +395,8 @@ class _Replay:
             elif name in _VECTOR_SETS:
                 self.found.modules.add(name)
                 self._uncertain(args, name)
+            elif name in _MISPLACED and loader.target.has("aof-runs-at-exec"):
+                raise CommandError(_MISPLACED[name])
         except CommandError as error:
             self._failed(offset, args, str(error))
         except UnknownValueError as error:

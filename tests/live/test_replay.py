@@ -60,7 +60,7 @@ class Scene:
     allocator: str = ""
     account: dict[Where, Row] = field(default_factory=dict)
     functions: list[bytes] = field(default_factory=list)
-    refused: int = 0
+    refused: list[str] = field(default_factory=list)
 
     def opened(self) -> Any:
         target = self.build.name.replace("-", ":")
@@ -123,7 +123,7 @@ def _make(build: Build, seed: int, root: Path) -> Scene:
     written = len(one.log())
     one = Server.start(root, str(build.program), **settings)
     try:
-        scene.refused = one.log()[written:].count(REFUSED)
+        scene.refused = [line for line in one.log()[written:].splitlines() if REFUSED in line]
         scene.allocator = allocator(one)
         scene.account = account(one, fields_expire=build.since((7, 4), (9,)), freq=False)
         if build.since((7,)):
@@ -210,7 +210,7 @@ def test_replay_is_what_the_server_loads(server_build: Build | None, seed: int, 
         differences.append(Difference("functions", (0, b""), functions, scene.functions))
     assert sum(_is_remainder(scene, one) for one in differences) <= 3 + len(seen) / 20  # type: ignore[arg-type]
     scene.judge(differences)
-    assert snapshot.replay.failed == scene.refused, snapshot.replay.errors
+    assert snapshot.replay.failed == len(scene.refused), (snapshot.replay.errors, scene.refused)
     assert len(scene.account) >= 2 * len(scene.sequence.kinds)
     if scene.sequence.kinds == KINDS:
         assert len({row["type"] for row in scene.account.values()}) >= 6
