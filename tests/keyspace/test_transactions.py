@@ -15,14 +15,14 @@ def errors(data: bytes, target: str = "redis:7.0") -> list[str]:
 
 
 def test_an_exec_without_multi_is_an_error() -> None:
-    assert errors(EXEC) == ["ERR EXEC without MULTI"]
-    assert errors(MULTI + EXEC + EXEC) == ["ERR EXEC without MULTI"]
+    assert errors(EXEC) == ["EXEC: ERR EXEC without MULTI"]
+    assert errors(MULTI + EXEC + EXEC) == ["EXEC: ERR EXEC without MULTI"]
     assert errors(MULTI + EXEC) == []
 
 
 def test_a_nested_multi_is_an_error_of_its_own() -> None:
     nested = MULTI + command(b"SET", b"k", b"1") + MULTI + command(b"INCR", b"k") + EXEC
-    assert errors(nested) == ["ERR MULTI calls can not be nested"]
+    assert errors(nested) == ["MULTI: ERR MULTI calls can not be nested"]
 
 
 def test_servers_that_do_not_wait_for_the_exec() -> None:
