@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rdbkit.rdb.modules import Module
     from rdbkit.rdb.stream_nodes import StreamID
     from rdbkit.rdb.streams import Stream
-    from rdbkit.rdb.values import Array
+    from rdbkit.rdb.values import Array, Bitmap
     from rdbkit.recovery.account import Repaired
     from rdbkit.recovery.run import repair
     from rdbkit.releases.target import Target
@@ -39,6 +39,7 @@ compiled = _build.compiled
 
 _HOMES = {
     "Array": "rdb.values",
+    "Bitmap": "rdb.values",
     "Corrupt": "errors",
     "Entry": "entry",
     "Finding": "checks.findings",
@@ -65,6 +66,7 @@ _HOMES = {
 
 __all__ = [
     "Array",
+    "Bitmap",
     "Corrupt",
     "Entry",
     "Finding",

@@ -212,7 +212,10 @@ class Entry:
 
     @property
     def elements(self) -> int | None:
-        """Elements as LLEN, SCARD, ZCARD, HLEN, XLEN, ARCOUNT, PHCARD count them; 1 for a string, None for a module."""
+        """Elements as LLEN, SCARD, ZCARD, HLEN, XLEN, ARCOUNT, PHCARD, BITCOUNT count them; None for a module.
+
+        For a string 1.
+        """
         count: int = self._measured()[ELEMENTS]
         return None if count < 0 else count
 
@@ -344,7 +347,7 @@ class Entry:
         The parts by type: chunks of bytes (string), elements (list), members (set), (member, score) (zset),
         (field, value, expires_at | None) (hash), (id, fields) (stream), (index, value) (array), (kind, value) (module),
         (path, [(field, value), …]) (path hash; a path with many fields has several parts, of which only the first has
-        the path, and the others None).
+        the path, and the others None), (first, last) of bits that are 1 (bitmap).
         """
         with self.located():
             for batch in self.decoder().parts():

@@ -73,6 +73,20 @@ path_hashes = st.dictionaries(
     strings, st.dictionaries(strings, strings, min_size=1, max_size=3), min_size=1, max_size=_SMALL
 ).map(lambda paths: [(path, list(fields.items())) for path, fields in sorted(paths.items())])
 
+
+@st.composite
+def bitmaps(draw: Any) -> tuple[int, list[tuple[int, int]]]:
+    """Few runs, which do not touch, near each other or far apart, and a length that may be longer than they need."""
+    runs: list[tuple[int, int]] = []
+    at = 0
+    for gap, more in draw(st.lists(st.tuples(_gaps, st.integers(0, 20) | st.just(70000)), max_size=_SMALL)):
+        runs.append((at + gap, at + gap + more))
+        at += gap + more + 2
+    return (runs[-1][1] // 8 + 1 if runs else 0) + draw(st.integers(0, 3)), runs
+
+
+_gaps = st.integers(0, 20) | st.sampled_from([1 << 16, 1 << 32, 1 << 48])
+
 _module_parts = st.lists(
     st.one_of(
         st.tuples(st.just("sint"), _INTEGERS),
@@ -158,12 +172,13 @@ _BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "hash": hashes,
     "array": arrays,
     "path-hash": path_hashes,
+    "bitmap": bitmaps(),
     "module": modules,
 }
 
 
 def values(type_id: int) -> st.SearchStrategy[Any]:
-    """Values that this type can hold, never empty (a stream may be)."""
+    """Values that this type can hold, never empty (a stream or a bitmap may be)."""
     if type_id == spec.SET_INTSET:
         return intsets
     if type_id == spec.CRON:

@@ -35,6 +35,8 @@ BYPRODUCT = re.compile(
 )
 #: Bytes read to identify a file.
 HEAD = 64
+#: Redis 8.10 writes the manifest of a backup when it is sealed; before, the directory has its base alone.
+_UNSEALED = " (if BACKUP of Redis 8.10 wrote it: the backup was not sealed, and holds the data of its start)"
 _ROLES = {"b": "base", "i": "incr", "h": "history"}
 
 
@@ -275,6 +277,7 @@ def _remarks(found: AofSet) -> Iterator[Remark]:
 def _starts_empty(found: AofSet) -> Iterator[Remark]:
     state, code = ("lists no files", "manifest-no-files") if found.manifest_path else ("is missing", "manifest-missing")
     members = [name for name in found.stray if name == found.prefix or MEMBER.fullmatch(name)]
+    backup = _UNSEALED if found.manifest_path is None and [*map(_is_base, members)] == [True] else ""
     members += [file.name for file in found.history if file.format != "missing"]
     if not members:
         yield Remark("warning", code, f"the manifest {state}: a server starts empty")
@@ -283,8 +286,12 @@ def _starts_empty(found: AofSet) -> Iterator[Remark]:
         "error",
         code,
         f"the manifest {state}, but {_present(len(members))}: a server starts empty, overwrites "
-        f"{text(found.prefix)}.1.base.rdb and appends to {text(found.append_name)}; restore the manifest first",
+        f"{text(found.prefix)}.1.base.rdb and appends to {text(found.append_name)}; restore the manifest first{backup}",
     )
+
+
+def _is_base(name: bytes) -> bool:
+    return name.endswith(b".base.rdb")
 
 
 def _present(count: int) -> str:

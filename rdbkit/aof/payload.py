@@ -54,21 +54,24 @@ def loads(target: Target, type_id: int) -> bool:
     )
 
 
-def restore(write: Callable[[bytes], object], entry: RewriteEntry, version: int) -> bool:
+def restore(write: Callable[[bytes], object], entry: RewriteEntry, version: int, *, replace: bool = False) -> bool:
     """Write an entry as RESTORE with this RDB version; return False, and write nothing, if only commands are safe.
+
+    `replace`: with the option REPLACE.
 
     A body that is not in memory is read twice, because its length is written before it. Raises Passed if that is not
     possible.
     """
     if entry.body is None:
-        return _restore_long(write, entry, version)
+        return _restore_long(write, entry, version, replace)
     if len(entry.body) > _UNDIVIDED and _divided(entry):
         return False
-    write(command(b"RESTORE", entry.key, b"0", dump_payload(entry.type_id, entry.body, version)))
+    options = [b"REPLACE"] if replace else []
+    write(command(b"RESTORE", entry.key, b"0", dump_payload(entry.type_id, entry.body, version), *options))
     return True
 
 
-def _restore_long(write: Callable[[bytes], object], entry: RewriteEntry, version: int) -> bool:
+def _restore_long(write: Callable[[bytes], object], entry: RewriteEntry, version: int, replace: bool) -> bool:
     head, foot = bytes((entry.type_id & 0xFF,)), version.to_bytes(2, "little")
     measured = _Measured()
     measured.write(head)
@@ -76,10 +79,10 @@ def _restore_long(write: Callable[[bytes], object], entry: RewriteEntry, version
     if _divided(entry):
         return False
     size = bulk_head(measured.size + _FOOTER)
-    write(array_head(4) + bulk(b"RESTORE") + bulk(entry.key) + bulk(b"0") + size + head)
+    write(array_head(5 if replace else 4) + bulk(b"RESTORE") + bulk(entry.key) + bulk(b"0") + size + head)
     entry.copy_to(SimpleNamespace(write=write))
     measured.write(foot)
-    write(foot + measured.crc.to_bytes(8, "little") + CRLF)
+    write(foot + measured.crc.to_bytes(8, "little") + CRLF + (bulk(b"REPLACE") if replace else b""))
     return True
 
 

@@ -6,12 +6,13 @@ Collections are written in commands of 64 items, as servers do, and long strings
 does not depend on the number of items or on the length of a string.
 
 The commands depend on the target. Data without a command is skipped and counted in `Rewriter.lost`, by reason:
-"module", "stream", "array", "path-hash" (keys), "function", "field expiry", "member expiry", "consumer", "idempotency"
-(streams), "pending entry", "key metadata", "not rereadable on a pipe" (keys), "key of an invalid database", "member
-without a score". Data that server rewrites never keep is not counted: idle times, frequencies, when a consumer was
-seen.
+"module", "stream", "array", "path-hash", "bitmap" (keys), "function", "field expiry", "member expiry", "consumer",
+"idempotency" (streams), "pending entry", "key metadata", "not rereadable on a pipe" (keys), "key of an invalid
+database", "member without a score". Data that server rewrites never keep is not counted: idle times, frequencies, when
+a consumer was seen.
 
-Source: files that eleven servers rewrote; for path hashes the BSD-licensed Valkey 9.2.
+Source: files that eleven servers rewrote; for path hashes the BSD-licensed Valkey 9.2, for bitmaps the
+documentation of Redis 8.12.
 """
 
 from __future__ import annotations
@@ -124,12 +125,16 @@ class Rewriter:
         """Return whether the target supports values of this type."""
         if entry.type == "module":
             return self._modules and payload.loads(self._target, entry.type_id)
+        if entry.type == "bitmap":
+            return self._target.has("rewrite-restore") and payload.loads(self._target, entry.type_id)
         needed = _NEEDED.get(entry.type)
         return needed is None or self._target.has(needed)
 
     def _value(self, entry: RewriteEntry) -> None:
         if entry.type == "module":
             payload.restore(self._write, entry, self._target.rdb_version)
+        elif entry.type == "bitmap":
+            payload.restore(self._write, entry, self._target.rdb_version, replace=True)
         elif not (self._restore and self._restored(entry)):
             if entry.type != "string":
                 body = entry.body

@@ -157,7 +157,8 @@ class Checked:
     `keys` counts the keys of RDBs, `expires` those with an expiry. `unreadable` counts keys whose value cannot be
     decoded (or is too long to be checked); the others are `readable`. `elements` counts the contents of these: 1 for a
     string or a module value; the elements of a list, set, zset, hash or array, duplicates included; the entries of a
-    stream; the paths of a path hash. `export` writes exactly the readable keys, with exactly these elements.
+    stream; the paths of a path hash; the bits of a bitmap that are 1. `export` writes exactly the readable keys, with
+    exactly these elements.
 
     `assumed` names settings of the server that were not given and decide about a file.
 

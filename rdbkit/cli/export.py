@@ -36,6 +36,7 @@ _LOST = {
     "stream": ("stream", "streams"),
     "array": ("array", "arrays"),
     "path-hash": ("path hash", "path hashes"),
+    "bitmap": ("bitmap", "bitmaps"),
     "function": ("function library", "function libraries"),
     "field expiry": ("field expiry", "field expiries"),
     "member expiry": ("member expiry", "member expiries"),

@@ -5,9 +5,9 @@ Valkey, 30 to 37 in Dragonfly), so a row has an `id` that is unique: the number 
 the number plus 0x100 for Valkey's own and plus 0x200 for Dragonfly's own. `dialect` returns the meaning of each byte in
 the files of one product.
 
-Sources: rdb.h of the BSD-licensed versions, and files of real servers. `verified` rows were decoded from such files;
-`source` rows are read as documented, and reported as such; `refused` rows are recognised and named, and reading stops
-there.
+Sources: rdb.h of the BSD-licensed versions, documentation of later ones, and files of real servers. `verified` rows
+were decoded from such files; `source` rows are read as documented, and reported as such; `refused` rows are recognised
+and named, and reading stops there.
 
 When you add a row, also add: a decoder in values.DECODERS, a walk in body, an encoder in encoders, a fixture.
 """
@@ -29,7 +29,7 @@ LIST_QUICKLIST, STREAM_LISTPACKS, HASH_LISTPACK, ZSET_LISTPACK, LIST_QUICKLIST_2
 STREAM_LISTPACKS_2, SET_LISTPACK, STREAM_LISTPACKS_3 = range(19, 22)
 HASH_METADATA_PRE_GA, HASH_LISTPACK_EX_PRE_GA, HASH_METADATA, HASH_LISTPACK_EX = range(22, 26)
 STREAM_LISTPACKS_4, STREAM_LISTPACKS_5, ARRAY = range(26, 29)
-HASH_TMPL_LP, HASH_TMPL_LP_REF, HASH_TMPL_ARRAY, HASH_TMPL_ARRAY_REF, GCRA = range(29, 34)
+HASH_TMPL_LP, HASH_TMPL_LP_REF, HASH_TMPL_ARRAY, HASH_TMPL_ARRAY_REF, BITMAP = range(29, 34)
 CRON = 64
 ROR_BITMAP = 192
 HASH_2, PATH_HASH = VALKEY_OWN + 22, VALKEY_OWN + 23
@@ -48,7 +48,7 @@ PLAIN, PACKED = 1, 2
 ARRAY_STRING, ARRAY_INT, ARRAY_FLOAT, ARRAY_SMALL_STRING = range(4)
 
 #: The possible values of an entry's type.
-TYPES = ("string", "list", "set", "zset", "hash", "stream", "array", "path-hash", "module")
+TYPES = ("string", "list", "set", "zset", "hash", "stream", "array", "path-hash", "bitmap", "module")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ ROWS = (
     RecordType(HASH_TMPL_LP_REF, "HASH_TMPL_LP_REF", "hash", 15, "Redis 8.10", "str listpack id, values"),
     RecordType(HASH_TMPL_ARRAY, "HASH_TMPL_ARRAY", "hash", 15, "Redis 8.10, DUMP", "len fmt, names, str*fields"),
     RecordType(HASH_TMPL_ARRAY_REF, "HASH_TMPL_ARRAY_REF", "hash", 15, "Redis 8.10", "len id, str*fields"),
-    RecordType(GCRA, "GCRA", "module", 15, "never released", "len", "refused"),
+    RecordType(BITMAP, "BITMAP", "bitmap", 16, "Redis 8.12", "len bytes, str roaring bitmap", "source"),
     RecordType(
         CRON, "CRON", "module", 9, "KeyDB", "str script, ms start, ms interval, len n str*n, len m str*m", "source"
     ),

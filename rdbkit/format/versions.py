@@ -24,7 +24,7 @@ class Header(NamedTuple):
 
 
 #: By product.
-HEADERS: dict[str, Header] = {"redis": Header(b"REDIS", 1, 15), "valkey": Header(b"VALKEY", 80, 81)}
+HEADERS: dict[str, Header] = {"redis": Header(b"REDIS", 1, 16), "valkey": Header(b"VALKEY", 80, 81)}
 #: In the order in which their numbers begin.
 _PRODUCTS: tuple[Product, ...] = ("redis", "valkey")
 #: The last version that a product writes with the magic REDIS.

@@ -37,6 +37,8 @@ _TWO_BYTES, _LONG = 0x40, 0x80
 #: Hashes whose field names are elsewhere in the file.
 _TEMPLATED = (spec.HASH_TMPL_LP_REF, spec.HASH_TMPL_ARRAY_REF)
 _STRING = spec.STRING
+#: Bytes that the runs of a bitmap may take in memory, for each of its own: four runs of two numbers.
+_PER_BIT = 512
 
 Admits = Callable[[Entry], bool]
 
@@ -144,9 +146,11 @@ class ValueReader:
         if packs or (body is not None and entry.type_id in _TEMPLATED):
             # Its strings may be compressed, or elsewhere in the file.
             size = max(size, entry.unpacked())
-            if size <= _WHOLE and self.piecewise(entry):
+            if entry.type_id != spec.BITMAP and size <= _WHOLE and self.piecewise(entry):
                 self.count += 1
                 return
+        if entry.type_id == spec.BITMAP:
+            size *= _PER_BIT
         if body is None or size > _WHOLE:
             self._give(entry, lambda: entry.decoder(Spool()), None, None, entry.errors())
             return
@@ -300,6 +304,10 @@ def write_value(
         return cell.hash(batches, twice)
     elif decoder.type == "path-hash":
         cell.path_hash(batches, twice)
+    elif decoder.type == "bitmap":
+        # Its length is known once its runs are being read.
+        runs = next(batches, [])
+        cell.bitmap(decoder.size, chain([runs], batches))
     else:
         getattr(cell, decoder.type)(batches)
     return None

@@ -31,6 +31,7 @@ _TYPES = {
     "stream": ("stream", "streams"),
     "array": ("array", "arrays"),
     "path-hash": ("path hash", "path hashes"),
+    "bitmap": ("bitmap", "bitmaps"),
     "module": ("module value", "module values"),
 }
 _PRODUCTS = {"redis": "Redis", "valkey": "Valkey", "keydb": "KeyDB", "dragonfly": "Dragonfly"}

@@ -7,6 +7,7 @@
     hash    {"field":"value"}, with a separate {"field":ms} if fields expire
     array   [[index, "text" or number], …]
     path hash  {"path":{"field":"value"}}
+    bitmap  {"length":bytes,"runs":[[first bit, last bit], …]}
     stream  {"entries":[{"id":"1-1","fields":[["f","v"]]}], "last_id":…, "entries_added":…, "max_deleted_id":…,
              "groups":[…]}
     module  {"module":"name","version":n,"parts":[["uint",7],["string","…"], …]}
@@ -72,6 +73,10 @@ def _scalar(value: bytes | float, form: str) -> str:
 
 def _array(items: Iterable[Element], form: str) -> str:
     return ",".join([f"[{index},{_scalar(value, form)}]" for index, value in items])
+
+
+def _runs(runs: Iterable[tuple[int, int]], _form: str) -> str:
+    return ",".join([f"[{first},{last}]" for first, last in runs])
 
 
 def _pairs(fields: Iterable[Sequence[Any]], form: str) -> str:
@@ -144,6 +149,7 @@ _VALUES: dict[str, Callable[[Any, str], str]] = {
     "hash": _json_hash,
     "array": lambda value, form: f"[{_array(value.elements, form)}]",
     "path-hash": _json_paths,
+    "bitmap": lambda value, form: f'{{"length":{value.length},"runs":[{_runs(value.runs, form)}]}}',
     "stream": _json_stream,
     "module": _json_module,
 }
@@ -275,6 +281,15 @@ class ValueWriter:
     def array(self, batches: Iterable[Sequence[Element]]) -> None:
         """Write an array."""
         self._batches("[", batches, _array, _item_pieces, "]")
+
+    def bitmap(self, length: int, batches: Iterable[Sequence[tuple[int, int]]]) -> None:
+        """Write a bitmap of `length` bytes from its runs."""
+        self._write(f'{{"length":{length},"runs":[')
+        before = ""
+        for batch in filter(None, batches):
+            self._write(before + _runs(batch, self._form))
+            before = ","
+        self._write("]}")
 
     def path_hash(self, batches: Iterable[Sequence[PathPart]], pairs: bool = False) -> None:
         """Write a path hash, with `pairs` as a list of pairs."""

@@ -16,7 +16,7 @@ from typing import Any
 from rdbkit.errors import Corrupt, Unsupported
 from rdbkit.format import spec
 from rdbkit.format.shape import Shape
-from rdbkit.wire import listpack, lzf, ziplist, zipmap
+from rdbkit.wire import listpack, lzf, roaring, ziplist, zipmap
 from rdbkit.wire.cursor import Cursor, digits
 from rdbkit.wire.spool import MEASURED, Spool
 
@@ -43,6 +43,7 @@ _HASH_TMPL_LP = spec.HASH_TMPL_LP
 _HASH_TMPL_LP_REF = spec.HASH_TMPL_LP_REF
 _CRON = spec.CRON
 _PATH_HASH = spec.PATH_HASH
+_BITMAP = spec.BITMAP
 _STREAM_LISTPACKS = spec.STREAM_LISTPACKS
 _STREAM_LISTPACKS_3 = spec.STREAM_LISTPACKS_3
 _STREAM_LISTPACKS_4 = spec.STREAM_LISTPACKS_4
@@ -189,6 +190,9 @@ class Body:
         elif kind in _STREAMS:
             self._skip_items(cursor.claim(), 2, 0)
             self._behind_nodes(kind)
+        elif kind == _BITMAP:
+            cursor.length()
+            cursor.skip_string()
         elif kind == _HASH_TMPL_LP:
             self._skip_names()
             cursor.skip_string()
@@ -295,6 +299,8 @@ class Body:
             self._template(kind)
         elif kind == _PATH_HASH:
             self._path_hash()
+        elif kind == _BITMAP:
+            self._bitmap()
         elif kind == _CRON:
             self._cron()
         else:
@@ -807,6 +813,12 @@ class Body:
             self._items(cursor.claim(), 2, 0, _NO_LIMIT)
             left -= 1
         self.elements = paths
+
+    def _bitmap(self) -> None:
+        self.cursor.length()
+        self._open(roaring.LEAST, "bitmap")
+        self.elements = roaring.count(self._inside(), self.size)
+        self.nodes = 1
 
     def _cron(self) -> None:
         cursor = self.cursor

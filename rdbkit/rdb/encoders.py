@@ -10,6 +10,7 @@ Values have these shapes, in the order of the file:
     zset    [(member, score)]                   stream: see stream_encoder
     CRON    (script, start, interval, [key], [argument])
     PATH_HASH  [(path, [(field, value)])]
+    BITMAP  (length in bytes, [(first bit, last bit)]), ascending
 
 The order of the value is kept if any order is valid; if the format prescribes one (scores in a packed zset, expiries in
 LISTPACK_EX, integers in an intset, template fields, paths) the value is sorted. Data that a type cannot hold raises
@@ -34,11 +35,12 @@ from rdbkit.rdb.primitives import (
     module_id,
     score_text,
 )
-from rdbkit.wire import intset, listpack, ziplist, zipmap
+from rdbkit.wire import intset, listpack, roaring, ziplist, zipmap
 
 Field = tuple[bytes, bytes, int | None]
 Scored = tuple[bytes, float]
 Cron = tuple[bytes, int, int, Sequence[bytes], Sequence[bytes]]
+Bits = tuple[int, Sequence[tuple[int, int]]]
 Paths = Sequence[tuple[bytes, Sequence[tuple[bytes, bytes]]]]
 
 #: The most bytes in a node by default: the servers' list-max-listpack-size -2.
@@ -49,6 +51,8 @@ LISTPACK_AROUND, ZIPLIST_AROUND = 7, 11
 LAST_EXPIRY = (1 << 48) - 1
 #: Longest element that an array keeps as a "small string" (64-bit builds; 32-bit builds refuse more than 3).
 SMALL_STRING = 7
+#: The most bytes of a bitmap.
+LONGEST_BITMAP = (1 << 60) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ class Options:
     template: int = 0
     #: Field names of a self-contained template hash: 0 as a listpack, 1 one by one.
     template_format: Literal[0, 1] = 0
+    #: Use containers of runs in a bitmap where they are smaller.
+    run_containers: bool = True
 
 
 PLAINLY = Options()
@@ -392,6 +398,14 @@ def encode_path_hash(value: Paths, o: Options = PLAINLY) -> bytes:
     return b"".join(out)
 
 
+def encode_bitmap(value: Bits, o: Options = PLAINLY) -> bytes:
+    """BITMAP. Raises ValueError for runs that do not ascend, and for bits beyond the length."""
+    length, runs = value
+    if not 0 <= length <= LONGEST_BITMAP or (runs and runs[-1][1] >= 8 * length):
+        raise ValueError(f"a bitmap of {length} bytes cannot hold bit {runs[-1][1] if runs else 0}")
+    return encode_length(length) + encode_string(roaring.encode(runs, o.run_containers), o.compress)
+
+
 def encode_module_2(value: tuple[str, int, Iterable[ModulePart]], o: Options = PLAINLY) -> bytes:
     """MODULE_2."""
     name, version, parts = value
@@ -438,4 +452,5 @@ ENCODERS: dict[int, Encoder] = {
     spec.CRON: encode_cron,
     spec.HASH_2: encode_hash_2,
     spec.PATH_HASH: encode_path_hash,
+    spec.BITMAP: encode_bitmap,
 }

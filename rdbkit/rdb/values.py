@@ -23,7 +23,7 @@ from rdbkit.errors import Corrupt
 from rdbkit.format import spec
 from rdbkit.rdb.modules import Module, module_name, read_parts
 from rdbkit.rdb.streams import Stream, StreamReader
-from rdbkit.wire import intset, listpack, ziplist, zipmap
+from rdbkit.wire import intset, listpack, roaring, ziplist, zipmap
 from rdbkit.wire.cursor import Cursor
 from rdbkit.wire.spool import LongItem, Spool
 
@@ -35,6 +35,8 @@ _FIRST, _PACE = 16, 1 << 16
 _WHOLE = 1 << 16
 #: Redis keeps a field's expiry in 48 bits, and the next number means none; Valkey loads any that fits in 63 bits.
 MAX_FIELD_EXPIRY = (1 << 48) - 1
+#: The most bytes of a bitmap.
+MAX_BITMAP = (1 << 60) - 1
 
 Templates = dict[int, tuple[bytes, ...]]
 Parts = Iterator[list[Any]]
@@ -49,6 +51,17 @@ class Array:
 
     elements: list[tuple[int, bytes | int | float]] = field(default_factory=list)
     insert_index: int | None = None
+
+
+@dataclass(slots=True)
+class Bitmap:
+    """A bitmap that is no string (Redis 8.12): its length in bytes, and (first, last) of each run of bits that are 1.
+
+    Bits are numbered as for GETBIT: 0 is the highest bit of the first byte. Runs ascend and do not touch each other.
+    """
+
+    length: int = 0
+    runs: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Decoder:
@@ -71,7 +84,7 @@ class Decoder:
         self.min_expiry: int | None = None
         #: Elements read, set by the code that counts them (value_checks.py).
         self.count = 0
-        #: The size of a string, known before its parts are read.
+        #: The size of a string, or of a bitmap in bytes, known before its parts are read.
         self.size = 0
         #: Stream: leave out the fields of its entries; they are checked in any case.
         self.bare = False
@@ -511,6 +524,20 @@ def decode_path_hash(decoder: Decoder) -> Parts:
     yield batch
 
 
+def decode_bitmap(decoder: Decoder) -> Parts:
+    """(first, last) of each run of bits that are 1; the length in bytes is in `size`."""
+    cursor = decoder.cursor
+    start = cursor.tell()
+    length = cursor.length()
+    if length > MAX_BITMAP:
+        raise decoder.bad(f"a bitmap of {length} bytes", start, "bad-bitmap")
+    decoder.size = length
+    size, inside = cursor.open_string()
+    reader = roaring.Reader(inside, size, 8 * length)
+    while runs := reader.read(BATCH):
+        yield runs
+
+
 def decode_module(decoder: Decoder) -> Parts:
     """(kind, value); name and version are in `module` at once."""
     decoder.module = module_name(decoder.cursor.length())
@@ -562,6 +589,7 @@ DECODERS: dict[int, Callable[[Decoder], Parts]] = {
     spec.HASH_2: decode_hash_2,
     spec.CRON: decode_cron,
     spec.PATH_HASH: decode_path_hash,
+    spec.BITMAP: decode_bitmap,
 }
 
 
@@ -594,6 +622,8 @@ def _whole(decoder: Decoder, parts: list[Any]) -> Any:
         return Array(parts, decoder.insert_index)
     elif decoder.type == "path-hash":
         return _by_path(parts)
+    elif decoder.type == "bitmap":
+        return Bitmap(decoder.size, parts)
     elif decoder.type == "module":
         return Module(*decoder.module, parts)
     return parts

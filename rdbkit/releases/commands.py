@@ -7,7 +7,9 @@ command differs between releases, the row has the smallest.
 
 Source: COMMAND and COMMAND DOCS of Redis 8.10.2 and Valkey 9.1.2, and COMMAND of 16 older servers: if one of these has
 a command earlier than the documentation says, the row has the earlier release. Valkey 9.2: its command definitions; of
-subcommands of ACL and CONFIG that are new there only the names are known, so they have the smallest arity, -2.
+subcommands of ACL and CONFIG that are new there only the names are known, so they have the smallest arity, -2. Redis
+8.12: its documentation; where that gives no arity, the fewest words that the syntax allows. BITCONVERT and BITROAROP
+are internal: they are met in an AOF only.
 """
 
 from __future__ import annotations
@@ -146,6 +148,11 @@ arring:-4:1:1:1 arscan:-4:1:1:1 arseek:3:1:1:1 arset:-4:1:1:1 xnack:-7:1:1:1
 backup:2 backup|abort:2 backup|cleanup:2 backup|help:2 backup|list:2 backup|seal:2 backup|start:2 backup|status:2
 blmovem:-6:1:2:1 himport:-2 himport|discard:3 himport|discardall:2 himport|prepare:-4 himport|set:-5:2:2:1
 lmovem:-5:1:2:1 sdiffcard:-3 sunioncard:-3
+@ 8.12 -
+bitconvert:2:1:1:1 bitrangeintarray:-4:1:1:1 bitroarop:-4:2:-1:1 bless:-2 bless|clear:4:2:2:1 bless|get:3:2:2:1
+bless|scan:-4 bless|set:4:2:2:1 bzmove:-5:1:2:1 saddex:-5:1:1:1 sexpire:-6:1:1:1 sexpireat:-6:1:1:1
+sexpiretime:-5:1:1:1 spersist:-5:1:1:1 spexpire:-6:1:1:1 spexpireat:-6:1:1:1 spexpiretime:-5:1:1:1 spttl:-5:1:1:1
+sttl:-5:1:1:1 zmove:-4:1:2:1 zmovemember:-6:1:2:1
 @ - 8.0
 client|capa:-3 script|show:3
 @ - 8.1

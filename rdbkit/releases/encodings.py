@@ -10,7 +10,8 @@ so the key's length, and the eight bytes of an expiry, matter too; for Valkey al
 Source: measured on 26 servers, 2.4 to 8.10 and Valkey 7.2 to 9.1, with default limits; with other limits, the loaders
 of the BSD-licensed versions (`rdbLoadObject`, `listTypeTryConversion`, `quicklistNodeLimit`). Strings of Valkey
 from 8.1 on: its `shouldEmbedStringObject` and `objectSetExpire`, and every length near the limits on 9.0.0 to 9.1.2.
-Valkey 9.2 was not measured: its `btree`, `path-hash` and small hashes with field expiries are read in its source.
+Valkey 9.2 and Redis 8.12 were not measured: `btree`, `path-hash` and small hashes with field expiries are read in the
+source of the one, `bitmap-roaring` in the documentation of the other.
 """
 
 from __future__ import annotations
@@ -193,6 +194,7 @@ def _others(target: Target) -> dict[int, EncodingRule]:
         **dict.fromkeys(_STREAMS, stream),
         spec.ARRAY: _always("sliced-array"),
         spec.PATH_HASH: _always("path-hash"),
+        spec.BITMAP: _always("bitmap-roaring"),
         spec.MODULE_2: raw,
         spec.CRON: raw,
     }

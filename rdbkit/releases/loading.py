@@ -42,6 +42,7 @@ _ABOUT = {
         "hash with a template",
     ),
     spec.PATH_HASH: "hash of hashes by path",
+    spec.BITMAP: "bitmap that is no string",
     spec.FUNCTION2: "function library",
     spec.FUNCTION_PRE_GA: "function of a release candidate of 7.0",
     spec.SLOT_IMPORT: "slot import under way",

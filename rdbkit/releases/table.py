@@ -41,7 +41,7 @@ class Release(NamedTuple):
 
 
 #: Ascending. The patch is a release whose behaviour was measured, or else the line's last. Not measured, but read in
-#: sources: Valkey 9.2.
+#: sources or documentation: Valkey 9.2, Redis 8.12.
 RELEASES: dict[str, tuple[Release, ...]] = {
     "redis": (
         Release((2, 4), 18, 2, "REDIS", 2),
@@ -62,6 +62,7 @@ RELEASES: dict[str, tuple[Release, ...]] = {
         Release((8, 6), 3, 13, "REDIS", 13),
         Release((8, 8), 0, 14, "REDIS", 14),
         Release((8, 10), 2, 15, "REDIS", 15),
+        Release((8, 12), 0, 16, "REDIS", 16),
     ),
     "valkey": (
         Release((7, 2), 7, 11, "REDIS", 11),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from live.server import executable
+from rdb.files import entry, made
 from recovery.data import damaged, recorded, source
 
 from rdbkit.aof.writer import command
@@ -445,3 +446,34 @@ def test_nul_bytes_in_the_middle(build, before, size):
     reported = re.search(r"a run of (\d+) NUL bytes at offset (\d+)", found.message)
     assert reported is not None
     assert (int(reported[1]), int(reported[2])) == (size, len(before))
+
+
+# -- backups of Redis 8.10 ---------------------------------------------------------------------------------------------
+
+
+def _backup(home: Path, *, sealed: bool) -> None:
+    """The files of BACKUP, as documented: flat, and numbered as the live ones; the manifest is written by SEAL."""
+    rdb = made(("aux", b"redis-ver", b"8.10.2"), ("aux", b"aof-base", b"1"), entry(0, b"k"), version=15)
+    (home / "appendonly.aof.3.base.rdb").write_bytes(rdb)
+    if sealed:
+        (home / "appendonly.aof.5.incr.aof").write_bytes(command(b"SET", b"k", b"v"))
+        names = ((3, "base.rdb", "b"), (5, "incr.aof", "i"))
+        lines = [f"file appendonly.aof.{seq}.{name} seq {seq} type {kind}\n" for seq, name, kind in names]
+        (home / "appendonly.aof.manifest").write_text("".join(lines))
+
+
+def test_a_sealed_backup_is_a_set(build, tmp_path):
+    _backup(tmp_path, sealed=True)
+    result = build.rdbkit.check(str(tmp_path))
+    assert (result.sound, result.keys, result.commands) == (True, 1, 1)
+
+
+def test_a_backup_that_is_not_sealed(build, tmp_path):
+    _backup(tmp_path, sealed=False)
+    result = build.rdbkit.check(str(tmp_path))
+    [error] = [one for one in result.findings if one.severity == "error"]
+    assert error.code == "manifest-missing"
+    assert "BACKUP of Redis 8.10" in error.message
+    (tmp_path / "appendonly.aof.3.incr.aof").write_bytes(b"")
+    [error] = [one for one in build.rdbkit.check(str(tmp_path)).findings if one.severity == "error"]
+    assert "BACKUP" not in error.message

@@ -83,6 +83,9 @@ WRONG: list[tuple[str, str, list[Any], int]] = [
     ("duplicate-path", "error", [paths(b"\x02" + PATH + PATH)], 81),
     ("duplicate-path", "error", [paths(b"\x03" + PATH + b"\x00\x01\x00\x00" + PATH)], 81),
     ("bad-path-hash", "error", [paths(b"\x01\x01p\x00")], 81),
+    ("bad-bitmap", "error", [key(spec.BITMAP, b"\x01\x08" + b"\xff" * 8)], 16),
+    ("bad-bitmap", "error", [key(spec.BITMAP, b"\x01" + body(spec.BITMAP, (2, [(8, 8)]))[1:])], 16),
+    ("unverified-type", "note", [entry(spec.BITMAP, b"k")], 16),
     ("empty-key", "warning", [paths(b"\x00")], 81),
     ("empty-key", "warning", [key(spec.SET, b"\x00")], 11),
     ("empty-key", "warning", [key(spec.LIST, b"\x00")], 11),
@@ -202,9 +205,9 @@ def test_wrong(build, code, severity, calls, version):
         product=product_of(version),
     )
     result = build.rdbkit.check(data)
-    # What these bytes do to a server is one more finding: tests/checks/test_target.py. Path hashes are read as
-    # documented, and with each comes a note that says so.
-    others = {"harms-server"} | ({"unverified-type"} - {code} if version >= 80 else set())
+    # What these bytes do to a server is one more finding: tests/checks/test_target.py. Path hashes and bitmaps
+    # are read as documented, and with each comes a note that says so.
+    others = {"harms-server"} | ({"unverified-type"} - {code} if version >= 16 else set())
     reported = [one for one in result.findings if not one.code.startswith("checksum") and one.code not in others]
     [finding] = [finding for finding in reported if severity == "note" or finding.severity != "note"]
     assert (finding.code, finding.severity) == (code, severity), finding

@@ -136,6 +136,16 @@ def test_rdb_81(build: Any) -> None:
     assert [code for code, _ in codes(build, made(entry(0, b"k"), version=12), "valkey:9.2")] == ["target-version"]
 
 
+def test_rdb_16(build: Any) -> None:
+    bitmap = made(entry(spec.BITMAP, b"b"), version=16)
+    assert codes(build, bitmap, "redis:8.12") == []
+    assert [code for code, _ in codes(build, bitmap, "redis:8.10")] == ["target-version", "target-type"]
+    message = codes(build, bitmap, "redis:8.10")[1][1]
+    assert "type 33 (BITMAP), bitmap that is no string; loaded by redis 8.12" in message
+    assert codes(build, made(entry(spec.HASH_METADATA, b"h"), version=16), "redis:8.12") == []
+    assert codes(build, made(entry(spec.STREAM_LISTPACKS_5, b"s"), version=15), "redis:8.12") == []
+
+
 def notes(build: Any, data: bytes, code: str = "refused-elsewhere") -> list[str]:
     return [one.message for one in build.rdbkit.check(data).findings if one.code == code]
 
@@ -234,7 +244,7 @@ def test_names_of_files_of_sets(tmp_path: Path) -> None:
     """Files with these names are there from 7.0 on."""
     import rdbkit
 
-    for name, line in (("a.aof", "6.2"), ("a.1.incr.aof", "8.10"), ("x.incr.aof", "8.10"), ("a.2.base.aof", "8.10")):
+    for name, line in (("a.aof", "6.2"), ("a.1.incr.aof", "8.12"), ("x.incr.aof", "8.12"), ("a.2.base.aof", "8.12")):
         path = tmp_path / name
         path.write_bytes(command(b"SET", b"k", b"v") + b"*1\r\n")
         (cut,) = [one for one in rdbkit.check(str(path)).findings if one.code == "server-cut"]

@@ -251,6 +251,7 @@ def _sample(type_id: int) -> Any:
         "zset": [(b"a", -1.5), (b"b", 2.0), (b"c", math.inf)],
         "hash": [(b"a", b"1", None), (b"b", b"x" * 80, None), (b"cc", b"", None)],
         "array": [(0, b"x"), (5, 7), (9, 1.5), (1 << 40, b"long text of an element")],
+        "bitmap": (70000, [(0, 3), (9, 9), (65530, 65540), *((bit, bit) for bit in range(70000, 80000, 2))]),
         "path-hash": [(b"", [(b"f", b"v")]), (b"/a/b", [(b"f", b"1"), (b"g", b"x" * 70)])],
         "module": ("kit-typeA", 3, [("uint", 7), ("sint", -1), ("float", 1.5), ("double", 2.5), ("string", b"s")]),
     }[kind]

@@ -228,6 +228,12 @@ def test_what_is_new_in_valkey_9_2_is_unknown(build: Build) -> None:
         assert row(build, "valkey:9.2.1", kind, body) == row(build, "valkey:9.1.2", kind, body) != (None, None)
 
 
+def test_bitmaps_of_redis_8_12_are_unknown(build: Build) -> None:
+    assert row(build, "redis:8.12.0", 33, b"\x00\x08" + bytes(8)) == (None, None)
+    for kind, body in ((0, string(b"x" * 39)), (2, b"\x01" + string(b"a" * 65)), (5, b"\x01\x01m" + bytes(8))):
+        assert row(build, "redis:8.12.0", kind, body) == row(build, "redis:8.10.2", kind, body) != (None, None)
+
+
 LENGTHS = [0, 1, 5, 20, 31, 32, 63, 64, 300]
 
 

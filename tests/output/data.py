@@ -60,6 +60,8 @@ def write_parts(writer: Any, type_name: str, batches: Any, about: Any = None) ->
         writer.string(chain.from_iterable(source))
     elif type_name == "stream":
         writer.stream(source, lambda: stream_rest(about()))
+    elif type_name == "bitmap":
+        writer.bitmap(about().length, source)
     elif type_name == "module":
         first = next(source, ())
         name, version = about()

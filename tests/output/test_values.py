@@ -14,7 +14,7 @@ from rdbkit.rdb.modules import Module
 from rdbkit.rdb.pending_entries import Pending
 from rdbkit.rdb.stream_nodes import StreamID
 from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
-from rdbkit.rdb.values import Array
+from rdbkit.rdb.values import Array, Bitmap
 
 from .data import DATA, write_parts
 
@@ -56,6 +56,8 @@ SHAPES = [
     ("array", ARRAY, '[[0,"text"],[7,-3],[9,1.5],[10,"inf"]]'),
     ("path-hash", {b"": {b"f": b"v", b"g": b"\xff"}, b"/a": {b"f": b"w"}}, PATHS),
     ("path-hash", {}, "{}"),
+    ("bitmap", Bitmap(9, [(0, 3), (70, 70)]), '{"length":9,"runs":[[0,3],[70,70]]}'),
+    ("bitmap", Bitmap(), '{"length":0,"runs":[]}'),
     (
         "module",
         MODULE,
@@ -76,7 +78,7 @@ def parts_of(type_name: str, value: Any) -> list[Any]:
     if type_name == "path-hash":
         # Each field in a part of its own.
         return [(path if n == 0 else None, [pair]) for path in value for n, pair in enumerate(value[path].items())]
-    attribute = {"stream": "entries", "array": "elements", "module": "parts"}.get(type_name)
+    attribute = {"bitmap": "runs", "stream": "entries", "array": "elements", "module": "parts"}.get(type_name)
     return getattr(value, attribute) if attribute else value
 
 

@@ -62,6 +62,8 @@ def count(entry: Any) -> int:
     value = entry.value
     if entry.type == "string":
         return 1
+    if entry.type == "bitmap":
+        return sum(last - first + 1 for first, last in value.runs)
     return len(value.entries if entry.type == "stream" else value.elements if entry.type == "array" else value)
 
 

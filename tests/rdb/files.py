@@ -41,6 +41,7 @@ SMALL: dict[str, Any] = {
     "hash": PAIRS,
     "stream": STREAM,
     "array": [(0, b"text"), (7, -5), (1 << 40, 2.5)],
+    "bitmap": (40, [(0, 0), (9, 17), (300, 300)]),
     "path-hash": [(b"", [(b"f", b"v")]), (b"/a", [(b"f", b"12"), (b"g", b"y" * 30)])],
     "module": ("kit-typeA", 3, [("uint", 7), ("sint", -1), ("float", 0.5), ("double", -0.5), ("string", b"s" * 30)]),
 }
@@ -122,7 +123,7 @@ def everything(product: str, version: int) -> bytes:
 
 
 #: Product and RDB version: one of each form that files have.
-VERSIONS = [("redis", 1), ("redis", 2), ("redis", 6), ("redis", 9), ("redis", 11), ("redis", 15)]
+VERSIONS = [("redis", 1), ("redis", 2), ("redis", 6), ("redis", 9), ("redis", 11), ("redis", 15), ("redis", 16)]
 VERSIONS += [("valkey", 11), ("valkey", 80), ("valkey", 81)]
 
 
@@ -229,6 +230,8 @@ def shaped(type_id: int, found: Any, due: dict[bytes, int]) -> Any:
         return [(field, data, due.get(field)) for field, data in found.items()]
     if kind == "array":
         return found.elements
+    if kind == "bitmap":
+        return found.length, found.runs
     if kind == "path-hash":
         return [(path, list(fields.items())) for path, fields in found.items()]
     return (found.name, found.version, found.parts) if kind == "module" else found

@@ -71,7 +71,7 @@ def test_whose_it_is(build):
     assert read(payload(spec.STRING, 80)).product == "valkey"
 
 
-@pytest.mark.parametrize("version", [16, 79, 82, 999])
+@pytest.mark.parametrize("version", [17, 79, 82, 999])
 def test_versions_that_are_not_known(build, version):
     data = payload(spec.STRING, version)
     found = attempt(lambda: build.rdbkit.load_dump(data))
@@ -105,7 +105,7 @@ def test_the_encoding_is_the_target_s(build):
     (signed(b"\x08\x01v"), ("Corrupt", "unknown-type", 0)),
     (signed(b"\xfe\x00"), ("Corrupt", "unknown-type", 0)),
     (signed(b"\x18\x01v", 80), ("Corrupt", "unknown-type", 0)),
-    (signed(b"\x21\x05", 15), ("Unsupported", "unsupported-type", 1)),
+    (signed(b"\x21\x05", 16), ("Truncated", "truncated", 2)),
     (signed(b"\x17\x01", 81), ("Truncated", "truncated", 2)),
     (signed(b"\x06\x01v"), ("Unsupported", "unsupported-type", 1)),
     (signed(b"\xf5\x01v\x00"), ("Corrupt", "bad-payload", 3)),

@@ -20,7 +20,7 @@ REFUSED = [row for row in spec.ROWS if row.status == "refused"]
 #: Types and records that are in no file of fixtures/, because no available server writes them: made in these tests.
 ONLY_MADE = {
     *(spec.HASH_ZIPMAP, spec.HASH_METADATA_PRE_GA, spec.HASH_LISTPACK_EX_PRE_GA),
-    *(spec.HASH_TMPL_LP, spec.HASH_TMPL_ARRAY, spec.CRON, spec.PATH_HASH),
+    *(spec.HASH_TMPL_LP, spec.HASH_TMPL_ARRAY, spec.CRON, spec.PATH_HASH, spec.BITMAP),
     *(spec.EXPIRETIME, spec.FUNCTION_PRE_GA, spec.RAM_LRU, spec.SLOT_NUM),
 }
 
@@ -97,7 +97,7 @@ def test_what_is_only_made_is_read(build):
     """The rows that no real file holds."""
     for type_id in sorted(ONLY_MADE & set(default_writer.ENCODERS)):
         if type_id != spec.CRON:
-            own = {"version": 81, "product": "valkey"} if type_id >= spec.VALKEY_OWN else {"version": 15}
+            own = {"version": 81, "product": "valkey"} if type_id >= spec.VALKEY_OWN else {"version": 16}
             assert read(build, made(entry(type_id), **own)).end[0] == "end"
     file = made(("put", b"\x6b\x05"), ("put", b"\x79\x05"), ("expire_seconds", MS // 1000), entry(0), version=9)
     [row] = read(build, file).rows

@@ -118,6 +118,18 @@ def test_paths(build):
     assert values.value(decoder(build, spec.PATH_HASH, b"\0"))[0] == {}
 
 
+def test_bitmaps(build):
+    """Never expanded: a few bytes can stand for a long range, and no memory goes with the stated length."""
+    values = build("rdb.values")
+    value = 1 << 57, [(0, 0), (5, 1 << 24), (1 << 59, 1 << 59)]
+    data = body_of(spec.BITMAP, value)
+    found, due = values.value(decoder(build, spec.BITMAP, data))
+    assert (found, due) == (values.Bitmap(*value), {})
+    data = unhex("80 0001e849 1e 0100000000000000 00000000 3a300000 01000000 0f00 0000 10000000 4042")
+    assert values.value(decoder(build, spec.BITMAP, data))[0] == values.Bitmap(125001, [(1000000, 1000000)])
+    assert values.value(decoder(build, spec.BITMAP, unhex("00 08 0000000000000000")))[0] == values.Bitmap()
+
+
 def test_zsets_come_in_the_order_of_zrange(build):
     scored = [(b"b", 1.0), (b"a", 1.0), (b"z", -math.inf), (b"m", 0.0)]
     for type_id in (spec.ZSET, spec.ZSET_2):
@@ -209,6 +221,7 @@ def many(type_id: int) -> Any:
         "zset": lambda: [(name, float(number)) for number, name in enumerate(names)],
         "hash": lambda: [(name, b"v", None) for name in names],
         "array": lambda: list(enumerate(names)),
+        "bitmap": lambda: (1 << 20, [(4 * number, 4 * number + 1) for number in numbers]),
         "path-hash": lambda: [(name, [(b"f", b"v")]) for name in names],
         "module": lambda: ("kit-typeA", 3, [("string", name) for name in names]),
     }
@@ -292,6 +305,9 @@ BAD: list[tuple[str, bytes, str, int]] = [
     ("ARRAY", b"\x01\x00\x00\x03\x0812345678", "bad-array", 3),
     ("PATH_HASH", b"\x01\x01p\x00", "bad-path-hash", 1),
     ("PATH_HASH", b"\x02\x01p\x01\x01f\x01v\x01q\x00", "bad-path-hash", 8),
+    ("BITMAP", b"\x01\x07" + bytes(7), "bad-bitmap", 1),
+    ("BITMAP", b"\x81" + (1 << 60).to_bytes(8, "big") + b"\x08" + bytes(8), "bad-bitmap", 0),
+    ("BITMAP", b"\x01" + body_of(spec.BITMAP, (2, [(8, 8)]))[1:], "bad-bitmap", 1),
     ("MODULE_2", b"\x00\x06", "bad-module", 1),
     ("STREAM_LISTPACKS", b"\x01\x0f" + RAW[:15] + ONE, "bad-stream", 1),
     ("STREAM_LISTPACKS", b"\x02" + (ID + ONE) * 2, "bad-stream", 1 + len(ID + ONE)),
@@ -411,7 +427,7 @@ def test_numbers_of_any_length(build):
 
 def test_refused_types_have_no_decoder(build):
     walker = build("rdb.body").Body
-    for type_id in (spec.MODULE_PRE_GA, spec.GCRA, spec.ROR_BITMAP):
+    for type_id in (spec.MODULE_PRE_GA, spec.ROR_BITMAP):
         with pytest.raises(build.errors.Unsupported) as caught:
             walker(build("wire.cursor").Cursor(b"\x01" * 40, base=START)).shape(type_id)
         assert error_of(caught.value)[:3] == ("Unsupported", "unsupported-type", START)

@@ -282,6 +282,8 @@ def giant_value(type_id: int) -> Any:
         return type(base)(**{name: changes.get(name, getattr(base, name)) for name in base.__dataclass_fields__})
     if kind == "array":
         return list(enumerate(TEXTS))
+    if kind == "bitmap":
+        return 1 << 40, [(first, first + (1 << 17) - 2) for first in range(0, 90 << 17, 1 << 17)]
     if kind == "path-hash":
         return [(b"p%02d" % number, [(b"f", text)]) for number, text in enumerate(TEXTS)]
     if kind == "module":
@@ -297,9 +299,9 @@ def giant_file(type_id: int) -> bytes:
     calls = []
     if spec.BY_ID[type_id].type == "hash" and product == "redis":
         calls.append(("hash_template", 5, fields_of(value)))
-    giant = entry(type_id, b"giant", value, compress=False, template=5, node_bytes=1 << 15)
+    giant = entry(type_id, b"giant", value, compress=False, template=5, node_bytes=1 << 15, run_containers=False)
     calls += [entry(0, b"before"), ("expire_ms", MS), giant, entry(0, b"after")]
-    return made(*calls, version=15 if product == "redis" else 81, product=product)
+    return made(*calls, version=16 if product == "redis" else 81, product=product)
 
 
 def comes_back(type_id: int, value: Any, due: dict[bytes, int]) -> bool:
@@ -681,7 +683,7 @@ def test_module_aux(build):
     (b"REDIS00 1", ("Corrupt", "bad-version", 0)),
     (b"REDIS-001", ("Corrupt", "bad-version", 0)),
     (b"VALKEY0x0", ("Corrupt", "bad-version", 0)),
-    (b"REDIS0016", ("Unsupported", "unsupported-version", 0)),
+    (b"REDIS0017", ("Unsupported", "unsupported-version", 0)),
     (b"REDIS0080", ("Unsupported", "unsupported-version", 0)),
     (b"REDIS9999", ("Unsupported", "unsupported-version", 0)),
     (b"VALKEY011", ("Unsupported", "unsupported-version", 0)),

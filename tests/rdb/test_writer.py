@@ -81,6 +81,8 @@ BODIES: list[tuple[str, Any, dict[str, Any], str]] = [
      f"{SINCE_7_2} 00 4064 4064 00 00 00"),
     ("PATH_HASH", [(b"", [(b"f", b"v"), (b"g", b"1")]), (b"/b", [(b"f", b"v")])], {},
      "02 00 02 0166 0176 0167 c001 022f62 01 0166 0176"),
+    ("BITMAP", (125001, [(1000000, 1000000)]), {"compress": False},
+     "80 0001e849 1e 0100000000000000 00000000 3a300000 01000000 0f00 0000 10000000 4042"),
     ("CRON", (b"s", 1, 2, [b"k"], []), {}, "0173 0100000000000000 0200000000000000 01 016b 00"),
 ]  # fmt: skip
 
@@ -248,7 +250,7 @@ def test_every_type_has_an_encoder_and_an_example(w):
     assert set(w.ENCODERS) == expected == reported
 
 
-@pytest.mark.parametrize("type_id", [spec.MODULE_PRE_GA, spec.ROR_BITMAP, spec.GCRA, 8, 150])
+@pytest.mark.parametrize("type_id", [spec.MODULE_PRE_GA, spec.ROR_BITMAP, 8, 150])
 def test_types_that_cannot_be_written(w, type_id):
     with pytest.raises(ValueError, match="cannot be written"):
         w.encode(type_id, b"")
@@ -267,6 +269,9 @@ def test_what_a_type_cannot_hold(w):
             w.encode(spec.SET_INTSET, {member})
     with pytest.raises(ValueError, match="at least one"):
         w.encode(spec.SET_INTSET, [])
+    for bits in ((0, [(0, 0)]), (1 << 60, []), (-1, []), (9, [(5, 4)])):
+        with pytest.raises(ValueError, match=r"a bitmap of|a run from"):
+            w.encode(spec.BITMAP, bits)
     for paths in ([], [(b"p", [])]):
         with pytest.raises(ValueError, match="at least one"):
             w.encode(spec.PATH_HASH, paths)
@@ -337,7 +342,7 @@ def test_options_reach_what_is_inside(w):
         by_type: Any = {"string": text, "list": [text], "set": [text], "zset": [(text, 1.0)], "array": [(0, text)]}
         by_type["path-hash"] = [(text, [(b"f", b"v")])]
         value = by_type.get(spec.BY_ID[type_id].type, [(b"f", text, None)])
-        if spec.BY_ID[type_id].type in ("module", "stream") or type_id == spec.SET_INTSET:
+        if spec.BY_ID[type_id].type in ("module", "stream", "bitmap") or type_id == spec.SET_INTSET:
             continue
         assert text in w.encode(type_id, value, compress=False)
         assert text not in w.encode(type_id, value)
@@ -461,7 +466,7 @@ def test_records_that_the_version_lacks(w, method, arguments, version, product):
         records(w, (method, *arguments), version=version, product=product)
 
 
-@pytest.mark.parametrize("number", ["redis 0", "redis 16", "redis 80", "valkey 12", "valkey 79", "valkey 0"])
+@pytest.mark.parametrize("number", ["redis 0", "redis 17", "redis 80", "valkey 12", "valkey 79", "valkey 0"])
 def test_versions_that_do_not_exist(w, number):
     product, version = number.split()
     with pytest.raises(ValueError, match="has no RDB version"):
@@ -549,6 +554,7 @@ OPTIONS = st.fixed_dictionaries({}, optional={
     "short_scores": st.booleans(),
     "template": st.integers(0, 1 << 40),
     "template_format": st.sampled_from([0, 1]),
+    "run_containers": st.booleans(),
 })  # fmt: skip
 
 
@@ -582,6 +588,8 @@ def shaped(type_id: int, found: Any, due: dict[bytes, int]) -> Any:
         return [(field, data, due.get(field)) for field, data in found.items()]
     if kind == "array":
         return found.elements
+    if kind == "bitmap":
+        return found.length, found.runs
     if kind == "path-hash":
         return [(path, list(fields.items())) for path, fields in found.items()]
     return (found.name, found.version, found.parts) if kind == "module" else found

@@ -14,11 +14,12 @@ OLD = ("2.4.18", "2.6.17", "2.8.24", "3.0.7")
 QUICKLIST = ("3.2.13", "4.0.14", "5.0.14", "6.0.20", "6.2.16", "7.0.15")
 TO_6_2 = (*OLD, *QUICKLIST[:-1])
 REDIS_8 = ("8.0.6", "8.2.3", "8.4.0", "8.6.3", "8.8.0", "8.10.2")
+REDIS_8_12 = ("8.12.0",)
 VALKEY = ("valkey:7.2.7", "valkey:8.0.1", "valkey:8.1.1", "valkey:9.0.4", "valkey:9.1.2")
 VALKEY_9_2 = ("valkey:9.2.1",)
 FROM_7_2 = ("7.2.6", "7.4.1", *REDIS_8, *VALKEY)
 FROM_7_4 = ("7.4.1", *REDIS_8)
-ALL = (*TO_6_2, "7.0.15", *FROM_7_2, *VALKEY_9_2)
+ALL = (*TO_6_2, "7.0.15", *FROM_7_2, *REDIS_8_12, *VALKEY_9_2)
 
 
 def shape(elements: int = 1, longest: int = 1, **positions: int) -> Shape:
@@ -283,6 +284,7 @@ def test_arrays_and_modules():
     check((*QUICKLIST[1:], *FROM_7_2), spec.MODULE_2, [(shape(-1), "raw")])
     check(("6.2.16", "5.0.14"), spec.CRON, [(shape(-1), "raw")])
     check(VALKEY_9_2, spec.PATH_HASH, [(shape(1), "path-hash")])
+    check(REDIS_8_12, spec.BITMAP, [(shape(1), "bitmap-roaring")])
 
 
 CANNOT = [
@@ -298,7 +300,8 @@ CANNOT = [
     ("8.6.3", spec.ARRAY),
     ("8.8.0", spec.HASH_TMPL_LP_REF),
     ("8.10.2", spec.HASH_2),
-    ("8.10.2", spec.GCRA),
+    ("8.10.2", spec.BITMAP),
+    ("valkey:9.2.1", spec.BITMAP),
     ("8.10.2", spec.MODULE_PRE_GA),
     ("8.10.2", spec.DRAGONFLY_OWN + 30),
     ("valkey:8.1.1", spec.HASH_2),

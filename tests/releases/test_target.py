@@ -45,7 +45,7 @@ REFUSED = [
     ("redis:7.2\n\n6", "accepted: redis:7.2.6"),
     ("redis:2.2.15", "no redis release 2.2"),
     ("redis:6.4", "no redis release 6.4"),
-    ("redis:6.4.1", "8.10 and newer"),
+    ("redis:6.4.1", "8.12 and newer"),
     ("valkey:7.0", "7.2, 8.0, 8.1, 9.0, 9.1, 9.2 and newer"),
 ]
 
@@ -89,7 +89,7 @@ FILES = [
     ("redis", None, 13, "redis:8.6.3", ASSUMED.format(13)),
     ("redis", None, 14, "redis:8.8.0", ASSUMED.format(14)),
     ("redis", None, 15, "redis:8.10.2", ASSUMED.format(15)),
-    ("redis", None, 16, "redis:8.10.2", ASSUMED.format(16)),
+    ("redis", None, 16, "redis:8.12.0", ASSUMED.format(16)),
     ("valkey", None, 11, "valkey:7.2.7", ASSUMED.format(11)),
     ("valkey", None, 80, "valkey:9.0.4", ASSUMED.format(80)),
     ("valkey", None, 81, "valkey:9.2.1", ASSUMED.format(81)),
@@ -143,7 +143,7 @@ def test_of_file_takes_what_a_file_may_hold(product, producer, rdb):
 
 def test_of_aof():
     assert str(Target.of_aof(in_parts=False)) == "redis:6.2.16"
-    assert str(Target.of_aof(in_parts=True)) == "redis:8.10.2"
+    assert str(Target.of_aof(in_parts=True)) == "redis:8.12.0"
 
 
 def test_target_is_a_value():
@@ -186,7 +186,8 @@ RDB_VERSIONS = [
     ("8.6", 13),
     ("8.8", 14),
     ("8.10", 15),
-    ("9.0", 15),
+    ("8.12", 16),
+    ("9.0", 16),
     ("valkey:7.2", 11),
     ("valkey:8.1", 11),
     ("valkey:9.0", 80),
