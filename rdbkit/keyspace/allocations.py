@@ -13,7 +13,6 @@ after AOFs were loaded.
 from __future__ import annotations
 
 from rdbkit.format import spec
-from rdbkit.keyspace.arguments import is_integer
 from rdbkit.keyspace.values import Stored, String, Value
 from rdbkit.memory.prices import inner_sds
 from rdbkit.releases import encodings
@@ -106,7 +105,7 @@ class Allocations:
             return
         expires = value.reserved or value.expires_at is not None
         size, length = len(key), len(value.data)
-        if self._fits(size, length, expires, at_once) or is_integer(value.data):
+        if self._fits(size, length, expires, at_once) or value.is_number():
             return
         value.is_raw = True
 
@@ -124,7 +123,7 @@ class Allocations:
         """Return whether a value is a text in the object of its key."""
         if value.__class__ is Stored and value.kind == spec.STRING:
             return True
-        return isinstance(value, String) and not value.is_raw and not is_integer(value.data)
+        return isinstance(value, String) and not value.is_raw and not value.is_number()
 
     def overwrite(self, key: bytes, old: Value | None, value: Value, copied: bool = False) -> None:
         """Note that a key's value replaces another one: the object is used again unless a text is in one of them.

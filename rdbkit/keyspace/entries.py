@@ -18,7 +18,6 @@ from rdbkit.aof.writer import double_text
 from rdbkit.errors import RdbkitError
 from rdbkit.format import spec
 from rdbkit.format.shape import Replayed
-from rdbkit.keyspace.arguments import is_integer
 from rdbkit.keyspace.decoding import decoded
 from rdbkit.keyspace.loader import Loader
 from rdbkit.keyspace.stream_value import StreamValue
@@ -155,8 +154,8 @@ def _number_templates(loader: Loader) -> None:
 
 def _string(target: Target, value: Value) -> Plan:
     assert isinstance(value, String)
-    encoding = "raw" if value.is_raw else None
-    if encoding is None and target.has("key-in-object") and not is_integer(value.data):
+    encoding = "raw" if value.is_raw else "embstr" if value.is_text else None
+    if encoding is None and target.has("key-in-object") and not value.is_number():
         # What a load makes of it depends on an expiry that it may have got later, or lost.
         encoding = "embstr"
     return spec.STRING, bytes(value.data), encoding

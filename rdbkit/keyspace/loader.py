@@ -90,6 +90,10 @@ class Loader:
         self.tables = Tables(target)
         self.lists = Quicklists(target)
 
+    def lacks(self, feature: str) -> bool:
+        """Return whether the server does not have a feature. If it was not named, it has what the file needs."""
+        return not self._target.has(feature) and self._target.origin == "given"
+
     # -- keys ------------------------------------------------------------------------------------------------------
 
     def look(self, key: bytes, db: Database | None = None) -> Value | None:

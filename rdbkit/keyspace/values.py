@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
+from rdbkit.keyspace.arguments import is_integer
+
 Pair = tuple[float, bytes]
 
 
@@ -71,25 +73,30 @@ class Uncertain(Value):
 
 
 class String(Value):
-    """A string. `is_raw`: it was changed in place, so its encoding is raw whatever it is now.
+    """A string. `is_raw`: it was changed in place, so its encoding is raw whatever it is now; `is_text`: it is not int.
 
     Of one that was changed in place, `room` is the number of bytes that were requested for it, and `capacity` the
     length that it can have there; 0: those that a load requests. `loaded`: it is not from an argument of a command.
     """
 
-    __slots__ = ("capacity", "data", "is_raw", "loaded", "room")
+    __slots__ = ("capacity", "data", "is_raw", "is_text", "loaded", "room")
     type = "string"
 
     def __init__(self, data: bytes | bytearray = b"") -> None:
         super().__init__()
         self.data = data
         self.is_raw = False
+        self.is_text = False
         self.loaded = False
         self.room = 0
         self.capacity = 0
 
     def __len__(self) -> int:
         return 1
+
+    def is_number(self) -> bool:
+        """Return whether its encoding is int."""
+        return not self.is_raw and not self.is_text and is_integer(self.data)
 
 
 class Node:

@@ -65,6 +65,18 @@ string-trimmed             6.2-7.0      -      SET gives an argument with much u
 expiry-in-free-end         8.2-8.4      8.1    an expiry that is set later is put into the free end of an allocation
 string-header-by-size      8.2          8.1    if that is too much for its header, it has a larger one
 hll-grows-by-size          7.2          *      a sparse HyperLogLog is enlarged by its size; before, by any change
+
+# what commands do
+set-keepttl                6.0          *
+set-get                    6.2          *
+set-get-nx                 7.0          *      SET with both GET and a condition
+set-exat                   6.2          *      SET and GETEX with EXAT, PXAT
+set-ifeq                   8.4          8.1
+set-ifne                   8.4          -      SET IFNE, IFDEQ, IFDNE
+expire-options             7.0          *
+payload-without-checksum   8.6          -      RESTORE takes one whose checksum is 0
+decrby-checks-least        7.0          *      DECRBY of the least integer is refused
+restore-options            5.0          *      RESTORE with ABSTTL, IDLETIME, FREQ
 pfmerge-sparse             4.0          *      PFMERGE of sparse HyperLogLogs makes a sparse one; before, a dense one
 pfcount-beta               4.0          *      PFCOUNT estimates with LogLog-Beta
 pfcount-histogram          5.0          *      and later from the histogram of the registers

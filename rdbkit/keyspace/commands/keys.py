@@ -5,16 +5,19 @@ from __future__ import annotations
 from copy import deepcopy
 
 from rdbkit.errors import RdbkitError
-from rdbkit.format import spec
-from rdbkit.keyspace.arguments import SYNTAX, Words, integer
+from rdbkit.format import spec, versions
+from rdbkit.keyspace.arguments import MOST, SYNTAX, Words, integer
 from rdbkit.keyspace.decoding import decoded
 from rdbkit.keyspace.loader import CommandError, Database, Loader
 from rdbkit.keyspace.tables import Table
-from rdbkit.keyspace.times import absolute, relative
-from rdbkit.keyspace.values import Stored, String, Tabled
-from rdbkit.rdb.dump import read_payload
+from rdbkit.keyspace.times import absolute, relative, wrapped
+from rdbkit.keyspace.values import Stored, String, Tabled, Value
+from rdbkit.rdb.dump import Payload, read_payload
+from rdbkit.releases import encodings
+from rdbkit.releases.target import Target
 
 _NO_KEY = "ERR no such key"
+_BAD_PAYLOAD = "ERR DUMP payload version or checksum are wrong"
 
 
 def select(loader: Loader, args: list[bytes]) -> None:
@@ -31,12 +34,26 @@ def del_(loader: Loader, args: list[bytes]) -> None:
 def expire(loader: Loader, args: list[bytes]) -> None:
     """EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT key time [NX | XX | GT | LT]."""
     name = args[0].lower()
+    # Before, a loader did not look at what is behind the time.
+    options = [] if loader.lacks("expire-options") else _expire_options(args[3:])
     number, unit = integer(args[2]), 1 if name[:1] == b"p" else 1000
     at = absolute(number, unit) if name.endswith(b"at") else relative(loader, number, unit)
     value = loader.look(args[1])
-    if value is None or not may_expire([word.upper() for word in args[3:]], value.expires_at, at):
+    if value is None or not may_expire(options, value.expires_at, at):
         return
     loader.expire(args[1], value, at)
+
+
+def _expire_options(words: list[bytes]) -> list[bytes]:
+    options = [word.upper() for word in words]
+    for option in options:
+        if option not in (b"NX", b"XX", b"GT", b"LT"):
+            raise CommandError(f"ERR Unsupported option {option[:40].decode('utf-8', 'backslashreplace')}")
+    if b"NX" in options and len(set(options)) > 1:
+        raise CommandError("ERR NX and XX, GT or LT options at the same time are not compatible")
+    if b"GT" in options and b"LT" in options:
+        raise CommandError("ERR GT and LT options at the same time are not compatible")
+    return options
 
 
 def may_expire(options: list[bytes], known: int | None, at: int) -> bool:
@@ -48,10 +65,8 @@ def may_expire(options: list[bytes], known: int | None, at: int) -> bool:
             allowed = known is not None
         elif option == b"GT":
             allowed = known is not None and at > known
-        elif option == b"LT":
-            allowed = known is None or at < known
         else:
-            raise CommandError(f"ERR Unsupported option {option[:40].decode('utf-8', 'backslashreplace')}")
+            allowed = known is None or at < known
         if not allowed:
             return False
     return True
@@ -141,35 +156,54 @@ def _flush(db: Database) -> None:
 
 def restore(loader: Loader, args: list[bytes]) -> None:
     """RESTORE key ttl payload [REPLACE] [ABSTTL] [IDLETIME s] [FREQ n], RESTORE-ASKING."""
-    key, ttl = args[1], integer(args[2], "ERR Invalid TTL value, must be >= 0")
-    is_absolute = replaces = False
-    idle = freq = None
+    key, is_absolute, replaces = args[1], False, False
+    idle: int | None = None
+    freq: int | None = None
     words = Words(args, 4)
     for word in words:
         if word == b"REPLACE":
             replaces = True
+        elif loader.lacks("restore-options"):
+            raise CommandError(SYNTAX)
         elif word == b"ABSTTL":
             is_absolute = True
-        elif word == b"IDLETIME":
-            idle = words.integer()
-        elif word == b"FREQ":
-            freq = words.integer()
+        elif word == b"IDLETIME" and words and freq is None:
+            idle = _number(words.integer(), MOST, "ERR Invalid IDLETIME value, must be >= 0")
+        elif word == b"FREQ" and words and idle is None:
+            freq = _number(words.integer(), 255, "ERR Invalid FREQ value, must be >= 0 and <= 255")
         else:
             raise CommandError(SYNTAX)
     if not replaces and loader.look(key) is not None:
         raise CommandError("BUSYKEY Target key name already exists.")
+    ttl = _number(integer(args[2]), MOST, "ERR Invalid TTL value, must be >= 0")
+    expires_at = None if not ttl else absolute(ttl, 1) if is_absolute else wrapped(loader, ttl)
     try:
         payload = read_payload(args[3])
+        unsigned = payload.checksum == "disabled" and not loader.target.has("payload-without-checksum")
+        if unsigned or not _is_read(loader.target, payload):
+            raise CommandError(_BAD_PAYLOAD)
+        stored = Stored(payload.type_id, payload.body)
+        stored.idle, stored.freq, stored.expires_at = idle, freq, expires_at
+        value: Value = stored
+        if spec.BY_ID[payload.type_id].type != "module":
+            value = decoded(stored, loader.target, {}, len(key))
     except RdbkitError as error:
         raise CommandError(f"ERR Bad data format: {error.message}") from None
-    expires_at = None if not ttl else absolute(ttl, 1) if is_absolute else relative(loader, ttl, 1)
-    stored = Stored(payload.type_id, payload.body)
-    stored.idle, stored.freq = idle, freq
-    if spec.BY_ID[payload.type_id].type == "module":
-        loader.put(key, stored, expires_at)
-        return
-    stored.expires_at = expires_at
-    loader.put(key, decoded(stored, loader.target, {}, len(key)), expires_at)
+    loader.drop(key)
+    loader.put(key, value, expires_at)
+
+
+def _is_read(target: Target, payload: Payload) -> bool:
+    """Return whether the target reads payloads of this version: those up to its own, not those of another product."""
+    if payload.version > versions.LAST_AS_REDIS["valkey"] and payload.product != target.product:
+        return False
+    return payload.version <= target.rdb_version and encodings.loads(target, payload.type_id)
+
+
+def _number(number: int, most: int, error: str) -> int:
+    if not 0 <= number <= most:
+        raise CommandError(error)
+    return number
 
 
 COMMANDS = {
