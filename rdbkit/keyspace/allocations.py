@@ -13,7 +13,7 @@ after AOFs were loaded.
 from __future__ import annotations
 
 from rdbkit.format import spec
-from rdbkit.keyspace.values import Stored, String, Value
+from rdbkit.keyspace.values import String, Value
 from rdbkit.memory.prices import inner_sds
 from rdbkit.releases import encodings
 from rdbkit.releases.allocators import ALLOCATORS
@@ -121,8 +121,6 @@ class Allocations:
 
     def is_embedded(self, value: Value) -> bool:
         """Return whether a value is a text in the object of its key."""
-        if value.__class__ is Stored and value.kind == spec.STRING:
-            return True
         return isinstance(value, String) and not value.is_raw and not value.is_number()
 
     def overwrite(self, key: bytes, old: Value | None, value: Value, copied: bool = False) -> None:
@@ -136,8 +134,8 @@ class Allocations:
             value.reserved = at_once = was_expiring
         else:
             at_once = value.expires_at is not None and (was_expiring or copied)
-        # A short text is in an object of its own before it gets its key.
-        is_apart = not self.is_embedded(value) or len(value.data) > self._alone  # type: ignore[attr-defined]
-        if old is not None and (old.reserved or was_expiring) and not self.is_embedded(old) and is_apart:
-            value.reserved = True
+        if old is not None and (old.reserved or was_expiring) and not self.is_embedded(old):
+            # A short text is in an object of its own before it gets its key.
+            alone = isinstance(value, String) and self.is_embedded(value) and len(value.data) <= self._alone
+            value.reserved = value.reserved or not alone
         self.place(key, value, at_once)

@@ -149,7 +149,10 @@ class Loader:
         value.offset = self.offset
         self._note(value)
         if self.allocations.in_object:
-            self.allocations.overwrite(key, self.db.get(key), value)
+            old = self.db.get(key)
+            if old.__class__ is Stored and old.expires_at is not None:
+                old = self._as_string(key, old)
+            self.allocations.overwrite(key, old, value)
         self.db[key] = value
 
     def place(self, key: bytes, value: Value, db: Database, copied: bool = False) -> None:
@@ -162,8 +165,7 @@ class Loader:
     def expire(self, key: bytes, value: Value, expires_at: int | None) -> None:
         """Set or remove the expiry of a key."""
         if self.allocations.in_object:
-            if value.__class__ is Stored and value.kind == spec.STRING:
-                value = self.find(key, String) or value
+            value = self._as_string(key, value)
             value.reserved = value.reserved or value.expires_at is not None
         value.expires_at, value.offset = expires_at, self.offset
         if expires_at is not None and self.allocations.in_object:
@@ -172,6 +174,12 @@ class Loader:
     def _note(self, value: Value) -> None:
         if isinstance(value, Tabled) and self.tables.exist:
             self.tables.note(value, self.words - 2 if value.type == "set" else (self.words - 2) // 2)
+
+    def _as_string(self, key: bytes, value: V) -> V | String:
+        """Return a value of the current database; one that is stored and a string is decoded."""
+        if isinstance(value, Stored) and value.kind == spec.STRING:
+            return self.find(key, String) or value
+        return value
 
     def drop(self, key: bytes) -> bool:
         """Remove a key; return whether it was there."""

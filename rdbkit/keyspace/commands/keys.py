@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 
 from rdbkit.errors import RdbkitError
-from rdbkit.format import spec, versions
+from rdbkit.format import spec
 from rdbkit.keyspace.arguments import MOST, SYNTAX, Words, integer
 from rdbkit.keyspace.decoding import decoded
 from rdbkit.keyspace.loader import CommandError, Database, Loader
@@ -13,7 +13,7 @@ from rdbkit.keyspace.tables import Table
 from rdbkit.keyspace.times import absolute, relative, wrapped
 from rdbkit.keyspace.values import Stored, String, Tabled, Value
 from rdbkit.rdb.dump import Payload, read_payload
-from rdbkit.releases import encodings
+from rdbkit.releases.loading import loads_record, reads
 from rdbkit.releases.target import Target
 
 _NO_KEY = "ERR no such key"
@@ -180,7 +180,7 @@ def restore(loader: Loader, args: list[bytes]) -> None:
     try:
         payload = read_payload(args[3])
         unsigned = payload.checksum == "disabled" and not loader.target.has("payload-without-checksum")
-        if unsigned or not _is_read(loader.target, payload):
+        if unsigned or not _reads(loader.target, payload):
             raise CommandError(_BAD_PAYLOAD)
         stored = Stored(payload.type_id, payload.body)
         stored.idle, stored.freq, stored.expires_at = idle, freq, expires_at
@@ -193,11 +193,8 @@ def restore(loader: Loader, args: list[bytes]) -> None:
     loader.put(key, value, expires_at)
 
 
-def _is_read(target: Target, payload: Payload) -> bool:
-    """Return whether the target reads payloads of this version: those up to its own, not those of another product."""
-    if payload.version > versions.LAST_AS_REDIS["valkey"] and payload.product != target.product:
-        return False
-    return payload.version <= target.rdb_version and encodings.loads(target, payload.type_id)
+def _reads(target: Target, payload: Payload) -> bool:
+    return reads(target, payload.product, payload.version) and loads_record(target, payload.type_id)
 
 
 def _number(number: int, most: int, error: str) -> int:

@@ -6,8 +6,8 @@ import re
 from fractions import Fraction
 
 from rdbkit.keyspace.arguments import LEAST, MOST, SYNTAX, Words, integer, is_integer
-from rdbkit.keyspace.floats import add as plus
 from rdbkit.keyspace.floats import NOT_FINITE, long_double, rounded, text_of
+from rdbkit.keyspace.floats import add as plus
 from rdbkit.keyspace.loader import CommandError, Loader
 from rdbkit.keyspace.times import INVALID, absolute, relative
 from rdbkit.keyspace.values import String
