@@ -311,11 +311,13 @@ def delex(loader: Loader, args: list[bytes]) -> None:
         return
     if args[0].lower() == b"delifeq":
         condition, wanted = b"IFEQ", args[2]
+    elif len(args) == 4:
+        condition, wanted = args[2].upper(), args[3]
     else:
-        condition, wanted = args[2].upper(), args[-1]
+        raise CommandError("ERR wrong number of arguments for DELEX")
     if loader.find(args[1], String) is None:
         return
-    if condition not in _CONDITIONS[2:] or len(args) > 4:
+    if condition not in _CONDITIONS[2:]:
         raise CommandError("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE")
     if _holds(loader, args[1], condition, wanted):
         loader.drop(args[1])
