@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from rdbkit.recovery.run import repair
     from rdbkit.releases.target import Target
     from rdbkit.snapshot import Snapshot, load_dump, open  # noqa: A004
+    from rdbkit.snapshot.opening import replay
+    from rdbkit.snapshot.replayed import ReplayedSnapshot
 
 compiled = _build.compiled
 
@@ -50,6 +52,7 @@ _HOMES = {
     "RdbkitError": "errors",
     "Record": "entry",
     "Repaired": "recovery.account",
+    "ReplayedSnapshot": "snapshot.replayed",
     "Snapshot": "snapshot",
     "Stream": "rdb.streams",
     "StreamID": "rdb.stream_nodes",
@@ -61,6 +64,7 @@ _HOMES = {
     "load_dump": "snapshot",
     "open": "snapshot",
     "repair": "recovery.run",
+    "replay": "snapshot.opening",
     "report": "analysis.report",
 }
 
@@ -77,6 +81,7 @@ __all__ = [
     "RdbkitError",
     "Record",
     "Repaired",
+    "ReplayedSnapshot",
     "Snapshot",
     "Stream",
     "StreamID",
@@ -89,6 +94,7 @@ __all__ = [
     "load_dump",
     "open",
     "repair",
+    "replay",
     "report",
 ]
 

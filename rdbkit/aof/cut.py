@@ -108,8 +108,8 @@ class _Search:
 
     def _read(self, index: int, file: Records) -> int | None:
         cut, now = self.cut, 0
-        for offset, _, args, _ in file.items():
-            if cut.until_offset is not None and offset >= cut.until_offset:
+        for offset, end, args, _ in file.items():
+            if cut.until_offset is not None and end > cut.until_offset:
                 return cut.until_offset
             if isinstance(args, bytes):
                 time = annotation_time(args)

@@ -30,6 +30,7 @@ from rdbkit.wire.cursor import Cursor
 
 if TYPE_CHECKING:
     from rdbkit.snapshot.replay import Input, Progress
+    from rdbkit.snapshot.replayed import ReplayedSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,52 @@ def open(  # noqa: A001  rdbkit.open is to be called by that name
     return _replayed(files, os.fspath(what), replaying, **options)  # type: ignore[arg-type]
 
 
+def replay(
+    what: Openable,
+    *,
+    target: Target | str | None = None,
+    settings: dict[str, str] | None = None,
+    now: int | None = None,
+    appendonly: bool | None = None,
+    until_time: int | None = None,
+    until_offset: int | None = None,
+    before: bytes | str | None = None,
+    before_db: int | None = None,
+    renamed: dict[bytes, bytes] | None = None,
+    lenient: bool = False,
+    progress: Progress | None = None,
+) -> ReplayedSnapshot:
+    """Return the state to which an AOF leads: as `open`, whose parameters these are, for what must be an AOF.
+
+    Beside its keys it has `replay`: how many `commands` were run and `failed`, the first `errors`, where it ended
+    (`end`), and the `error` that ended it, which iteration raises after the keys; and `uncertain`, the keys that are
+    not known. Raises as `open`, and Unsupported (code "not-aof") for an RDB.
+
+        >>> with rdbkit.replay("appendonlydir", before="FLUSHALL") as state:
+        ...     print([entry.key for entry in state], state.replay.end)
+    """
+    from rdbkit.snapshot.replayed import ReplayedSnapshot
+
+    found = open(
+        what,
+        target=target,
+        settings=settings,
+        now=now,
+        appendonly=appendonly,
+        until_time=until_time,
+        until_offset=until_offset,
+        before=before,
+        before_db=before_db,
+        renamed=renamed,
+        lenient=lenient,
+        progress=progress,
+    )
+    if not isinstance(found, ReplayedSnapshot):
+        found.close()
+        raise Unsupported("an RDB: it has no commands to replay", code="not-aof")
+    return found
+
+
 def _rdbs(found: AofSet | DataDir) -> list[str]:
     return [file.path for file in found.rdbs] if isinstance(found, DataDir) else []
 
@@ -160,7 +207,7 @@ def _replayed(
 ) -> Snapshot:
     """Return the state to which files lead."""
     # Imported here, because most commands are about an RDB.
-    from rdbkit.snapshot.replay import replay
+    from rdbkit.snapshot.replay import replay as load
     from rdbkit.snapshot.replayed import ReplayedSnapshot
     from rdbkit.snapshot.until import end_of
 
@@ -168,7 +215,7 @@ def _replayed(
     if settings:
         goal = goal.with_settings(settings)
     point = end_of(files, replaying.until, replaying.progress)
-    result = replay(
+    result = load(
         files,
         goal,
         verify=options.pop("verify"),

@@ -162,6 +162,7 @@ class _Replay:
                 done += _size([file]) or 0
                 if found.error is not None and len(files) > 1 and self.source is not None:
                     found.error.message = f"{self.source.name}: {found.error.message}"
+                    found.error.args = (found.error.message,)
                 if found.error is not None or found.end is not None:
                     break
         self._judge_end()
