@@ -39,6 +39,7 @@ from rdbkit.wire.spool import Spool
     examples=r"""
 rdbkit get dump.rdb user:1
 rdbkit get dump.rdb page:home --raw > page.html
+rdbkit get appendonlydir user:1 --before flushall
 rdbkit get dump.rdb 'bin\x00key' --db 3 -f jsonl
 """,
 )

@@ -110,6 +110,7 @@ def _columns(several: bool, sort: str | None) -> list[Column]:
 rdbkit keys dump.rdb
 rdbkit keys dump.rdb --type hash --match 'user:*' --sort memory --limit 20
 rdbkit keys dump.rdb --ttl none --format csv -o immortal.csv
+rdbkit keys appendonlydir --before flushall
 zcat dump.rdb.gz | rdbkit keys - -f jsonl | jq .key
 """,
 )
@@ -143,7 +144,8 @@ def command(
     MEMORY is what MEMORY USAGE would return on the target. If that is partly random, MEMORY_SD is the standard
     deviation.
 
-    SIZE is the size of the key in the file. --limit stops reading early, unless --sort is given.
+    SIZE is the size of the key in the file; there is none for an AOF, whose commands are replayed. --limit stops
+    reading early, unless --sort is given.
 
     Only the head of each value is read. The contents of values, and duplicate keys, members or fields, are not checked;
     use `rdbkit check` for that. A key with a damaged head is listed without encoding, elements and memory.

@@ -465,19 +465,24 @@ class Reading:
             except Unsupported as error:
                 error.hint = error.hint or _choices(found, self.appendonly)
                 raise
-            directory = path_text(path.rstrip(os.sep) + os.sep)
-            names = [path_text(file.path).removeprefix(directory) for file in files]
-            say(f"{path_text(path)}: reading {_listed(names)}{self._setting(found)}", quiet=self.quiet)
+            say(f"{path_text(path)}: reading {_listed(path, files)}{self._setting(path, found)}", quiet=self.quiet)
 
-    def _setting(self, found: Any) -> str:
+    def _setting(self, path: str, found: Any) -> str:
+        """Return why these files of a data directory are read, and how the others are."""
+        from rdbkit.snapshot.opening import files_of
+
         aofs = bool(found.sets or found.aofs)
         if len(found.sets) + len(found.aofs) + len(found.rdbs) == 1:
             return ", the only data in it"
         if not (aofs and found.rdbs):
             return ""
         reads = aofs if self.appendonly is None else self.appendonly
-        other = "rdb" if reads else "aof"
-        return f", as a server does with appendonly {'yes' if reads else 'no'}; --source {other} reads the other"
+        try:
+            other = _listed(path, files_of(found, appendonly=not reads))
+        except RdbkitError:
+            other = "the other"
+        what = "rdb" if reads else "aof"
+        return f", as a server does with appendonly {'yes' if reads else 'no'}; --source {what} reads {other}"
 
     def _say_replay(self, snapshot: Snapshot) -> None:
         """Say at which point a replay ended, and what it assumed and ignored."""
@@ -575,11 +580,17 @@ def _choices(found: Any, appendonly: bool | None) -> str:
     rdbs = [file.path for file in found.rdbs]
     aofs = [one.manifest_path or one.directory for one in found.sets] or [file.path for file in found.aofs]
     names = rdbs if appendonly is False or not aofs else aofs
-    return f"name one of {_listed([path_text(name) for name in names])}" if len(names) > 1 else ""
+    shown = ", ".join(path_text(name) for name in names[:_FILES]) + (", …" if len(names) > _FILES else "")
+    return f"name one of {shown}" if len(names) > 1 else ""
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_FILES]) + (f" and {len(names) - _FILES} more" if len(names) > _FILES else "")
+def _listed(path: str, files: Sequence[Any]) -> str:
+    """Return the files that a server loads from a data directory: a file, or the directory of a set."""
+    if files[0].role == "single":
+        return path_text(Path(files[0].path).name)
+    home = os.path.dirname(files[-1].path)  # noqa: PTH120  paths stay text here
+    name = home.removeprefix(path.rstrip(os.sep) + os.sep)
+    return f"{path_text(name or home)} ({units.plural(len(files), 'file')})"
 
 
 def may_stop(snapshot: Snapshot) -> bool:
@@ -679,7 +690,9 @@ _TARGET_OPTIONS = (
     click.option(
         "--set", "pairs", metavar="NAME=VALUE", multiple=True, help="A server setting, as in redis.conf; repeatable."
     ),
-    click.option("--config", metavar="FILE", type=PATH, help="Read server settings from a redis.conf."),
+    click.option(
+        "--config", metavar="FILE", type=PATH, help="Read server settings, and rename-command, from a redis.conf."
+    ),
 )
 _ALLOCATOR_OPTION = click.option(
     "--allocator", type=click.Choice(ALLOCATORS), default="jemalloc", help="The server's allocator."
