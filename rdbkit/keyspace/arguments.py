@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from rdbkit.keyspace.errors import CommandError
@@ -41,12 +42,13 @@ def is_integer(text: bytes | bytearray) -> bool:
 def double(text: bytes | bytearray, error: str = NOT_A_FLOAT) -> float:
     """Return a number as strtod reads it; not a number (NaN) is refused."""
     if _FLOAT.fullmatch(text):
-        return float(text)
-    if text[:3].lower() in (b"0x", b"-0x", b"+0x"):
-        try:
+        number = float(text)
+        if math.isinf(number) and b"n" not in text.lower():
+            raise CommandError(error)
+        return number
+    if text[text[:1] in (b"+", b"-") :][:2].lower() == b"0x":
+        with suppress(ValueError, OverflowError):
             return float.fromhex(bytes(text).decode("ascii"))
-        except ValueError:
-            pass
     raise CommandError(error)
 
 

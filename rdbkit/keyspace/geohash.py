@@ -9,7 +9,7 @@ Source: geohash.c and geohash_helper.c of the BSD-licensed versions; each operat
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 LONGITUDE = (-180.0, 180.0)
@@ -105,7 +105,7 @@ def along_meridian(one: float, other: float) -> float:
 
 
 class Shape(NamedTuple):
-    """What is searched: everything within `radius` metres of a position, or in a box around it."""
+    """What is searched: everything within `radius` metres of a position, in a box around it, or in a polygon."""
 
     centre: tuple[float, float]
     radius: float = 0.0
@@ -116,9 +116,13 @@ class Shape(NamedTuple):
     is_old: bool = False
     #: From 7.0 on, distances along a meridian are computed without sines.
     is_short: bool = True
+    #: The corners of a polygon, of which `centre` is the centroid.
+    corners: tuple[tuple[float, float], ...] = ()
 
     def within(self, place: tuple[float, float]) -> float | None:
         """Return the distance of a position, None if it is not in the shape."""
+        if self.corners:
+            return distance(self.centre, place) if self._is_inside(place) else None
         if not self.is_box:
             found = distance(self.centre, place, is_short=self.is_short)
             return None if found > self.radius else found
@@ -132,8 +136,30 @@ class Shape(NamedTuple):
             return None
         return distance(here, place, is_short=self.is_short)
 
+    def _is_inside(self, place: tuple[float, float]) -> bool:
+        """Return whether a ray from a position to the east crosses an odd number of the polygon's sides."""
+        longitude, latitude = place
+        inside, before = False, self.corners[-1]
+        for corner in self.corners:
+            if (corner[1] > latitude) != (before[1] > latitude):
+                across = (before[0] - corner[0]) * (latitude - corner[1]) / (before[1] - corner[1]) + corner[0]
+                inside ^= longitude < across
+            before = corner
+        return inside
+
+    def reach(self) -> float:
+        """Return a distance from the centre within which the whole search is."""
+        if self.corners:
+            west, south, east, north = self.bounds()
+            return max(distance(self.centre, (x, y)) for x in (west, east) for y in (south, north))
+        wide, tall = self.width / 2, self.height / 2
+        return math.sqrt(wide * wide + tall * tall) if self.is_box else self.radius
+
     def bounds(self) -> Area:
         """Return the bounding box."""
+        if self.corners:
+            east, north = zip(*self.corners)
+            return Area(min(east), min(north), max(east), max(north))
         longitude, latitude = self.centre
         height = self.height / 2 if self.is_box else self.radius
         width = self.width / 2 if self.is_box else self.radius
@@ -147,8 +173,7 @@ class Shape(NamedTuple):
 
     def cells(self) -> Iterator[Cell]:
         """Yield the cells to search, in the order in which servers do; a neighbour that is out of reach is left out."""
-        wide, tall = self.width / 2, self.height / 2
-        reach = math.sqrt(wide * wide + tall * tall) if self.is_box else self.radius
+        reach = self.reach()
         steps, bounds = _steps(reach, self.centre[1]), self.bounds()
         around = _neighbours(cell_at(*self.centre, steps))
         if steps > 1 and self._is_too_fine(around, bounds, reach):
@@ -175,6 +200,17 @@ class Shape(NamedTuple):
         longitude, latitude = self.centre
         edges = ((longitude, north), (longitude, south), (east, latitude), (west, latitude))
         return any(distance(self.centre, edge, is_short=False) < reach for edge in edges)
+
+
+def centroid(corners: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the direction of the sum of the corners as vectors from the centre of the earth."""
+    x = y = z = 0.0
+    for longitude, latitude in corners:
+        east, north = longitude * _RADIANS, latitude * _RADIANS
+        x += math.cos(north) * math.cos(east)
+        y += math.cos(north) * math.sin(east)
+        z += math.sin(north)
+    return math.atan2(y, x) / _RADIANS, math.atan2(z, math.sqrt(x * x + y * y)) / _RADIANS
 
 
 #: Columns and rows of the neighbours, in the order in which servers search them.

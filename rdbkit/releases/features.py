@@ -55,6 +55,7 @@ sort-reverses-lists        3.2          *      SORT with BY of no pattern and DE
 zset-aggregate-count       8.8          -      AGGREGATE COUNT: sums of weights
 geo-store-of-nothing       6.2          *      GEORADIUS with STORE of a key that is not there removes the destination
 geo-units-in-any-case      7.0          *      M and KM are units, too
+geo-polygons               -            9.0    GEOSEARCH BYPOLYGON
 geo-bounds-by-hemisphere   6.2          *      the bounding box of a search is that at its wider end
 geo-short-meridians        7.0          *      distances along a meridian are computed without sines
 key-in-object              8.2          8.1    an object contains its key, its expiry, and a short text

@@ -12,7 +12,7 @@ from operator import itemgetter
 
 from rdbkit.keyspace.arguments import SYNTAX, Words, double, integer
 from rdbkit.keyspace.commands.zsets import add, built
-from rdbkit.keyspace.geohash import LATITUDE, LONGITUDE, Shape, position_of, score_of
+from rdbkit.keyspace.geohash import LATITUDE, LONGITUDE, Shape, centroid, position_of, score_of
 from rdbkit.keyspace.loader import CommandError, Loader
 from rdbkit.keyspace.values import ZSet
 
@@ -31,6 +31,7 @@ class _Search:
     width: float = 0.0
     height: float = 0.0
     is_box: bool = False
+    corners: tuple[tuple[float, float], ...] = ()
     unit: float = 1.0
     count: int = 0
     is_any: bool = False
@@ -104,7 +105,10 @@ def georadius(loader: Loader, args: list[bytes]) -> None:
 
 
 def geosearchstore(loader: Loader, args: list[bytes]) -> None:
-    """GEOSEARCHSTORE destination source FROMMEMBER m | FROMLONLAT … BYRADIUS r unit | BYBOX w h unit [STOREDIST] …."""
+    """GEOSEARCHSTORE destination source FROMMEMBER m | FROMLONLAT … BYRADIUS r unit | BYBOX w h unit [STOREDIST] ….
+
+    Valkey has BYPOLYGON n longitude latitude …, without FROM.
+    """
     source = loader.find(args[2], ZSet)
     search = _Search(store=args[1])
     has_centre = has_shape = False
@@ -125,11 +129,22 @@ def geosearchstore(loader: Loader, args: list[bytes]) -> None:
             has_shape = search.is_box = True
             search.width, search.height = _length(words.next(), "width"), _length(words.next(), "height")
             search.unit = _unit(loader, words.next())
+        elif word == b"BYPOLYGON" and loader.target.has("geo-polygons"):
+            has_centre = has_shape = True
+            search.corners = _corners(words)
+            search.centre = centroid(search.corners)
         elif not _common(search, word, words):
             raise CommandError(SYNTAX)
     if not has_centre or not has_shape:
         raise CommandError("ERR exactly one of FROMMEMBER or FROMLONLAT, BYRADIUS or BYBOX can be specified")
     _store(loader, search, source)
+
+
+def _corners(words: Words) -> tuple[tuple[float, float], ...]:
+    count = integer(words.next(), "ERR invalid number of vertices")
+    if count < 3 or count > len(words.args):
+        raise CommandError("ERR GEOSEARCH BYPOLYGON must have at least 3 vertices")
+    return tuple(_position(words.next(), words.next()) for _ in range(count))
 
 
 def _common(search: _Search, word: bytes, words: Words) -> bool:
@@ -179,6 +194,7 @@ def _shape(loader: Loader, search: _Search) -> Shape:
         search.is_box,
         is_old=not loader.target.has("geo-bounds-by-hemisphere"),
         is_short=loader.target.has("geo-short-meridians"),
+        corners=search.corners,
     )
 
 

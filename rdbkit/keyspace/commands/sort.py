@@ -5,6 +5,7 @@ Source: sort.c of the BSD-licensed versions.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -42,19 +43,26 @@ def sort(loader: Loader, args: list[bytes]) -> None:
         value.encoding = "skiplist"
     if options.store is None:
         return
-    items = _elements(loader, value, options)
-    if options.is_sorted:
-        has_order = isinstance(value, List) and options.start <= 0 and not 0 <= options.count < len(items)
-        if options.is_text and options.by is not None and not has_order and _has_ties(loader, items, options.by):
-            # The order of what compares equal depends on the hash table, or on the algorithm that sorts a part.
-            loader.put(options.store, Uncertain(b"sort"))
-            return
-        items = _sorted(loader, items, options)
-    start = max(options.start, 0)
-    items = items[start : start + options.count] if options.count >= 0 else items[start:]
+    items = _chosen(loader, value, options)
+    if items is None:
+        loader.put(options.store, Uncertain(b"sort"))
+        return
     if options.patterns:
         items = [_looked_up(loader, pattern, item) or b"" for item in items for pattern in options.patterns]
     loader.put(options.store, loader.lists.built(items))
+
+
+def _chosen(loader: Loader, value: Value | None, options: _Options) -> list[bytes] | None:
+    """Return the elements that are stored, in their order, None if that is not known."""
+    items = _elements(loader, value, options)
+    if options.is_sorted:
+        items = _sorted(loader, items, options)
+    start = max(options.start, 0)
+    chosen = items[start : start + options.count] if options.count >= 0 else items[start:]
+    by = options.by if options.is_sorted and options.is_text else None
+    is_stable = isinstance(value, List) and len(chosen) == len(items)
+    # The order of what compares equal depends on the hash table, or on the algorithm that sorts a part.
+    return chosen if by is None or is_stable or not _has_ties(loader, items, chosen, by) else None
 
 
 def _options(args: list[bytes]) -> _Options:
@@ -113,8 +121,10 @@ def _sorted(loader: Loader, items: Sequence[bytes], options: _Options) -> list[b
     return sorted(items, key=lambda item: (scores[item], item), reverse=options.is_reversed)
 
 
-def _has_ties(loader: Loader, items: Sequence[bytes], by: bytes) -> bool:
-    return len({_looked_up(loader, by, item) for item in items}) < len(set(items))
+def _has_ties(loader: Loader, items: Sequence[bytes], chosen: Sequence[bytes], by: bytes) -> bool:
+    """Return whether one of the chosen elements compares equal to another element."""
+    texts = Counter(_looked_up(loader, by, item) for item in set(items))
+    return any(texts[_looked_up(loader, by, item)] > 1 for item in chosen)
 
 
 def _number(text: bytes | None) -> float:
