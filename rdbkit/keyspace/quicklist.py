@@ -45,6 +45,8 @@ class Quicklists:
         self._defaults = list_limits(replace(target, settings=Settings.of(target.product, target.version)))
         self._around = _LISTPACK if self.is_packed else _ZIPLIST
         self._entry = listpack_entry if self.is_packed else ziplist_entry
+        # An element up to this length changes nothing in the entry after it.
+        self._simple = 1 << 62 if self.is_packed or not self.has_nodes else _SURELY_SMALL
         # A ziplist has no PLAIN nodes.
         self._plain = self.limits.plain if self.is_packed else 1 << 62
 
@@ -155,9 +157,9 @@ class Quicklists:
             items.appendleft(item)
         else:
             items.append(item)
-        if self.is_packed or len(neighbour) <= _SURELY_SMALL:
+        if len(neighbour) <= self._simple:
             node.size += self._entry(item)
-        elif self.has_nodes:
+        else:
             self._measure(node)
 
     def pop(self, value: List, *, at_head: bool) -> bytes:
@@ -178,13 +180,14 @@ class Quicklists:
                 count -= len(node.items)
                 nodes.popleft() if at_head else nodes.pop()
                 continue
-            take = node.items.popleft if at_head else node.items.pop
-            if self.is_packed:
-                for _ in range(count):
-                    node.size -= listpack_entry(take())
-            else:
-                for _ in range(count):
-                    take()
+            items = node.items
+            take = items.popleft if at_head else items.pop
+            is_simple = at_head or len(items[-1 - count]) <= self._simple
+            for _ in range(count):
+                item = take()
+                is_simple = is_simple and len(item) <= self._simple
+                node.size -= self._entry(item)
+            if not is_simple:
                 self._measure(node)
             count = 0
 
@@ -223,8 +226,12 @@ class Quicklists:
         node = nodes[at]
         value.count += 1
         if value.encoding != "quicklist" or self._takes(value, node, len(item)):
-            node.items.insert(offset + after, item)
-            self._measure(node)
+            at = offset + after
+            node.items.insert(at, item)
+            if len(item) <= self._simple and (not at or len(node.items[at - 1]) <= self._simple):
+                node.size += self._entry(item)
+            else:
+                self._measure(node)
             return
         is_end = offset == (len(node.items) - 1 if after else 0)
         beside = at + (1 if after else -1)
@@ -287,8 +294,11 @@ class Quicklists:
         at, offset = _place(nodes, value.count, index)
         node, is_long = nodes[at], len(item) > self._plain
         if value.encoding != "quicklist" or node.is_plain == is_long:
-            node.items[offset] = item
-            self._measure(node)
+            old, node.items[offset] = node.items[offset], item
+            if len(old) <= self._simple and len(item) <= self._simple and not node.is_plain:
+                node.size += self._entry(item) - self._entry(old)
+            else:
+                self._measure(node)
         elif node.is_plain:
             self._insert(value, at, 0, item, after=True)
             del nodes[at]
