@@ -16,6 +16,7 @@ measured on Redis 8.2.3.
 
 from __future__ import annotations
 
+from array import array
 from functools import lru_cache
 from math import ceil, erf, sqrt
 
@@ -33,7 +34,6 @@ def slots(count: int) -> int:
     return max(_SMALLEST, 1 << max(count - 1, 0).bit_length())
 
 
-@lru_cache(maxsize=4096)
 def _still_moving(size: int, keys: int, steps: int) -> float:
     """Return the probability that `keys` keys are in more than `steps` of `size` slots.
 
@@ -42,17 +42,29 @@ def _still_moving(size: int, keys: int, steps: int) -> float:
     if steps >= min(size, keys):
         return 0.0
     if size > _EXACT:
-        empty = (1 - 1 / size) ** keys
-        both = (1 - 2 / size) ** keys
-        mean = size * (1 - empty)
-        variance = size * empty + size * (size - 1) * both - (size * empty) ** 2
-        return 0.5 - 0.5 * erf((steps + 0.5 - mean) / sqrt(2 * max(variance, 1e-9)))
+        mean, scale = _normal(size, keys)
+        return 0.5 - 0.5 * erf((steps + 0.5 - mean) / scale)
+    return _exact(size, keys)[steps]
+
+
+@lru_cache(maxsize=4096)
+def _normal(size: int, keys: int) -> tuple[float, float]:
+    """Return the expected number of slots that keys are in, and its deviation times the square root of 2."""
+    empty = (1 - 1 / size) ** keys
+    both = (1 - 2 / size) ** keys
+    variance = size * empty + size * (size - 1) * both - (size * empty) ** 2
+    return size * (1 - empty), sqrt(2 * max(variance, 1e-9))
+
+
+@lru_cache(maxsize=4096)
+def _exact(size: int, keys: int) -> array[float]:
+    """Return the probabilities that keys are in more than 0, 1, 2, … slots."""
     taken = [1.0] + [0.0] * size
     for _ in range(keys):
         for count in range(size, 0, -1):
             taken[count] = taken[count] * count / size + taken[count - 1] * (size - count + 1) / size
         taken[0] = 0.0
-    return sum(taken[steps + 1 :])
+    return array("d", [sum(taken[steps + 1 :]) for steps in range(size)])
 
 
 class Dict:
