@@ -24,6 +24,12 @@ _MOST_RESERVED = 1 << 20
 #: The headers of strings by the greatest length that they can have; the first one cannot say how much is unused.
 _HEADERS = ((3, (1 << 8) - 1), (5, (1 << 16) - 1), (9, (1 << 32) - 1), (17, (1 << 64) - 1))
 _SHORT = 32
+_LONG, _NEVER = 32 << 10, 1 << 62
+
+
+def _least_trimmed(target: Target) -> int:
+    """Return the length from which on an argument with much unused space is trimmed."""
+    return 0 if target.has("string-trimmed") else _LONG if target.has("string-trimmed-if-long") else _NEVER
 
 
 class Allocations:
@@ -36,7 +42,7 @@ class Allocations:
         self._usable = target.has("string-usable-size")
         self._retypes = target.has("string-header-by-size")
         self._resized_usable = target.has("string-header-by-size")
-        self._trims = target.has("string-trimmed")
+        self._trims_from = _least_trimmed(target)
         self._uses_end = target.has("expiry-in-free-end")
         self._alone = 116 if target.has("texts-of-116") else 44
         self._z = ALLOCATORS[target.allocator]
@@ -81,7 +87,7 @@ class Allocations:
             value.room, value.capacity = 0, length
             return
         self._request(value, length)
-        if is_argument and self._trims and value.capacity - length > length // 10:
+        if is_argument and length >= self._trims_from and value.capacity - length > length // 10:
             value.capacity = length
 
     def _request(self, value: String, length: int) -> None:

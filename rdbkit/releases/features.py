@@ -63,6 +63,7 @@ expiry-kept-by-overwrite   -            8.1    a value that replaces an expiring
 string-usable-size         6.2          *      a string knows the size that the allocator returned
 texts-of-116               -            9.1    the longest text that an object holds beside a short key; before, 44
 string-trimmed             6.2-7.0      -      SET gives an argument with much unused space the capacity of its length
+string-trimmed-if-long     7.2-8.0      7.2-8.0 the same, from 32 KiB on
 expiry-in-free-end         8.2-8.4      8.1    an expiry that is set later is put into the free end of an allocation
 string-header-by-size      8.2          8.1    if that is too much for its header, it has a larger one
 hll-grows-by-size          7.2          *      a sparse HyperLogLog is enlarged by its size; before, by any change
