@@ -51,13 +51,13 @@ class Known:
         self._offsets = array("Q")
         self._encodings = bytearray()
         self._names: list[str | None] = [None]
-        self._details: dict[int, tuple[tuple[float, float] | None, int, bool]] = {}
+        self._details: dict[int, tuple[Any, ...]] = {}
 
     def add(self, start: int, found: Replayed) -> None:
         """Add a key; starts ascend."""
         if found.encoding not in self._names:
             self._names.append(found.encoding)
-        if found.slots is not None or found.room or found.reserved:
+        if any(found[2:]):
             self._details[len(self._starts)] = found[2:]
         self._starts.append(start)
         self._offsets.append(found.offset)
@@ -117,6 +117,8 @@ def _entry(out: Writer, target: Target, key: bytes, value: Value) -> Replayed:
     is_body = isinstance(value, Module | List) or kind == spec.ZSET_LISTPACK
     out.entry(kind, key, plain if is_body else ENCODERS[kind](plain, _options(value)))
     slots = value.table.slots() if isinstance(value, Tabled) and value.table is not None else None
+    if isinstance(value, StreamValue):
+        return Replayed(value.offset, encoding, None, *value.room(value.reserved), *value.emptied())
     return Replayed(value.offset, encoding, slots, value.room if isinstance(value, String) else 0, value.reserved)
 
 

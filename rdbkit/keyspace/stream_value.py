@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rdbkit.errors import Corrupt
 from rdbkit.format import spec
@@ -182,9 +183,6 @@ class Node:
         count = min(self.items, listpack.UNKNOWN)
         return (len(body) + _AROUND).to_bytes(4, "little") + count.to_bytes(2, "little") + body + b"\xff"
 
-    def __deepcopy__(self, _memo: object) -> Node:
-        return Node(self.id, self.pack())
-
     def close(self) -> None:
         """Hold it as a listpack, of which nothing is allocated beyond its end: another node begins."""
         self.packed = self.pack()
@@ -211,20 +209,28 @@ class Nack:
 
 @dataclass(slots=True)
 class Consumer:
-    """A consumer: ms when it was seen, and when it was last given an entry (-1: never)."""
+    """A consumer: ms when it was seen, and when it was last given an entry (-1: never).
+
+    `used`: it has or had pending entries.
+    """
 
     seen_at: int
     active_at: int = -1
+    used: bool = False
 
 
 @dataclass(slots=True)
 class Group:
-    """A consumer group; `entries_read` None: not known. Pending entries are in no order."""
+    """A consumer group; `entries_read` None: not known. Pending entries are in no order.
+
+    `used`: there are or were any.
+    """
 
     last_id: ID
     entries_read: int | None = None
     pending: dict[ID, Nack] = field(default_factory=dict)
     consumers: dict[bytes, Consumer] = field(default_factory=dict)
+    used: bool = False
 
 
 class Content(bytes):
@@ -290,8 +296,10 @@ class StreamValue(Value):
         "idmp",
         "last_id",
         "length",
+        "linked",
         "max_deleted_id",
         "nodes",
+        "used",
     )
     type = "stream"
 
@@ -303,6 +311,10 @@ class StreamValue(Value):
         self.entries_added = 0
         self.groups: dict[bytes, Group] = {}
         self.idmp: Producers | None = None
+        self.used = False
+        """There are or were nodes."""
+        self.linked = False
+        """There are or were pending entries."""
         self._seen: tuple[bytes, Node] | None = None
         """The listpack of the node that was searched last, and the same node open."""
 
@@ -319,6 +331,7 @@ class StreamValue(Value):
                 node.close()
             node = Node.begun(stream_id, list(fields[::2]), limits)
             self.nodes.append(node)
+            self.used = True
         node.add(stream_id, fields, limits.generation)
         self.length += 1
         self.entries_added += 1
@@ -444,6 +457,40 @@ class StreamValue(Value):
                 group.pending.pop(stream_id, None)
         return True
 
+    def room(self, reserved: bool) -> tuple[int, bool, int]:
+        """Return the bytes that are allocated for the last node, and those that it has; 0 and 0 if they are the same.
+
+        Between them is what is given.
+        """
+        last = self.nodes[-1] if self.nodes else None
+        return (last.room, reserved, last.length) if last is not None and last.room else (0, reserved, 0)
+
+    def emptied(self) -> tuple[int, int, bool]:
+        """Return how many trees with ids have lost all of them, since those have more allocated than new ones.
+
+        The second number is those of pending entries; the third tells whether the tree of all pending entries has.
+        """
+        count = 0
+        for group in self.groups.values():
+            owners = {nack.consumer for nack in group.pending.values()}
+            count += group.used and not group.pending
+            count += sum(one.used and name not in owners for name, one in group.consumers.items())
+        linked = self.linked and not any(group.pending for group in self.groups.values())
+        return count + (self.used and not self.nodes), count, linked
+
+    def add_pending(self, group: Group, stream_id: ID, nack: Nack) -> Nack:
+        """Make an entry pending in a group."""
+        group.pending[stream_id] = nack
+        self.linked = group.used = True
+        return nack
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> StreamValue:
+        # A copy has new trees, and no allocation for more than there is.
+        twin = loaded(spec.STREAM_LISTPACKS_5, [(node.id, node.pack()) for node in self.nodes], self.plain())
+        twin.idmp = deepcopy(self.idmp, memo)
+        twin.expires_at, twin.offset, twin.reserved = self.expires_at, self.offset, self.reserved
+        return twin
+
     # -- from and to the RDB format ----------------------------------------------------------------------------------
 
     def plain(self) -> streams.Stream:
@@ -473,6 +520,7 @@ def loaded(kind: int, nodes: list[tuple[ID, bytes]], tail: streams.Stream) -> St
     """
     value = StreamValue()
     value.nodes = [Node(*node) for node in nodes]
+    value.used = bool(nodes)
     value.length, value.entries_added = tail.length, tail.entries_added
     value.last_id, value.first_id, value.max_deleted_id = tail.last_id, tail.first_id, tail.max_deleted_id
     if value.length and value.first_id == ZERO:
@@ -489,6 +537,11 @@ def loaded(kind: int, nodes: list[tuple[ID, bytes]], tail: streams.Stream) -> St
                 for one in group.consumers
             },
         )
+        value.groups[group.name].used = bool(group.pending)
+        value.linked |= bool(group.pending)
+        for item in group.pending:
+            if item.consumer is not None:
+                value.groups[group.name].consumers[item.consumer].used = True
     if tail.idmp is not None:
         found = tail.idmp
         records = {producer: dict(entries) for producer, entries in found.producers}

@@ -449,10 +449,27 @@ class _Values:
     # -- streams --
 
     def _stream(self, kind: int, shape: Any) -> ValueCost:
-        detail = shape[DETAIL]
+        detail, packs = shape[DETAIL], shape[COST] // UNIT
+        if self.replayed is not None and self.replayed.room and self.gen.pack == "class":
+            packs += self.prices.pack(self.replayed.room) - self.prices.pack(self.replayed.tail)
         if self.gen.stream_trees == "recipe":
-            return self._recipe(detail, shape[COST] // UNIT), 0
-        return self._real_stream(detail, shape[COST] // UNIT)
+            return self._recipe(detail, packs), 0
+        return self._with_emptied(self._real_stream(detail, packs))
+
+    def _with_emptied(self, part: ValueCost) -> ValueCost:
+        """Add what trees have allocated that commands filled and emptied, to the memory of a stream."""
+        if part is None or self.replayed is None or not self.replayed.emptied:
+            return part
+        replayed, size = self.replayed, part[0]
+        step = self.prices.z(_EMPTIED) - self.prices.z(_EMPTY)
+        size += replayed.emptied * step
+        if replayed.linked and self.gen.pending_union:
+            size += self.gen.tree + self.prices.z(_EMPTIED)
+        if not self.gen.group_trees or not (replayed.linked or replayed.drained):
+            return size, 0
+        # The root of a tree that had several keys may have less.
+        variance = (replayed.emptied + 1) * step**2
+        return (size, variance) if variance < (size / 100) ** 2 else None
 
     def _recipe(self, detail: StreamDetail, packs: int) -> int:
         """The reply of servers that count a fixed size for each key and node of a radix tree."""
@@ -485,6 +502,9 @@ class _Values:
             size += gen.tree + detail.union // UNIT
         return size, 0
 
+
+#: The root of a tree that never had a key, and of one that lost all its keys of 16 bytes.
+_EMPTY, _EMPTIED = 8, 32
 
 #: Types written item by item.
 _LOOSE = (

@@ -471,9 +471,13 @@ class _Replay:
         loader = self.loader
         if loader.now is None:
             self._date()
+        # A file may have been copied long after it was written: then its mtime is no reason to remove anything.
+        expires = self.found.now_origin in _CERTAIN
         for db in loader.databases.values():
             for value in db.values():
                 self._date_value(value, loader.now or 0)
+                if expires and isinstance(value, StreamValue) and value.idmp is not None:
+                    value.idmp.expire(loader.now or 0)
 
     @staticmethod
     def _date_value(value: Value, now: int) -> None:
@@ -483,8 +487,6 @@ class _Replay:
             for field, at in value.due.items():
                 if at.__class__ is Relative:
                     value.due[field] = now + int(at)
-        elif isinstance(value, StreamValue) and value.idmp is not None:
-            value.idmp.expire(now)
 
     def _clock(self) -> int:
         """Return the time of the load: the clock if it is known, else by the files, as far as they are read."""
@@ -495,8 +497,8 @@ class _Replay:
         found = self.found
         yield self.loader.now, found.now_origin
         aux = found.preamble.get("aux", {}).get("ctime", b"")
-        yield (int(aux) * 1000 if aux.isdigit() and len(aux) < 13 else None), "the file's ctime"
-        yield found.last_time, "the newest #TS in the file"
+        yield (int(aux) * 1000 if aux.isdigit() and len(aux) < 13 else None), _CTIME
+        yield found.last_time, _NEWEST
         yield found.modified, "the file's mtime"
 
     def _date(self) -> None:
@@ -530,6 +532,9 @@ def _packing(file: Input) -> tuple[str, ...]:
     return file.source.packing if isinstance(file, Snapshot) else file.packing
 
 
+_CTIME, _NEWEST = "the file's ctime", "the newest #TS in the file"
+#: The origins of a time at which the file was in use.
+_CERTAIN = ("given", _CTIME, _NEWEST)
 _VECTOR_SETS = frozenset((b"vadd", b"vrem", b"vsetattr"))
 #: Commands that write what is not in them, or of which only a server knows whether they have an effect.
 _LEFT_TO_SERVERS = frozenset((b"migrate", b"himport|set", b"trimslots", b"cluster|flushslot"))

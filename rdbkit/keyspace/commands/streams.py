@@ -449,7 +449,8 @@ class _Claim:
             nack.count = self.count
         elif not self.silent:
             nack.count = min(nack.count + 1, MOST)
-        self.seen().active_at = self.loader.clock
+        consumer = self.seen()
+        consumer.active_at, consumer.used = self.loader.clock, True
         return True
 
 
@@ -498,7 +499,7 @@ def _claim(stream: StreamValue, claim: _Claim, ids: Iterable[ID], force: bool) -
             pending.pop(stream_id, None)
             continue
         if nack is None and force:
-            nack = pending[stream_id] = Nack(None, claim.time, 1)
+            nack = stream.add_pending(claim.group, stream_id, Nack(None, claim.time, 1))
         if nack is not None:
             claim.take(nack)
 
@@ -586,8 +587,8 @@ def _deliver(stream: StreamValue, claim: _Claim, count: int, acks: bool) -> None
             group.entries_read = stream.rank(stream_id)
         group.last_id = stream_id
         if acks:
-            nack = group.pending.setdefault(stream_id, Nack(None, 0, 1))
-            nack.consumer, nack.time, nack.count = claim.consumer, claim.time, 1
+            stream.add_pending(group, stream_id, Nack(claim.consumer, claim.time, 1))
+            claim.seen().used = True
         claim.seen().active_at = claim.loader.clock
         if number == count:
             break
@@ -624,7 +625,7 @@ def xnack(loader: Loader, args: list[bytes]) -> None:
         if nack is None:
             if not force or not stream.has(stream_id):
                 continue
-            nack = group.pending[stream_id] = Nack(None, 0, 0)
+            nack = stream.add_pending(group, stream_id, Nack(None, 0, 0))
         nack.consumer, nack.time = None, 0
         if count is not None:
             nack.count = count
