@@ -119,6 +119,8 @@ def _entry(out: Writer, target: Target, key: bytes, value: Value) -> Replayed:
     slots = value.table.slots() if isinstance(value, Tabled) and value.table is not None else None
     if isinstance(value, StreamValue):
         return Replayed(value.offset, encoding, None, *value.room(value.reserved), *value.emptied())
+    if isinstance(value, Tabled) and value.shrank:
+        slots = 0.0, -1.0
     return Replayed(value.offset, encoding, slots, value.room if isinstance(value, String) else 0, value.reserved)
 
 

@@ -172,7 +172,7 @@ class Loader:
             self.allocations.place(key, value)
 
     def _note(self, value: Value) -> None:
-        if isinstance(value, Tabled) and self.tables.exist:
+        if isinstance(value, Tabled):
             self.tables.note(value, self.words - 2 if value.type == "set" else (self.words - 2) // 2)
 
     def _as_string(self, key: bytes, value: V) -> V | String:

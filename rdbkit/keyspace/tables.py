@@ -15,6 +15,8 @@ from rdbkit.releases.target import Target
 
 LARGE = ("hashtable", "skiplist")
 _SMALLEST = 4
+#: A table that had this many times as many elements may have become smaller.
+_FAR = 4
 #: With fewer buckets than this, relative to all, a move to a smaller array has surely not ended; with more it has.
 _SURELY_MOVES, _SURELY_ENDED = 0.6, 1.5
 
@@ -98,6 +100,11 @@ class Tables:
     def note(self, value: Tabled, hint: int) -> None:
         """Follow the change of a value by a command with `hint` elements."""
         now = len(value)
+        if not self.exist:
+            # When a table of buckets becomes smaller is not known: its memory is not, once it has had far more.
+            value.shrank = value.shrank or now * _FAR < value.known
+            value.known = max(value.known, now)
+            return
         if value.encoding in LARGE:
             table: Table | None = value.table
             if table is None:

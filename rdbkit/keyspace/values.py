@@ -136,14 +136,18 @@ class List(Value):
 
 
 class Tabled(Value):
-    """A value that is compact or a hash table. `known` is its length after the last command, `table` its table."""
+    """A value that is compact or a hash table.
 
-    __slots__ = ("encoding", "known", "table")
+    `known` is its length after the last command, `table` its table; `shrank`: it had far more elements.
+    """
+
+    __slots__ = ("encoding", "known", "shrank", "table")
 
     def __init__(self) -> None:
         super().__init__()
         self.encoding = ""
         self.known = 0
+        self.shrank = False
         self.table: Any = None
 
 

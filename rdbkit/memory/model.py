@@ -62,6 +62,8 @@ CostRule = Callable[[int, Any], ValueCost]
 UNKNOWN: Figure = (None, None)
 _KEYS = 1024
 _OBJECT = 16
+#: The encodings with a hash table.
+_TABLED = ("hashtable", "skiplist", "btree")
 #: Integers from 0 to below this have one object shared by all keys.
 SHARED = 10_000
 #: A hash template without its names.
@@ -119,8 +121,9 @@ class Model:
             pieces = 0 if self.settled else self._strings.pieces(encoding)
             return size, self._deviation(chance(self.target.allocator, pieces, key + length)) if pieces else 0
         rule = self._values.rules.get(encoding)
-        self._values.replayed = extra.get(REPLAYED) if extra else None
-        part = rule(kind, shape) if rule else None
+        found = self._values.replayed = extra.get(REPLAYED) if extra else None
+        is_known = found is None or found.slots is None or found.slots[1] >= 0 or encoding not in _TABLED
+        part = rule(kind, shape) if rule and is_known else None
         if part is None:
             return UNKNOWN
         variance = part[1]

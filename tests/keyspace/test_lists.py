@@ -8,7 +8,7 @@ from rdbkit.format import spec
 from rdbkit.rdb.primitives import encode_length, encode_string
 from rdbkit.wire import listpack
 from rdbkit.wire.crc64 import update
-from tests.keyspace.made import replayed
+from keyspace.made import replayed
 
 LINKED, ZIPLISTS, NODES, LISTPACKS, VALKEY = (
     "redis:2.8.24",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import rdbkit
-from tests.keyspace.made import aof, replayed
+from keyspace.made import aof, replayed
 
 EACH = ("redis:2.8.24", "redis:6.2.14", "redis:7.0.15", "redis:8.10.2", "valkey:9.1.2")
 NEW = "redis:8.10.2"

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tests.keyspace.made import replayed
+from keyspace.made import replayed
 
 OLD, NEW = "redis:7.0.15", "redis:8.0.2"
 EACH = ("redis:2.8.24", "redis:6.2.14", OLD, NEW, "redis:8.10.2", "valkey:9.1.2")
