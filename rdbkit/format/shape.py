@@ -98,11 +98,11 @@ class Replayed(NamedTuple):
     """What a replay knows of a key beside its value.
 
     `offset` is that of the command that wrote it last; `encoding` is None where the value decides; `slots` is the
-    number of slots of its hash table with its variance (negative: unknown), None where a load decides; `room` is the number of bytes that
-    were requested for a string that was changed in place, or for the last listpack of a stream, which has `tail` bytes,
-    0 for others; `reserved`: the object has space for an expiry, though the key has none. `emptied` is the number of a
-    stream's trees with ids of which all were removed, `drained` those of pending entries among
-    them, `linked`: so is the one of all pending entries.
+    number of slots of its hash table with its variance (negative: unknown), None where a load decides; `room` is the
+    number of bytes that were requested for a string that was changed in place, or for the last listpack of a stream,
+    which has `tail` bytes, 0 for others; `reserved`: the object has space for an expiry, though the key has none.
+    `emptied` is the number of a stream's trees with ids of which all were removed, `drained` those of pending entries
+    among them, `linked`: so is the one of all pending entries.
     """
 
     offset: int

@@ -15,6 +15,11 @@ from corpus.oracle import Row, Where
 from corpus.test_memory import ALLOCATORS, UNKNOWN, is_random
 
 CASES = aof_cases()
+#: Keys of unknown memory after a replay: an array with a layout that was not measured, and streams of which all pending
+#: entries were acknowledged, whose trees depend on the order of that.
+UNKNOWN_THEN = {"redis-8.10.2": (b"t:arr", b"t:x", b"t:xn")}
+#: Its idempotency records are older than their duration at LOADED, and were not when the server loaded the file.
+DATED = (b"stream:idmp",)
 
 
 @dataclass
@@ -91,11 +96,11 @@ def test_memory(reading: Reading, case: AofCase) -> None:
     differ = []
     seen: Counter[str] = Counter()
     for where, truth in case.memory().items():
-        if where in case.server_only or where not in reading.rows:
+        if where in case.server_only or where not in reading.rows or where[1] in DATED:
             continue
         encoding, memory, deviation = reading.memory[where]
         if memory is None or deviation is None:
-            known = where[1] in UNKNOWN.get(case.server, ())
+            known = where[1] in (*UNKNOWN.get(case.server, ()), *UNKNOWN_THEN.get(case.server, ()))
             seen["unknown"] += 1
         elif is_random(case, encoding):
             known = bool(deviation) and abs(truth - memory) <= 6 * deviation

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rdbkit.keyspace.geohash import Cell, area_of, cell_at, position_of, score_of
 from keyspace.made import replayed
+from rdbkit.keyspace.geohash import Cell, area_of, cell_at, position_of, score_of
 
 EACH = ("redis:6.2.14", "redis:7.0.15", "redis:8.10.2", "valkey:9.1.2")
 NEW = "redis:8.10.2"

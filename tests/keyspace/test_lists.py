@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from keyspace.made import replayed
 from rdbkit.format import spec
 from rdbkit.rdb.primitives import encode_length, encode_string
 from rdbkit.wire import listpack
 from rdbkit.wire.crc64 import update
-from keyspace.made import replayed
 
 LINKED, ZIPLISTS, NODES, LISTPACKS, VALKEY = (
     "redis:2.8.24",

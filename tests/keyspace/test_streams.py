@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import rdbkit
+from keyspace.made import aof, replayed
 from rdbkit.aof.writer import command
 from rdbkit.format import spec
 from rdbkit.format.shape import NODES
@@ -15,7 +16,6 @@ from rdbkit.rdb.encoders import Options
 from rdbkit.rdb.stream_encoder import encode_stream
 from rdbkit.rdb.streams import Consumer, Group, Idmp, Stream
 from rdbkit.rdb.writer import Writer
-from keyspace.made import aof, replayed
 
 OLDEST, OLD, OLDER, REDIS, VALKEY = "redis:5.0.14", "redis:6.2.16", "redis:7.0.15", "redis:8.10.2", "valkey:9.1.2"
 ALL = (OLDEST, OLD, OLDER, REDIS, VALKEY)
