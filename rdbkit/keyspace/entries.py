@@ -26,7 +26,7 @@ from rdbkit.rdb.encoders import Options, template_order
 from rdbkit.rdb.primitives import encode_length, encode_string
 from rdbkit.rdb.writer import ENCODERS, Writer
 from rdbkit.releases.target import Target
-from rdbkit.wire import listpack, ziplist
+from rdbkit.wire import intset, listpack, ziplist
 
 #: Type id, value as its encoder takes it, and encoding of a live value; None: the encoding that a load gives it.
 Plan = tuple[int, Any, str | None]
@@ -114,7 +114,7 @@ def _entry(out: Writer, target: Target, key: bytes, value: Value) -> Replayed:
         out.entry(value.kind, key, value.body)
         return Replayed(value.offset, None, reserved=value.reserved)
     kind, plain, encoding = PLANS[value.__class__](target, value)
-    is_body = isinstance(value, Module | List) or kind == spec.ZSET_LISTPACK
+    is_body = isinstance(value, Module | List) or kind in (spec.ZSET_LISTPACK, spec.SET_INTSET)
     out.entry(kind, key, plain if is_body else ENCODERS[kind](plain, _options(value)))
     slots = value.table.slots() if isinstance(value, Tabled) and value.table is not None else None
     if isinstance(value, StreamValue):
@@ -183,8 +183,11 @@ def _list(target: Target, value: Value) -> Plan:
 
 def _set(target: Target, value: Value) -> Plan:
     assert isinstance(value, Set)
-    kinds = {"intset": spec.SET_INTSET, "listpack": spec.SET_LISTPACK}
-    return kinds.get(value.encoding, spec.SET), list(value.members), value.encoding
+    if value.encoding == "intset":
+        packed = intset.encode(map(int, value.members), value.width)
+        return spec.SET_INTSET, encode_string(packed, compress=False), value.encoding
+    kind = spec.SET_LISTPACK if value.encoding == "listpack" else spec.SET
+    return kind, list(value.members), value.encoding
 
 
 def _zset(target: Target, value: Value) -> Plan:

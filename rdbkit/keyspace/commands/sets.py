@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from rdbkit.keyspace.arguments import integer, is_integer
 from rdbkit.keyspace.loader import CommandError, Loader, UnknownValueError
 from rdbkit.keyspace.values import Set
+from rdbkit.wire.intset import width_of
 
 #: Digits of a 64-bit number with its sign.
 _DIGITS = 20
@@ -57,6 +58,8 @@ def add(loader: Loader, value: Set, members: Sequence[bytes]) -> None:
             if member not in known:
                 value.encoding = _encoding_with(loader, value, member)
                 known[member] = None
+                if value.encoding == "intset":
+                    value.width = max(value.width, width_of(int(member)))
     else:
         known.update(dict.fromkeys(members))
 

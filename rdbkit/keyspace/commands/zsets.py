@@ -87,9 +87,14 @@ def put(loader: Loader, value: ZSet, member: bytes, score: float) -> None:
     if known is None:
         if value.encoding != "skiplist" and not _fits(loader, len(value.scores) + 1, len(member)):
             value.encoding = "skiplist"
-        value.set(member, score)
+        value.set(member, _stored(value, score))
     elif known != score:
-        value.set(member, score)
+        value.set(member, _stored(value, score))
+
+
+def _stored(value: ZSet, score: float) -> float:
+    """Return a score as it is stored: a listpack holds -0 as the integer 0."""
+    return 0.0 if not score and value.encoding == "listpack" else score
 
 
 def compact(loader: Loader) -> str:
