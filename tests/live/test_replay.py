@@ -83,9 +83,10 @@ class Scene:
     def judge(self, differences: list[Difference]) -> None:
         """Fail for what differs and is not known to."""
         rest = [one for one in differences if not any(known.holds(self, one) for known in KNOWN)]  # type: ignore[arg-type]
-        # Not all of memory follows from what is counted: how often elements of a table were looked up, where nodes of a
-        # list were divided on builds with glibc, arrays of layouts that were not measured. In 12 random histories for
-        # each of 11 servers, 0 to 0.8 % of the keys differed with jemalloc, 0.1 to 7.4 % with glibc, Valkey up to 3.2 %.
+        # Not all of memory follows from what is counted: how often elements of a table were looked up, where nodes of
+        # a list were divided on builds with glibc, arrays of layouts that were not measured. In 12 random histories
+        # for each of 11 servers, 0 to 0.8 % of the keys differed on Redis with jemalloc, 0.1 to 7.4 % with glibc, 1.1
+        # to 3.2 % on Valkey.
         # tests/corpus/test_replay.py compares each key of recorded AOFs.
         apart = [one for one in rest if one.what == "memory"]
         if len(apart) <= APART * len(self.account):
