@@ -142,12 +142,13 @@ class Loader:
 
     def put(self, key: bytes, value: Value, expires_at: int | None = None) -> None:
         """Make a value the one of a key, whatever was there, with this expiry; an empty one only removes the key."""
-        if not len(value) and value.type != "stream":
-            self.drop(key)
-            return
+        if value.__class__ is not String:
+            if not len(value) and value.type != "stream":
+                self.drop(key)
+                return
+            self._note(value)
         value.expires_at = expires_at
         value.offset = self.offset
-        self._note(value)
         if self.allocations.in_object:
             old = self.db.get(key)
             if old.__class__ is Stored and old.expires_at is not None:

@@ -126,7 +126,11 @@ class Tables:
             if table is None:
                 value.table = self._converted(value, value.known, now, hint)
             elif now > value.known:
-                self._add(table, value.type, now - value.known)
+                more = now - value.known
+                if not table.old and table.used + more <= table.size:
+                    table.used += more
+                else:
+                    self._add(table, value.type, more)
             elif now < value.known:
                 table.remove(value.known - now, self._fill)
             else:

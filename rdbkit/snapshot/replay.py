@@ -8,8 +8,9 @@ EXEC. What cannot be known is never guessed: commands of modules and scripts mak
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import time_ns
@@ -115,7 +116,20 @@ def replay(
     nothing is before the requested end; OSError.
     """
     files = list(files)
-    return _Replay(target, verify, lenient, renamed or {}, until or Cut(), point, progress).run(files)
+    with _collector_paused():
+        return _Replay(target, verify, lenient, renamed or {}, until or Cut(), point, progress).run(files)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Pause the collector of reference cycles: a state makes none, and is walked again and again while it grows."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class _Replay:

@@ -81,6 +81,10 @@ def set_(loader: Loader, args: list[bytes]) -> None:
     if len(args) == 3:
         loader.put(key, String(args[2]))
         return
+    if len(args) == 5 and args[3] == b"PXAT" and not loader.lacks("set-exat"):
+        # Servers write it so.
+        loader.put(key, String(args[2]), _due(loader, b"PXAT", args[4]))
+        return
     options = _Options(loader, Words(args, 3), _OF_SET)
     if options.gets and options.condition and loader.lacks("set-get-nx"):
         raise CommandError(SYNTAX)
