@@ -36,7 +36,7 @@ def test_help_lists_the_commands() -> None:
 
 def test_version_names_the_build() -> None:
     ran = rdbkit("--version")
-    assert re.fullmatch(r"rdbkit \S+.* \((compiled|pure Python); reads RDB 1 to 15 of Redis, .*\)\n", ran.out)
+    assert re.fullmatch(r"rdbkit \S+.* \((compiled|pure Python); reads RDB 1 to 16 of Redis, .*\)\n", ran.out)
     assert "(pure Python;" in rdbkit("--version", env={"RDBKIT_PURE": "1"}).out
 
 

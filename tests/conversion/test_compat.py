@@ -121,9 +121,9 @@ def test_the_command(tmp_path: Path) -> None:
     assert ran.status == 0
     assert ran.out.splitlines()[1:] == [
         "redis    2.4 to 7.2   no     command HPEXPIREAT, first 'h'",
-        "redis    7.4 to 8.10  yes    -",
+        "redis    7.4 to 8.12  yes    -",
         "valkey   7.2 to 8.1   no     command HPEXPIREAT, first 'h'",
-        "valkey   9.0 to 9.1   yes    -",
+        "valkey   9.0 to 9.2   yes    -",
     ]
     assert run("compat", path, "--target", "redis:7.4.1").status == 0
     refused = run("compat", path, "--target", "redis:7.0.15", "-f", "json")

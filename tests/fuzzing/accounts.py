@@ -269,6 +269,8 @@ def _elements(said: TextIO, keys: int, form: str, whole: bool) -> int | None:
         value, rows = row["value"], rows + 1
         if row["type"] in ("string", "module"):
             count += 1
+        elif row["type"] == "bitmap":
+            count += sum(last - first + 1 for first, last in value["runs"])
         else:
             count += len(value["entries"] if row["type"] == "stream" else value)
     assert rows == keys, f"{rows} lines for {keys} keys"

@@ -166,7 +166,7 @@ def version_of(data: bytes) -> int:
 
 
 def _made_plans() -> list[tuple[str, int, bool, bool]]:
-    plans = [("redis", n) for n in range(1, 16)] + [("valkey", n) for n in (11, 80, 81)] + [("keydb", 9)] * 3
+    plans = [("redis", n) for n in range(1, 17)] + [("valkey", n) for n in (11, 80, 81)] + [("keydb", 9)] * 3
     return [
         (*plan, checksum, compress) for plan in plans for checksum in (True, True, False) for compress in (True, False)
     ]
