@@ -149,6 +149,11 @@ class Entry:
         return self._snapshot
 
     @property
+    def row(self) -> walker.EntryTuple:
+        """The walker's tuple."""
+        return self._row
+
+    @property
     def offset(self) -> int:
         """Offset at which the entry starts: its first attribute, else its type; after a replay, of its last write."""
         found = self.replayed

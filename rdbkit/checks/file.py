@@ -16,7 +16,7 @@ from rdbkit.checks.needs import Needs
 from rdbkit.checks.rdb import RdbCheck
 from rdbkit.checks.target import assumptions, harm, others, refusals
 from rdbkit.errors import RdbkitError
-from rdbkit.rdb.walker import MAX_ITEM, SHAPE, Plan
+from rdbkit.rdb.walker import MAX_ITEM, Plan
 from rdbkit.releases.target import Target
 from rdbkit.snapshot.preamble import open_preamble
 from rdbkit.snapshot.snapshot import Openable, Snapshot
@@ -57,7 +57,7 @@ class FileCheck:
         self.require_checksum = require_checksum
         self.progress = progress
         self.options = {"settings": settings, "verify": verify, **options}
-        self.plan = Plan(level=SHAPE, retain=True, watches=True, max_item=max_item)
+        self.plan = Plan(retain=True, watches=True, max_item=max_item)
         self.source: Source | None = None
         self.snapshot: Snapshot | None = None
         self.rdb: RdbCheck | None = None

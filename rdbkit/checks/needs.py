@@ -27,6 +27,25 @@ _NAMED = 256
 _MOST = 4096
 
 _VECTOR_SET = "vectorset"
+#: Types with listpacks, and the least size with which one can have an entry of 16383 bytes: LZF makes of 88 bytes one.
+_PACKED = frozenset(
+    (
+        spec.HASH_LISTPACK,
+        spec.ZSET_LISTPACK,
+        spec.SET_LISTPACK,
+        spec.LIST_QUICKLIST_2,
+        spec.HASH_LISTPACK_EX_PRE_GA,
+        spec.HASH_LISTPACK_EX,
+        spec.HASH_TMPL_LP,
+        spec.HASH_TMPL_LP_REF,
+        spec.STREAM_LISTPACKS,
+        spec.STREAM_LISTPACKS_2,
+        spec.STREAM_LISTPACKS_3,
+        spec.STREAM_LISTPACKS_4,
+        spec.STREAM_LISTPACKS_5,
+    )
+)
+_TELLING = 16383 // 88
 _kind_of = itemgetter(walker.TYPE)
 _db_of = itemgetter(walker.DB)
 _extra_of = itemgetter(walker.EXTRA)
@@ -124,6 +143,22 @@ class Needs:
             for generation, count in zip(("old", "new"), extra.get("widths", ())):
                 if count:
                     self.add(loading.back_length_need(generation).at(*_place(row)))
+
+    def value(self, snapshot: Snapshot, row: walker.EntryTuple) -> None:
+        """Add the back-lengths of a value that can be decoded, for a walk that reads heads only."""
+        if row[walker.TYPE] not in _PACKED or 0 <= row[walker.SIZE] < _TELLING:
+            return
+        start, body = row[walker.BODY_OFFSET], row[walker.BODY]
+        try:
+            cursor = Cursor(source=snapshot.reopen(start), base=start) if body is None else Cursor(body, base=start)
+            measured = snapshot.measure(cursor)
+            measured.shape(row[walker.TYPE])
+        except RdbkitError:
+            # It cannot be read again, or the walk finds damage of which there is a finding.
+            return
+        for generation, count in (("old", measured.old_widths), ("new", measured.new_widths)):
+            if count:
+                self.add(loading.back_length_need(generation).at(*_place(row)))
 
     def _module(self, name: str, place: tuple[int, int | None, bytes | None]) -> None:
         need = None if name.lower() in self.modules else loading.module_need(name)

@@ -147,6 +147,7 @@ class RdbCheck:
             yield replace(found, severity="warning") if isinstance(error, LimitExceeded) else found
             return
         self.elements += decoder.count
+        self.needs.value(self.snapshot, entry.row)
         if decoder.type == "module":
             yield from self._module(decoder.module[0], where)
 
