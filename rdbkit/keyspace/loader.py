@@ -7,6 +7,7 @@ CommandError: the server logs it and goes on.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeVar
 
 from rdbkit.format import spec
@@ -93,6 +94,13 @@ class Loader:
     def lacks(self, feature: str) -> bool:
         """Return whether the server does not have a feature. If it was not named, it has what the file needs."""
         return not self._target.has(feature) and self._target.origin == "given"
+
+    def assume(self, product: str, version: int) -> None:
+        """Take the oldest release that writes an RDB version, where the server was not named: it wrote a payload."""
+        known = self._target
+        if known.origin != "given":
+            goal = Target.of_file(product, None, version, allocator=known.allocator, now=known.now)
+            self.target = replace(goal, settings=known.settings, origin=f"assumed: a payload of RDB version {version}")
 
     # -- keys ------------------------------------------------------------------------------------------------------
 

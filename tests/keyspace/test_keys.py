@@ -8,6 +8,8 @@ import pytest
 
 import rdbkit
 from keyspace.made import aof, replayed
+from rdbkit.format import spec
+from rdbkit.rdb.writer import dump_payload, encode
 from rdbkit.wire import crc64
 
 DUE = 4102444800123
@@ -217,3 +219,15 @@ def test_old_restore_has_one_option() -> None:
     data = payload(HELLO, 8)
     assert restored(data, target="redis:4.0.14") == (b"hello", None)
     assert restored(data, "ABSTTL", target="redis:4.0.14") == (b"a", None)
+
+
+def test_a_payload_proves_a_release() -> None:
+    """A server that was not named reads the payloads in its file; a named one does not read newer ones."""
+    payload = dump_payload(spec.STRING, encode(spec.STRING, b"v"), 10)
+    data = aof(("RESTORE", "k", 0, payload))
+    with rdbkit.open(data) as snapshot:
+        assert str(snapshot.target).startswith("redis:7.0.")
+        assert [entry.value for entry in snapshot] == [b"v"]
+    with rdbkit.open(data, target="redis:6.2.16") as snapshot:
+        assert list(snapshot) == []
+        assert snapshot.replay.failed == 1

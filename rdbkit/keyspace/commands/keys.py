@@ -179,6 +179,8 @@ def restore(loader: Loader, args: list[bytes]) -> None:
     expires_at = None if not ttl else absolute(ttl, 1) if is_absolute else wrapped(loader, ttl)
     try:
         payload = read_payload(args[3])
+        if not _reads(loader.target, payload):
+            loader.assume(payload.product, payload.version)
         unsigned = payload.checksum == "disabled" and not loader.target.has("payload-without-checksum")
         if unsigned or not _reads(loader.target, payload):
             raise CommandError(_BAD_PAYLOAD)
