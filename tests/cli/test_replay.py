@@ -232,7 +232,7 @@ def long(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "long.aof"
     piece = aof(*(f"SET key:{number} value" for number in range(10_000)))
     with path.open("wb") as file:
-        for _ in range(100):
+        for _ in range(250):
             file.write(piece)
     yield path
     path.unlink()
@@ -249,7 +249,7 @@ def test_progress_of_a_replay(long: Path) -> None:
 def test_a_replay_is_interrupted(long: Path, tmp_path: Path) -> None:
     process = start("keys", long, "-o", tmp_path / "out", "--progress", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(2)
+        process.wait(1)
     status, said = interrupt(process)
     assert status == 130
     assert "Traceback" not in said
