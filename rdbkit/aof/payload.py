@@ -27,16 +27,6 @@ TEMPLATES = {spec.HASH_TMPL_LP_REF: spec.HASH_TMPL_LP, spec.HASH_TMPL_ARRAY_REF:
 
 #: Bytes of version and checksum.
 _FOOTER = 10
-#: Types that are, or contain, a listpack (except streams).
-_PACKED = (
-    spec.HASH_LISTPACK,
-    spec.ZSET_LISTPACK,
-    spec.SET_LISTPACK,
-    spec.LIST_QUICKLIST_2,
-    spec.HASH_LISTPACK_EX_PRE_GA,
-    spec.HASH_LISTPACK_EX,
-    spec.HASH_TMPL_LP,
-)
 #: Lengths of strings whose entries have one of these three sizes.
 _DIVIDED = frozenset((16378, 2097146, 268435450))
 #: A shorter body cannot contain one of them: LZF compresses at most 88 bytes to one.
@@ -117,7 +107,7 @@ def _divided(entry: RewriteEntry) -> bool:
     batches: Iterator[Sequence[Item]]
     if entry.type == "stream":
         batches = _stream_items(entry.decoder(Spool(MEASURED)))
-    elif entry.type_id in _PACKED:
+    elif entry.type_id in spec.LISTPACKED:
         batches = map(_texts, entry.decoder(Spool(MEASURED)).parts())
     else:
         return False

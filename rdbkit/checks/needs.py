@@ -30,13 +30,7 @@ _VECTOR_SET = "vectorset"
 #: Types with listpacks, and the least size with which one can have an entry of 16383 bytes: LZF makes of 88 bytes one.
 _PACKED = frozenset(
     (
-        spec.HASH_LISTPACK,
-        spec.ZSET_LISTPACK,
-        spec.SET_LISTPACK,
-        spec.LIST_QUICKLIST_2,
-        spec.HASH_LISTPACK_EX_PRE_GA,
-        spec.HASH_LISTPACK_EX,
-        spec.HASH_TMPL_LP,
+        *spec.LISTPACKED,
         spec.HASH_TMPL_LP_REF,
         spec.STREAM_LISTPACKS,
         spec.STREAM_LISTPACKS_2,

@@ -34,6 +34,17 @@ CRON = 64
 ROR_BITMAP = 192
 HASH_2, PATH_HASH = VALKEY_OWN + 22, VALKEY_OWN + 23
 
+#: Types that are, or contain, a listpack in their file, streams and references to templates excepted.
+LISTPACKED = (
+    HASH_LISTPACK,
+    ZSET_LISTPACK,
+    SET_LISTPACK,
+    LIST_QUICKLIST_2,
+    HASH_LISTPACK_EX_PRE_GA,
+    HASH_LISTPACK_EX,
+    HASH_TMPL_LP,
+)
+
 # Opcodes
 RAM_LRU, SLOT_NUM = 107, 121
 HASH_TEMPLATE, KEY_META, SLOT_INFO, FUNCTION2, FUNCTION_PRE_GA, MODULE_AUX = range(242, 248)

@@ -43,8 +43,9 @@ KNOWN = [
     for known in KNOWN_OF_FILES
     if known.name in ("trees of expiries", "remainders of glibc", "levels of skiplists", "packed -0")
 ]
-#: The share of keys whose memory may differ.
-APART = 0.25
+#: The share of keys whose memory may differ: on Redis with jemalloc, on Valkey, with another allocator. The most that
+#: was seen in one history: 0.051, 0.086 and 0.233.
+APART = {"redis": 0.06, "valkey": 0.1, "": 0.25}
 #: Types with keys of unknown memory after a replay.
 UNKNOWN = ("stream", "array", "set", "hash", "zset")
 #: In the server's log, for each command of the AOF that it refuses.
@@ -89,7 +90,8 @@ class Scene:
         # to 3.2 % on Valkey.
         # tests/corpus/test_replay.py compares each key of recorded AOFs.
         apart = [one for one in rest if one.what == "memory"]
-        if len(apart) <= APART * len(self.account):
+        most = APART[self.build.product if self.build.malloc.startswith("jemalloc") else ""]
+        if len(apart) <= most * len(self.account):
             rest = [one for one in rest if one.what != "memory"]
         if rest:
             shown = "\n".join(str(_shorter(one))[:1000] + self.history(one.where) for one in rest[:20])
